@@ -1,0 +1,44 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --requirement
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+setup: .venv/ready .venv-emulator/ready ## Install everything at pinned versions, into .venv and .venv-emulator
+
+build: .venv/ready ## Make what the templates deploy: build/
+	@$(BIN)/python -m infra.build
+
+demo: setup build ## Export tables in the sandbox and look at them in Athena
+	@$(BIN)/python -m sandbox.demo
+
+sandbox: setup build ## Keep a sandbox running, for your own clients
+	@$(BIN)/python -m sandbox
+
+test: setup build lint ## All tests
+	@$(BIN)/python -m pytest
+
+lint: setup ## Style, templates and the direction of dependencies
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@$(BIN)/cfn-lint infra/*.yaml
+	@PYTHONPATH=.:services $(BIN)/lint-imports --no-logo 2>/dev/null || PYTHONPATH=.:services $(BIN)/lint-imports
+
+bench: setup build ## Benchmarks
+	@$(BIN)/python -m benchmarks.cold_start
+
+lock: ## Pin requirements/*.in anew
+	$(PYTHON) -m requirements.lock
+
+.venv/ready: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, as on Glue 5.1, not {v}: make PYTHON=...")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python $(PIP_INSTALL) requirements/dev.txt
+	@touch $@
+
+.venv-emulator/ready: requirements/emulator.txt
+	$(PYTHON) -m venv --clear .venv-emulator
+	.venv-emulator/bin/python $(PIP_INSTALL) requirements/emulator.txt
+	@touch $@
+
+.PHONY: help setup build demo sandbox test lint bench lock

@@ -1,0 +1,1 @@
+"""What the services share: words, records and AWS calls, never steps."""

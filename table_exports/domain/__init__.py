@@ -1,0 +1,1 @@
+"""What an export is and what may become of it. Pure: no AWS, no clock, no environment."""

@@ -1,0 +1,91 @@
+"""The AWS events that move an export on, read once: what ended, how, and when.
+
+Shapes: Glue and Athena user guides, "Automating with EventBridge" and "Monitoring Athena query events".
+Fields that AWS may leave out are read as unknown, never guessed.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from table_exports.domain.export import Export, waits_for_crawler, waits_for_job_run, waits_for_query
+
+ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRunEnded:
+    run_id: str
+    state: str  # SUCCEEDED, FAILED, TIMEOUT or STOPPED
+    message: str
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        detail = event["detail"]
+        return cls(run_id=detail["jobRunId"], state=detail["state"], message=detail.get("message") or "no message")
+
+    @property
+    def waiting_on(self) -> str:
+        return waits_for_job_run(self.run_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrawlEnded:
+    """A crawler names itself but no crawl, so only times tell whose crawl this was."""
+
+    crawler: str
+    state: str  # Succeeded or Failed
+    began: datetime | None  # unknown of a failed crawl
+    ended: datetime
+    message: str
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        detail = event["detail"]
+        ended = _time(detail.get("completionDate") or event["time"])
+        seconds = detail.get("runningTime (sec)")
+        return cls(
+            crawler=detail["crawlerName"],
+            state=detail["state"],
+            began=ended - timedelta(seconds=float(seconds)) if seconds else None,
+            ended=ended,
+            message=detail.get("errorMessage") or detail.get("message") or "no message",
+        )
+
+    @property
+    def waiting_on(self) -> str:
+        return waits_for_crawler(self.crawler)
+
+    def ends_the_wait_of(self, export: Export) -> bool:
+        """Whether this is the crawl that the export waits for, and not one before it."""
+        assert export.waiting_since is not None
+        since = export.waiting_since.replace(microsecond=0)
+        if self.ended < since:
+            return False
+        return not export.own_crawl or self.began is None or self.began >= since - ROUNDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryEnded:
+    query_id: str
+    state: str  # SUCCEEDED, FAILED or CANCELLED
+    message: str
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        detail = event["detail"]
+        error = detail.get("athenaError") or {}
+        return cls(
+            query_id=detail["queryExecutionId"],
+            state=detail["currentState"],
+            message=error.get("errorMessage") or "no message",
+        )
+
+    @property
+    def waiting_on(self) -> str:
+        return waits_for_query(self.query_id)
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

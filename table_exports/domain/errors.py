@@ -1,0 +1,13 @@
+"""What can be wrong with what we are given. Our own bugs are other exceptions."""
+
+
+class InvalidRequest(Exception):
+    """A request that can never be carried out. The message names the field and the remedy."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class Refused(Exception):
+    """AWS, or a proof of ours, refused this step for good: trying again would change nothing."""

@@ -1,0 +1,78 @@
+"""The facts of an export's life that we publish: the extension point. Their schemas lie in `table_exports/schemas`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from table_exports.domain.export import Export, Stage
+from table_exports.domain.request import ExportRequest
+
+SOURCE = "table-exports"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    detail_type: str
+    detail: dict[str, Any]
+
+
+def of_change(before: Export | None, after: Export) -> list[Fact]:
+    """What became true when a state record turned from `before` to `after`."""
+    if before is None or before.stage == after.stage:
+        return []
+    facts = []
+    if before.stage == Stage.EXPORTING and after.stage == Stage.CATALOGING:
+        facts.append(_fact("Snapshot Written", after, location=after.snapshot_location, **_written(after)))
+    match after.stage:
+        case Stage.EXPORTING:
+            run_id = (after.waiting_on or "").partition("/")[2]
+            facts.append(_fact("Export Started", after, glue_job_name=after.glue_job_name, glue_job_run_id=run_id))
+        case Stage.PUBLISHING:
+            facts.append(_fact("Snapshot Cataloged", after, snapshot_table=after.snapshot_table))
+        case Stage.SUCCEEDED:
+            facts.append(_fact("Export Succeeded", after, view=after.catalog_name, **_written(after)))
+        case Stage.FAILED:
+            facts.append(_fact("Export Failed", after, stage=after.failed_stage, reason=after.reason))
+    return facts
+
+
+def skipped(request: ExportRequest, holder: str) -> Fact:
+    """`holder` is the record of the export that is in flight."""
+    return Fact(
+        "Export Skipped",
+        {
+            "version": "1",
+            "pipeline": request.pipeline,
+            "table_name": request.table_name,
+            "export_id": request.export_id,
+            "reason": f"{holder} is in flight: a pipeline has one export at a time",
+        },
+    )
+
+
+def refused(event: dict[str, Any], reason: str) -> Fact:
+    """A bad request, of which no export came. It is named as far as it named itself."""
+    asked = event.get("detail")
+    named = {
+        name: asked[name]
+        for name in ("pipeline", "table_name")
+        if isinstance(asked, dict) and isinstance(asked.get(name), str) and len(asked[name]) <= 255
+    }
+    return Fact("Export Failed", {"version": "1", **named, "stage": Stage.STARTING, "reason": reason})
+
+
+def _fact(detail_type: str, export: Export, **more: Any) -> Fact:
+    return Fact(
+        detail_type,
+        {
+            "version": "1",
+            "pipeline": export.pipeline,
+            "table_name": export.table_name,
+            "export_id": export.export_id,
+            "snapshot_timestamp": export.snapshot_timestamp,
+            **more,
+        },
+    )
+
+
+def _written(export: Export) -> dict[str, Any]:
+    return {"items": export.items, "files": export.files, "bytes": export.bytes}

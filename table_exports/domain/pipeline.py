@@ -1,0 +1,55 @@
+"""A pipeline: one configured table-format combination, and its head record."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from table_exports.domain import naming
+from table_exports.domain.export import Export, Stage, waits_for_request
+
+CATALOG_AND_VIEW = timedelta(hours=2)  # what a crawl and a view may take beyond the job's own timeout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What the table stack configured, and where the pipeline stands."""
+
+    pipeline: str
+    stack_id: str  # of the table stack that registered it
+    table_name: str
+    catalog_name: str
+    output_format: str
+    output_prefix: str
+    glue_job_name: str
+    crawler_name: str
+    timeout_minutes: int  # of the Glue job
+
+    export_in_flight: str | None = None  # the `record` of the export that holds the lock
+    latest_export_id: str | None = None  # the last one begun, whatever became of it
+    published_snapshot: str | None = None
+    last_succeeded_at: datetime | None = None
+    last_failed_at: datetime | None = None
+
+    def begin(self, export_id: str, read_percentage: Decimal, now: datetime) -> Export:
+        """A new export of this pipeline, of the table as it is `now`."""
+        return Export(
+            pipeline=self.pipeline,
+            export_id=export_id,
+            snapshot_timestamp=naming.snapshot_timestamp(now),
+            stage=Stage.STARTING,
+            requested_at=now,
+            deadline=now + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW,
+            waiting_on=waits_for_request(export_id),
+            waiting_since=now,
+            table_name=self.table_name,
+            catalog_name=self.catalog_name,
+            read_percentage=read_percentage,
+            output_format=self.output_format,
+            output_prefix=self.output_prefix,
+            glue_job_name=self.glue_job_name,
+            crawler_name=self.crawler_name,
+        )
+
+    def may_publish(self, export: Export) -> bool:
+        """Whether the view may now show this export's snapshot. It never moves backwards."""
+        return self.export_in_flight == export.record and (self.published_snapshot or "") < export.snapshot_timestamp

@@ -1,0 +1,36 @@
+"""The view that shows a table's latest snapshot, as text. A pure function of the export and the catalog's columns."""
+
+import hashlib
+from collections.abc import Sequence
+
+from table_exports.domain.export import Export
+from table_exports.domain.naming import PARTITION_KEY
+
+
+def create_view(export: Export, database: str, columns: Sequence[str]) -> str:
+    """`columns` are the snapshot table's, without its partition key.
+
+    They are listed, never `*`: a view of `*` goes stale when a crawl adds a column.
+
+    CREATE OR REPLACE VIEW "dynamodb_exports"."reviews" AS
+    SELECT "asin", "stars", "snapshot_timestamp" FROM "dynamodb_exports"."snapshots_reviews"
+    WHERE "snapshot_timestamp" = '2026-11-23T02-00-07Z'
+    """
+    view = f"{identifier(database)}.{identifier(export.catalog_name)}"
+    table = f"{identifier(database)}.{identifier(export.snapshot_table)}"
+    listed = ", ".join(identifier(column) for column in [*columns, PARTITION_KEY])
+    latest = f"{identifier(PARTITION_KEY)} = {literal(export.snapshot_timestamp)}"
+    return f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM {table} WHERE {latest}"
+
+
+def request_token(export: Export, sql: str) -> str:
+    """Athena's ClientRequestToken, 64 characters: asking twice for one view of one export starts one query."""
+    return hashlib.sha256(f"{export.export_id}\n{sql}".encode()).hexdigest()
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

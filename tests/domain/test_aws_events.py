@@ -1,0 +1,65 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from examples import an_export
+
+from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded
+from table_exports.domain.export import Stage
+
+BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the captured crawl: it ended 02:09:20 and ran for 67 seconds
+ENDED = datetime(2026, 11, 23, 2, 9, 20, tzinfo=UTC)
+
+
+def waiting(since, own_crawl=True):
+    return an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=since, own_crawl=own_crawl)
+
+
+def test_a_job_run_is_known_by_its_id(captured):
+    run = JobRunEnded.from_event(captured("glue_job_failed"))
+
+    assert run.waiting_on == "glue-job-run/jr_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    assert run.state == "FAILED"
+    assert run.message == "An error occurred while calling o91.getDynamicFrame. Requested resource not found"
+
+
+def test_a_crawl_began_its_running_time_before_its_end(captured):
+    crawl = CrawlEnded.from_event(captured("glue_crawler_succeeded"))
+
+    assert (crawl.began, crawl.ended) == (BEGAN, ENDED)
+
+
+def test_a_failed_crawl_tells_its_end_only_by_the_events_own_time(captured):
+    event = captured("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
+    del event["detail"]["completionDate"], event["detail"]["runningTime (sec)"]
+
+    crawl = CrawlEnded.from_event(event)
+
+    assert (crawl.began, crawl.ended) == (None, datetime(2026, 11, 23, 2, 9, 21, tzinfo=UTC))
+    assert crawl.message == "Access Denied"
+
+
+@pytest.mark.parametrize(
+    ("since", "own_crawl", "ends"),
+    [
+        (BEGAN, True, True),
+        (BEGAN - timedelta(seconds=30), True, True),  # a crawl may take its time to begin
+        (BEGAN + timedelta(seconds=1, microseconds=999999), True, True),  # rounding
+        (BEGAN + timedelta(seconds=10), True, False),  # began before we asked for ours: a stranger's
+        (ENDED + timedelta(seconds=1), True, False),  # ended before we asked
+        (BEGAN + timedelta(seconds=10), False, True),  # the stranger's that we wait for
+        (ENDED + timedelta(seconds=1), False, False),
+    ],
+)
+def test_times_tell_the_crawl_that_is_waited_for_from_another(captured, since, own_crawl, ends):
+    crawl = CrawlEnded.from_event(captured("glue_crawler_succeeded"))
+
+    assert crawl.ends_the_wait_of(waiting(since, own_crawl)) is ends
+
+
+def test_a_failed_query_brings_athenas_own_words(captured):
+    error = {"errorCategory": 2.0, "errorType": 1306.0, "errorMessage": "TABLE_NOT_FOUND: line 1:8", "retryable": False}
+
+    query = QueryEnded.from_event(captured("athena_query_succeeded", currentState="FAILED", athenaError=error))
+
+    assert query.waiting_on == "athena-query/01234567-0123-0123-0123-012345678901"
+    assert (query.state, query.message) == ("FAILED", "TABLE_NOT_FOUND: line 1:8")

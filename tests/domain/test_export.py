@@ -1,0 +1,84 @@
+from itertools import product
+
+import pytest
+from examples import NOW, a_pipeline, an_export
+
+from table_exports.domain.export import TERMINAL, IllegalTransition, Stage
+
+# Written out again on purpose: read from the code, the table would agree with any mistake in it.
+ALLOWED = {
+    (Stage.STARTING, Stage.EXPORTING),
+    (Stage.EXPORTING, Stage.CATALOGING),
+    (Stage.CATALOGING, Stage.CATALOGING),
+    (Stage.CATALOGING, Stage.PUBLISHING),
+    (Stage.PUBLISHING, Stage.SUCCEEDED),
+}
+
+
+def accepts(export, after):
+    try:
+        if after is Stage.SUCCEEDED:
+            export.succeed(NOW)
+        else:
+            export.advance(after, waiting_on="any/1", now=NOW)
+    except IllegalTransition:
+        return False
+    return True
+
+
+def test_an_export_advances_along_these_steps_and_no_others():
+    exports = {stage: an_export(stage=stage) for stage in Stage}
+
+    assert {(a, b) for a, b in product(Stage, Stage) if accepts(exports[a], b)} == ALLOWED
+
+
+@pytest.mark.parametrize("stage", set(Stage) - TERMINAL)
+def test_every_stage_in_flight_may_fail_and_says_where_and_why(stage):
+    failed = an_export(stage=stage).fail("no such table", NOW)
+
+    assert (failed.stage, failed.failed_stage, failed.reason) == (Stage.FAILED, stage, "no such table")
+    assert (failed.waiting_on, failed.waiting_since, failed.ended_at) == (None, None, NOW)
+
+
+@pytest.mark.parametrize("stage", TERMINAL)
+def test_what_has_ended_cannot_fail_any_more(stage):
+    with pytest.raises(IllegalTransition):
+        an_export(stage=stage).fail("too late", NOW)
+
+
+@pytest.mark.parametrize(("stage", "waiting_on"), [(Stage.EXPORTING, None), (Stage.SUCCEEDED, "glue-crawler/x")])
+def test_an_export_waits_for_something_exactly_while_it_is_in_flight(stage, waiting_on):
+    with pytest.raises(IllegalTransition):
+        an_export(stage=stage, waiting_on=waiting_on)
+
+
+def test_a_stage_begins_a_wait_and_keeps_what_was_learned():
+    export = an_export(stage=Stage.EXPORTING)
+
+    cataloging = export.advance(Stage.CATALOGING, waiting_on="glue-crawler/x", now=NOW, items=2)
+
+    assert (cataloging.waiting_on, cataloging.waiting_since, cataloging.items) == ("glue-crawler/x", NOW, 2)
+    assert cataloging.export_id == export.export_id
+
+
+def test_a_pipelines_export_is_of_now_and_has_time_for_job_crawl_and_view():
+    export = a_pipeline(timeout_minutes=60).begin("e1", "0.5", NOW)
+
+    assert export.record == "export#2026-11-23T02-08-10Z#e1"
+    assert export.waiting_on == "export-request/e1"
+    assert (export.deadline - NOW).total_seconds() == 3 * 60 * 60
+
+
+@pytest.mark.parametrize(
+    ("head", "allowed"),
+    [
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1"}, True),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-22T02-00-07Z"}, True),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-23T02-00-07Z"}, False),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-24T02-00-07Z"}, False),
+        ({"export_in_flight": "export#2026-11-23T05-00-00Z#e2"}, False),
+        ({}, False),
+    ],
+)
+def test_only_the_export_in_flight_publishes_and_the_view_never_moves_backwards(head, allowed):
+    assert a_pipeline(**head).may_publish(an_export(stage=Stage.CATALOGING)) is allowed

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+from examples import an_export
+
+from table_exports.domain.errors import Refused
+from table_exports.domain.manifest import Manifest
+
+COMPLETE = {
+    "version": 1,
+    "export_id": "e1",
+    "snapshot_timestamp": "2026-11-23T02-00-07Z",
+    "items_counted": 2,
+    "items_written": 2,
+    "files": 1,
+    "bytes": 1234,
+    "schema": [{"name": "asin", "type": "string"}],
+    "of_a_later_job": "ignored",
+}
+
+
+def test_a_complete_snapshot_is_proven():
+    manifest = Manifest.from_json(json.dumps(COMPLETE))
+
+    manifest.prove(an_export())
+    assert (manifest.items_written, manifest.files, manifest.bytes) == (2, 1, 1234)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"items_written": 1}, "Incomplete snapshot: DynamoDB counted 2 items, 1 were written"),
+        ({"items_written": 3}, "Incomplete snapshot: DynamoDB counted 2 items, 3 were written"),
+        ({"export_id": "e2"}, "another export's, e2 of 2026-11-23T02-00-07Z"),
+        ({"snapshot_timestamp": "2026-11-22T02-00-07Z"}, "another export's"),
+        ({"version": 2}, "version 2, not 1"),
+    ],
+)
+def test_any_other_manifest_proves_nothing(change, reason):
+    with pytest.raises(Refused, match=reason):
+        Manifest.from_json(json.dumps(COMPLETE | change)).prove(an_export())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}'])
+def test_what_is_no_manifest_is_refused(text):
+    with pytest.raises(Refused, match="cannot be read"):
+        Manifest.from_json(text)

@@ -1,0 +1,65 @@
+"""A pipeline, an export and a request with usual values, of which a test changes those that it is about."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from table_exports.domain.export import Export, Stage
+from table_exports.domain.pipeline import Pipeline
+
+NOW = datetime(2026, 11, 23, 2, 8, 10, tzinfo=UTC)
+
+
+def a_pipeline(**changes: Any) -> Pipeline:
+    usual = {
+        "pipeline": "reviews-parquet",
+        "stack_id": "arn:aws:cloudformation:us-east-1:123456789012:stack/reviews/1",
+        "table_name": "Reviews",
+        "catalog_name": "reviews",
+        "output_format": "parquet",
+        "output_prefix": "s3://bucket/exports/snapshots_reviews",
+        "glue_job_name": "table-exports-reviews-parquet",
+        "crawler_name": "table-exports-reviews-parquet",
+        "timeout_minutes": 480,
+    }
+    return Pipeline(**usual | changes)
+
+
+def an_export(**changes: Any) -> Export:
+    usual = {
+        "pipeline": "reviews-parquet",
+        "export_id": "e1",
+        "snapshot_timestamp": "2026-11-23T02-00-07Z",
+        "stage": Stage.STARTING,
+        "requested_at": datetime(2026, 11, 23, 2, 0, 7, tzinfo=UTC),
+        "deadline": datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC),
+        "waiting_on": "export-request/e1",
+        "waiting_since": datetime(2026, 11, 23, 2, 0, 7, 654321, tzinfo=UTC),
+        "table_name": "Reviews",
+        "catalog_name": "reviews",
+        "read_percentage": Decimal("0.25"),
+        "output_format": "parquet",
+        "output_prefix": "s3://bucket/exports/snapshots_reviews",
+        "glue_job_name": "table-exports-reviews-parquet",
+        "crawler_name": "table-exports-reviews-parquet",
+    }
+    if changes.get("stage") in (Stage.SUCCEEDED, Stage.FAILED):
+        usual |= {"waiting_on": None, "waiting_since": None, "ended_at": NOW}
+    return Export(**usual | changes)
+
+
+def a_request(**changes: Any) -> dict[str, Any]:
+    """An `Export Requested`, as Scheduler puts it on the bus. A change to `...` takes the field out."""
+    detail = {
+        "pipeline": "reviews-parquet",
+        "table_name": "Reviews",
+        "read_percentage": 0.25,
+        "output_prefix": "s3://bucket/exports/snapshots_reviews",
+        "output_format": "parquet",
+        "glue_job_name": "table-exports-reviews-parquet",
+        "crawler_name": "table-exports-reviews-parquet",
+        "scheduled_time": "2026-11-23T02:00:00Z",
+    }
+    envelope = {"id": "event-1", "source": "table-exports", "detail-type": "Export Requested"}
+    detail |= changes
+    return envelope | {"detail": {name: value for name, value in detail.items() if value is not ...}}
