@@ -1,0 +1,56 @@
+"""The AWS that a service sees: each part is built when it is first asked for, so no service pays for another's."""
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from table_exports.aws.athena import Athena
+    from table_exports.aws.bus import Bus
+    from table_exports.aws.glue import Glue
+    from table_exports.aws.manifests import Manifests
+    from table_exports.aws.records import Records
+
+
+class Cloud:
+    @cached_property
+    def records(self) -> "Records":
+        from table_exports.aws.records import Records
+
+        return Records(_client("dynamodb"), os.environ["STATE_TABLE"], int(os.environ["HISTORY_DAYS"]))
+
+    @cached_property
+    def glue(self) -> "Glue":
+        from table_exports.aws.glue import Glue
+
+        return Glue(_client("glue"), os.environ["DATABASE"])
+
+    @cached_property
+    def manifests(self) -> "Manifests":
+        from table_exports.aws.manifests import Manifests
+
+        return Manifests(_client("s3"))
+
+    @cached_property
+    def athena(self) -> "Athena":
+        from table_exports.aws.athena import Athena
+
+        return Athena(_client("athena"), os.environ["WORKGROUP"], os.environ["DATABASE"])
+
+    @cached_property
+    def bus(self) -> "Bus":
+        from table_exports.aws.bus import Bus
+
+        return Bus(_client("events"), os.environ["BUS"])
+
+
+@cache
+def the_cloud() -> Cloud:
+    """One per execution environment."""
+    return Cloud()
+
+
+def _client(service: str):  # noqa: ANN202 - botocore makes client classes at run time
+    import boto3
+
+    return boto3.client(service)

@@ -1,0 +1,229 @@
+"""State records in DynamoDB. Every change is one conditional write that says what it expects to find.
+
+The only module that writes a condition. Losing a race is an answer, not an exception.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from table_exports.domain.export import Export, Stage
+from table_exports.domain.pipeline import Pipeline
+
+HEAD = "pipeline"  # the sort key of a pipeline's head
+
+
+class Records:
+    def __init__(self, client: Any, table: str, history_days: int) -> None:
+        self._client = client
+        self._table = table
+        self._history = timedelta(days=history_days)
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        item = self._get(name, HEAD)
+        return _read(Pipeline, item) if item else None
+
+    def export(self, pipeline: str, record: str) -> Export | None:
+        item = self._get(pipeline, record)
+        return export_of(item) if item else None
+
+    def find(self, pipeline: Pipeline, export_id: str) -> Export | None:
+        """The export that answers a request, if there is one.
+
+        The index lags behind the table by moments; for these the head's `latest_export_id` stands in, in `begin`.
+        """
+        found = self._query("export_id", export_id)
+        mine = [item for item in found if item["pipeline"] == pipeline.pipeline]
+        return self.export(pipeline.pipeline, mine[0]["record"]) if mine else None
+
+    def waiting_on(self, thing: str) -> list[Export]:
+        """The exports that wait for `thing`, e.g. `athena-query/0123`.
+
+        The index lags behind the table, so an export that has moved on may still be among them. Harmless: `move`
+        checks again.
+        """
+        return [export_of(item) for item in self._query("waiting_on", thing)]
+
+    def begin(self, export: Export) -> bool:
+        """Store a new export and take its pipeline's lock, both or neither.
+
+        False if another export holds the lock, or this one was begun before.
+        """
+        head_exists = "attribute_exists(pipeline)"
+        lock_is_free = "attribute_not_exists(export_in_flight)"
+        not_begun_before = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
+        take_lock = _set(
+            _key(export.pipeline, HEAD),
+            {"export_in_flight": export.record, "latest_export_id": export.export_id},
+        )
+        take_lock["ConditionExpression"] = f"{head_exists} AND {lock_is_free} AND {not_begun_before}"
+        item = _key(export.pipeline, export.record) | _attributes(export)
+        return self._write_all(
+            {"Put": {"Item": _item(item), "ConditionExpression": "attribute_not_exists(pipeline)"}},
+            {"Update": take_lock},
+        )
+
+    def move(self, before: Export, after: Export) -> bool:
+        """Turn `before` into `after`; an end also frees the lock and is noted in the head.
+
+        False if `before` no longer stands as it was: the event was a duplicate or late.
+        Writes only what changed, so that attributes of a newer version of this package survive.
+        """
+        if after.ended and self._write_all({"Update": self._change(before, after)}, {"Update": self._note_end(after)}):
+            return True
+        # Not at its end; or the lock is another's by now.
+        return self._wrote(self._client.update_item, **self._change(before, after))
+
+    def register(self, pipeline: Pipeline) -> bool:
+        """Claim the pipeline's catalog name and store its configuration, both or neither. Where it stands is kept.
+
+        False if the name is another stack's.
+        """
+        holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
+        claim = {
+            "Item": _item(_claim(pipeline.catalog_name) | holder),
+            "ConditionExpression": "attribute_not_exists(pipeline) OR stack_id = :stack_id",
+            "ExpressionAttributeValues": _item({":stack_id": pipeline.stack_id}),
+        }
+        head = _set(_key(pipeline.pipeline, HEAD), _attributes(pipeline))
+        return self._write_all({"Put": claim}, {"Update": head})
+
+    def unregister(self, name: str, stack_id: str) -> None:
+        """Forget a pipeline's head and free its catalog name. What is another stack's by now is left alone.
+
+        The history of its exports stays until it expires.
+        """
+        pipeline = self.pipeline(name)
+        if pipeline is None or pipeline.stack_id != stack_id:
+            return
+        self._delete(_key(name, HEAD), stack_id=stack_id)
+        self._delete(_claim(pipeline.catalog_name), stack_id=stack_id, held_by=name)
+
+    def _change(self, before: Export, after: Export) -> dict[str, Any]:
+        old, new = _attributes(before), _attributes(after)
+        changed = {name: value for name, value in new.items() if old.get(name) != value}
+        if after.ended:
+            changed["expires_at"] = int((after.requested_at + self._history).timestamp())
+        update = _set(_key(before.pipeline, before.record), changed, remove=old.keys() - new.keys())
+        update["ConditionExpression"] = "waiting_on = :awaited AND waiting_since = :awaited_since"
+        awaited = {":awaited": before.waiting_on, ":awaited_since": before.waiting_since}
+        update["ExpressionAttributeValues"] |= _item(awaited)
+        return update
+
+    def _note_end(self, export: Export) -> dict[str, Any]:
+        if export.stage == Stage.SUCCEEDED:
+            known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
+        else:
+            known = {"last_failed_at": export.ended_at}
+        update = _set(_key(export.pipeline, HEAD), known, remove={"export_in_flight"})
+        update["ConditionExpression"] = "export_in_flight = :mine"
+        update["ExpressionAttributeValues"] |= _item({":mine": export.record})
+        return update
+
+    def _get(self, pipeline: str, record: str) -> dict[str, Any] | None:
+        key = _item(_key(pipeline, record))
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return plain(found["Item"]) if "Item" in found else None
+
+    def _query(self, index: str, value: str) -> list[dict[str, Any]]:
+        """All items of one index key: a handful at the most, so one page."""
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=index,
+            KeyConditionExpression="#key = :value",
+            ExpressionAttributeNames={"#key": index},
+            ExpressionAttributeValues=_item({":value": value}),
+        )
+        return [plain(item) for item in found["Items"]]
+
+    def _delete(self, key: dict[str, str], **expected: str) -> bool:
+        return self._wrote(
+            self._client.delete_item,
+            Key=_item(key),
+            ConditionExpression=" AND ".join(f"{name} = :{name}" for name in expected),
+            ExpressionAttributeValues=_item({f":{name}": value for name, value in expected.items()}),
+        )
+
+    def _wrote(self, write: Callable[..., Any], **request: Any) -> bool:
+        try:
+            write(TableName=self._table, **request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _write_all(self, *writes: dict[str, Any]) -> bool:
+        """All of them, or none and False if a condition does not hold."""
+        for write in writes:
+            for request in write.values():
+                request["TableName"] = self._table
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if "ConditionalCheckFailed" in reasons:
+                return False
+            raise  # a conflict or a throttle: worth another try
+        return True
+
+
+def export_of(item: dict[str, Any]) -> Export:
+    """An export as its record's attributes tell it. What a newer version of this package added is passed over."""
+    return _read(Export, item)
+
+
+def plain(item: dict[str, Any]) -> dict[str, Any]:
+    """An item's attributes without DynamoDB's type tags."""
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+_READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage}
+
+
+def _read(kind: type[Any], item: dict[str, Any]) -> Any:
+    values = {}
+    for field in fields(kind):
+        if (value := item.get(field.name)) is not None:
+            reader = _READERS.get(_type_name(field.type))
+            values[field.name] = reader(value) if reader else value
+    return kind(**values)
+
+
+def _type_name(annotation: Any) -> str:
+    """`datetime` for `datetime` and for `datetime | None`."""
+    return getattr(annotation, "__args__", (annotation,))[0].__name__
+
+
+def _attributes(thing: Export | Pipeline) -> dict[str, Any]:
+    """What is known of it, but for its partition key."""
+    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
+    return {name: value for name, value in values.items() if value is not None and name != "pipeline"}
+
+
+def _set(key: dict[str, str], known: dict[str, Any], remove: Iterable[str] = ()) -> dict[str, Any]:
+    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in known)
+    if remove:
+        expression += " REMOVE " + ", ".join(f"#{name}" for name in remove)
+    return {
+        "Key": _item(key),
+        "UpdateExpression": expression,
+        "ExpressionAttributeNames": {f"#{name}": name for name in [*known, *remove]},
+        "ExpressionAttributeValues": _item({f":{name}": value for name, value in known.items()}),
+    }
+
+
+def _key(pipeline: str, record: str) -> dict[str, str]:
+    return {"pipeline": pipeline, "record": record}
+
+
+def _claim(catalog_name: str) -> dict[str, str]:
+    """The key that makes a catalog name one pipeline's alone. No pipeline's name holds a slash."""
+    return _key(f"catalog-name/{catalog_name}", "claim")
+
+
+def _item(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(v.isoformat() if isinstance(v, datetime) else v) for name, v in values.items()}

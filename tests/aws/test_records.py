@@ -1,0 +1,119 @@
+"""The conditions themselves: what a write expects to find, and what it leaves when it does not."""
+
+from datetime import UTC, datetime
+
+import pytest
+from examples import NOW, a_pipeline, an_export
+
+from table_exports.domain.export import Stage
+
+
+@pytest.fixture
+def begun(records):
+    assert records.register(a_pipeline())
+    export = an_export()
+    assert records.begin(export)
+    return export
+
+
+def attributes(records, export):
+    key = {"pipeline": {"S": export.pipeline}, "record": {"S": export.record}}
+    return records._client.get_item(TableName=records._table, Key=key)["Item"]
+
+
+def test_what_is_stored_comes_back_as_it_was(records, begun):
+    assert records.export("reviews-parquet", begun.record) == begun
+    assert records.waiting_on("export-request/e1") == [begun]
+    assert records.find(a_pipeline(), "e1") == begun
+
+
+def test_a_pipeline_has_one_export_in_flight(records, begun):
+    assert not records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
+    assert records.find(a_pipeline(), "e2") is None
+
+
+def test_no_export_begins_of_a_pipeline_that_is_not_registered(records):
+    assert not records.begin(an_export())
+    assert records.find(a_pipeline(), "e1") is None
+
+
+def test_the_export_begun_last_does_not_begin_again_even_before_the_index_knows_it(records, begun):
+    assert records.move(begun, begun.fail("refused at once", NOW))
+
+    assert not records.begin(an_export(snapshot_timestamp="2026-11-23T02-00-08Z"))
+
+
+def test_a_pipeline_moves_on_to_its_next_export(records, begun):
+    assert records.move(begun, begun.fail("no luck", NOW))
+
+    assert records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
+
+
+def test_a_move_from_a_wait_that_is_over_changes_nothing(records, begun):
+    exporting = begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW)
+    assert records.move(begun, exporting)
+
+    assert not records.move(begun, begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_2", now=NOW))
+    assert not records.move(begun, begun.fail("late", NOW))
+    assert records.export("reviews-parquet", begun.record) == exporting
+
+
+def test_of_two_waits_for_one_crawler_only_the_one_meant_is_ended(records, begun):
+    exporting = begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW)
+    first = exporting.advance(Stage.CATALOGING, waiting_on="glue-crawler/x", now=NOW, own_crawl=False)
+    again = first.advance(
+        Stage.CATALOGING, waiting_on="glue-crawler/x", now=datetime(2026, 11, 23, 3, tzinfo=UTC), own_crawl=True
+    )
+    assert records.move(begun, exporting)
+    assert records.move(exporting, first)
+    assert records.move(first, again)
+
+    assert not records.move(first, first.fail("of the first wait", NOW))
+    assert records.export("reviews-parquet", begun.record) == again
+
+
+def test_an_end_frees_the_lock_and_is_noted_in_the_head(records, begun):
+    publishing = an_export(stage=Stage.PUBLISHING, waiting_on="athena-query/q")
+    assert records.move(begun, publishing)
+
+    assert records.move(publishing, publishing.succeed(NOW))
+
+    head = records.pipeline("reviews-parquet")
+    assert (head.export_in_flight, head.published_snapshot) == (None, "2026-11-23T02-00-07Z")
+    assert (head.last_succeeded_at, head.last_failed_at) == (NOW, None)
+
+
+def test_an_ended_export_waits_for_nothing_and_expires_with_its_history(records, begun):
+    assert records.move(begun, begun.fail("no luck", NOW))
+
+    stored = attributes(records, begun)
+    assert "waiting_on" not in stored
+    assert stored["expires_at"] == {"N": str(int(datetime(2027, 2, 21, 2, 0, 7, tzinfo=UTC).timestamp()))}
+    assert records.waiting_on("export-request/e1") == []
+
+
+def test_a_write_leaves_the_attributes_of_a_newer_version_alone(records, begun):
+    records._client.update_item(
+        TableName=records._table,
+        Key={"pipeline": {"S": begun.pipeline}, "record": {"S": begun.record}},
+        UpdateExpression="SET of_a_later_version = :x",
+        ExpressionAttributeValues={":x": {"S": "kept"}},
+    )
+
+    assert records.move(begun, begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW))
+
+    assert attributes(records, begun)["of_a_later_version"] == {"S": "kept"}
+
+
+def test_an_end_after_the_lock_was_taken_over_leaves_the_new_holder_alone(records, begun):
+    records._client.update_item(
+        TableName=records._table,
+        Key={"pipeline": {"S": begun.pipeline}, "record": {"S": "pipeline"}},
+        UpdateExpression="SET export_in_flight = :other",
+        ExpressionAttributeValues={":other": {"S": "export#2026-11-23T09-00-00Z#e2"}},
+    )
+
+    assert records.move(begun, begun.fail("overdue", NOW))
+
+    head = records.pipeline("reviews-parquet")
+    assert (head.export_in_flight, head.last_failed_at) == ("export#2026-11-23T09-00-00Z#e2", None)

@@ -1,0 +1,74 @@
+"""Fixtures of every folder: events as AWS sends them, records on moto, a cloud with an export in flight."""
+
+import copy
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from examples import NOW, a_pipeline, an_export
+from fakes import FakeCloud
+from moto import mock_aws
+from templates import resource
+
+from table_exports.aws.records import Records
+from table_exports.domain.export import Export, Stage
+
+EVENTS = Path(__file__).parent / "events"
+
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "POWERTOOLS_SERVICE_NAME": "tests",
+    "POWERTOOLS_METRICS_NAMESPACE": "tests",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+
+
+@pytest.fixture
+def captured():
+    """An AWS event as it arrived, with a few fields changed: `captured("glue_job_failed", message="…")`."""
+
+    def load(name: str, **changes: Any) -> dict[str, Any]:
+        event = json.loads((EVENTS / f"{name}.json").read_text())
+        event["detail"] |= changes
+        return event
+
+    return load
+
+
+@pytest.fixture
+def records():
+    """Records on a table with the key schema and the indexes of infra/common.yaml."""
+    with mock_aws():
+        client = boto3.client("dynamodb")
+        described = resource("common", "StateTable")["Properties"]
+        names = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+        client.create_table(**{name: copy.deepcopy(described[name]) for name in names})
+        yield Records(client, described["TableName"], history_days=90)
+
+
+@pytest.fixture
+def cloud(records):
+    cloud = FakeCloud(records)
+    assert records.register(a_pipeline())
+    return cloud
+
+
+@pytest.fixture
+def in_flight(cloud):
+    """Puts an export in flight, in the stage and with the wait that the test says."""
+
+    def begin(stage: Stage, waiting_on: str, **learned: Any) -> Export:
+        begun = an_export()
+        assert cloud.records.begin(begun)
+        since = learned.pop("waiting_since", NOW - timedelta(seconds=1))
+        export = an_export(stage=stage, waiting_on=waiting_on, waiting_since=since, **learned)
+        assert cloud.records.move(begun, export)
+        return export
+
+    return begin
