@@ -1,0 +1,90 @@
+"""A table stack was created, changed or deleted: register its pipeline, or refuse the stack with a reason.
+
+A CloudFormation custom resource, for what CloudFormation cannot say itself: catalog names are lower case, and are
+one pipeline's alone. Its attributes name the pipeline, its Glue job and its folders.
+"""
+
+import json
+from typing import Any
+from urllib.request import Request, urlopen
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from table_exports.aws.cloud import Cloud, the_cloud
+from table_exports.domain import naming
+from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.pipeline import Pipeline
+from table_exports.telemetry import logger, tracer
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+def handle(event: dict[str, Any], context: LambdaContext) -> None:
+    """Always answers, because CloudFormation waits for an hour if nobody does."""
+    try:
+        answered = on_table_stack_changed(event, the_cloud())
+    except InvalidRequest as error:
+        answered = answer(event, "FAILED", reason=str(error))
+    except Exception as error:
+        logger.exception("Pipeline not registered")
+        where = f"the log of {context.function_name}, request {context.aws_request_id}"
+        answered = answer(event, "FAILED", reason=f"{error!r}: see {where}")
+    tell_cloudformation(event, answered)
+
+
+def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+    """CloudFormation's answer. Raises InvalidRequest if the stack asks for what it cannot have."""
+    if event["RequestType"] == "Delete":
+        cloud.records.unregister(event["PhysicalResourceId"], event["StackId"])
+        return answer(event, "SUCCESS")
+    pipeline = configured(event["ResourceProperties"], event["StackId"])
+    logger.append_keys(pipeline=pipeline.pipeline)
+    if not cloud.records.register(pipeline):
+        taken = f"{pipeline.catalog_name} is taken by another stack: give this one a CatalogName of its own"
+        raise InvalidRequest("CatalogName", taken)
+    return answer(event, "SUCCESS", pipeline)
+
+
+def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
+    """The pipeline as the stack's parameters have it. Raises InvalidRequest if the catalog cannot have the name."""
+    catalog_name = naming.catalog_name(properties["TableName"], properties.get("CatalogName", ""))
+    name = naming.pipeline_name(catalog_name, properties["OutputFormat"])
+    return Pipeline(
+        pipeline=name,
+        stack_id=stack_id,
+        table_name=properties["TableName"],
+        catalog_name=catalog_name,
+        output_format=properties["OutputFormat"],
+        output_prefix=naming.output_prefix(properties["Bucket"], catalog_name),
+        glue_job_name=naming.resource_name(name),
+        crawler_name=naming.resource_name(name),
+        timeout_minutes=int(properties["TimeoutMinutes"]),
+    )
+
+
+def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None, reason: str = "") -> dict[str, Any]:
+    """Shape: CloudFormation user guide, "Custom resource response objects". Another name is another resource."""
+    unchanged = event.get("PhysicalResourceId", "not-registered")
+    return {
+        "Status": status,
+        "Reason": reason,
+        "PhysicalResourceId": pipeline.pipeline if pipeline else unchanged,
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+        "Data": attributes(pipeline) if pipeline else {},
+    }
+
+
+def attributes(pipeline: Pipeline) -> dict[str, str]:
+    """What the table stack reads with Fn::GetAtt."""
+    return {
+        "CatalogName": pipeline.catalog_name,
+        "JobName": pipeline.glue_job_name,
+        "CrawlerName": pipeline.crawler_name,
+        "OutputPrefix": pipeline.output_prefix,
+        "SnapshotTable": naming.snapshot_table(pipeline.catalog_name),
+    }
+
+
+def tell_cloudformation(event: dict[str, Any], answered: dict[str, Any]) -> None:
+    body = json.dumps(answered).encode()
+    urlopen(Request(event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}), timeout=10)

@@ -1,0 +1,82 @@
+"""An export was requested: take the pipeline's lock and start the Glue job, or say why not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from table_exports.aws.cloud import Cloud, the_cloud
+from table_exports.domain import facts
+from table_exports.domain.errors import InvalidRequest, Refused
+from table_exports.domain.export import Export, Stage, waits_for_job_run
+from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.request import ExportRequest
+from table_exports.reaction import record
+from table_exports.telemetry import logger, metrics, tracer
+
+STARTED_WITHIN = timedelta(seconds=60)  # the function's timeout: until then another delivery may be at it
+
+
+class LockChanged(Exception):
+    """The lock was held when we took it and free when we looked why. Lambda's retry settles it."""
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+def handle(event: dict[str, Any], context: LambdaContext) -> None:
+    on_export_requested(event, the_cloud(), datetime.now(UTC))
+
+
+def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
+    try:
+        request = ExportRequest.from_event(event)
+        logger.append_keys(pipeline=request.pipeline, export_id=request.export_id)
+        pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
+    except InvalidRequest as error:
+        logger.warning("Bad request", extra={"reason": str(error)})
+        return cloud.bus.publish([facts.refused(event, str(error))])
+
+    export = cloud.records.find(pipeline, request.export_id)
+    if export is None:
+        begin(request, pipeline, cloud, now)
+    elif export.stage == Stage.STARTING and now > export.requested_at + STARTED_WITHIN:
+        start(export, cloud, now, tried_before=True)
+    else:
+        logger.info("This request was delivered before: nothing to do", extra={"stage": export.stage})
+
+
+def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    fail_overdue_export(pipeline, cloud, now)
+    export = pipeline.begin(request.export_id, request.read_percentage, now)
+    if cloud.records.begin(export):
+        return start(export, cloud, now)
+
+    pipeline = cloud.records.pipeline(request.pipeline) or pipeline
+    if pipeline.latest_export_id == request.export_id:
+        logger.info("This request was delivered before: nothing to do")
+    elif pipeline.export_in_flight:
+        logger.info("Export skipped", extra={"in_flight": pipeline.export_in_flight})
+        cloud.bus.publish([facts.skipped(request, pipeline.export_in_flight)])
+    else:
+        raise LockChanged(request.pipeline)
+
+
+def fail_overdue_export(pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    """Free the lock of an export that nobody will end any more."""
+    if pipeline.export_in_flight is None:
+        return
+    holder = cloud.records.export(pipeline.pipeline, pipeline.export_in_flight)
+    if holder and not holder.ended and holder.deadline < now:
+        reason = f"Still waiting on {holder.waiting_on} at its deadline, {holder.deadline:%Y-%m-%d %H:%M:%S} UTC"
+        record(holder, holder.fail(reason, now), cloud)
+
+
+def start(export: Export, cloud: Cloud, now: datetime, tried_before: bool = False) -> None:
+    try:
+        run_id = cloud.glue.find_job_run(export) if tried_before else None
+        run_id = run_id or cloud.glue.start_job_run(export)
+        after = export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
+    except Refused as refusal:
+        after = export.fail(str(refusal), now)
+    record(export, after, cloud)

@@ -1,0 +1,102 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from examples import NOW
+
+from on_crawler_complete.handler import on_crawl_ended
+from table_exports.domain.aws_events import CrawlEnded
+from table_exports.domain.export import Stage
+
+CRAWLER = "glue-crawler/table-exports-reviews-parquet"
+BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the captured crawl
+
+
+@pytest.fixture
+def react(cloud):
+    return lambda event: on_crawl_ended(CrawlEnded.from_event(event), cloud, NOW)
+
+
+@pytest.fixture
+def cataloging(in_flight):
+    return in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN - timedelta(seconds=20), own_crawl=True)
+
+
+def test_a_finished_crawl_publishes_the_snapshot_that_waited_for_it(cloud, cataloging, captured, react):
+    react(captured("glue_crawler_succeeded"))
+
+    assert cloud.athena.published == [("2026-11-23T02-00-07Z", ["asin", "stars"])]
+    assert (cloud.the_export().stage, cloud.the_export().waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
+
+
+def test_the_same_event_again_changes_nothing(cloud, cataloging, captured, react):
+    for _ in range(3):
+        react(captured("glue_crawler_succeeded"))
+
+    assert len(cloud.athena.published) == 1
+
+
+def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, captured, react):
+    event = captured("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
+    del event["detail"]["completionDate"], event["detail"]["runningTime (sec)"]
+
+    react(event)
+
+    assert cloud.the_export().stage is Stage.FAILED
+    assert cloud.the_export().reason == "Crawler table-exports-reviews-parquet failed: Access Denied"
+    assert cloud.athena.published == []
+
+
+def test_a_snapshot_that_the_crawl_did_not_register_fails_the_export(cloud, cataloging, captured, react):
+    cloud.glue.refuses = "The crawl left no table snapshots_reviews with the snapshot in the catalog"
+
+    react(captured("glue_crawler_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().reason) == (Stage.FAILED, cloud.glue.refuses)
+
+
+def test_the_crawl_before_ours_is_not_taken_for_ours(cloud, in_flight, captured, react):
+    export = in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN + timedelta(minutes=5), own_crawl=True)
+
+    react(captured("glue_crawler_succeeded"))
+
+    assert cloud.the_export() == export
+    assert cloud.athena.published == []
+
+
+def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, captured, react):
+    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN + timedelta(seconds=5), own_crawl=False)
+
+    react(captured("glue_crawler_succeeded"))
+
+    export = cloud.the_export()
+    assert (export.stage, export.own_crawl, export.waiting_since) == (Stage.CATALOGING, True, NOW)
+    assert len(cloud.glue.crawled) == 1
+    assert cloud.athena.published == []
+
+
+def test_an_export_that_lost_its_lock_publishes_nothing(cloud, cataloging, captured, react):
+    pipeline = cloud.records.pipeline("reviews-parquet")
+    other = pipeline.begin("e2", cataloging.read_percentage, NOW)
+    assert cloud.records.move(cataloging, cataloging.fail("taken over", NOW))
+    assert cloud.records.begin(other)
+
+    react(captured("glue_crawler_succeeded"))
+
+    assert cloud.athena.published == []
+    assert cloud.the_export().reason == "taken over"
+
+
+def test_the_view_does_not_go_back_to_an_older_snapshot(cloud, cataloging, captured, react, monkeypatch):
+    monkeypatch.setattr("table_exports.domain.pipeline.Pipeline.may_publish", lambda *_: False)
+
+    react(captured("glue_crawler_succeeded"))
+
+    assert cloud.athena.published == []
+    assert cloud.the_export().stage is Stage.FAILED
+
+
+@pytest.mark.parametrize("stranger", [{"crawlerName": "someone-elses"}, {"state": "Started"}])
+def test_an_event_that_nobody_waits_for_changes_nothing(cloud, cataloging, captured, react, stranger):
+    react(captured("glue_crawler_succeeded", **stranger))
+
+    assert cloud.the_export() == cataloging

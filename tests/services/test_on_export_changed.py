@@ -1,0 +1,51 @@
+from boto3.dynamodb.types import TypeSerializer
+from examples import NOW, an_export
+
+from on_export_changed.handler import on_export_changed
+from table_exports.domain.export import Stage
+
+EXPORTING = an_export(stage=Stage.EXPORTING, waiting_on="glue-job-run/jr_1")
+
+
+def image(cloud, export):
+    """The record of an export as DynamoDB's stream shows it, written by the records themselves."""
+    begun = an_export(export_id=export.export_id, snapshot_timestamp=export.snapshot_timestamp)
+    assert cloud.records.begin(begun)
+    assert export == begun or cloud.records.move(begun, export)
+    table, client = cloud.records._table, cloud.records._client
+    [item] = client.query(
+        TableName=table,
+        KeyConditionExpression="pipeline = :p AND #r = :r",
+        ExpressionAttributeNames={"#r": "record"},
+        ExpressionAttributeValues={":p": {"S": export.pipeline}, ":r": {"S": export.record}},
+    )["Items"]
+    client.delete_item(TableName=table, Key={name: item[name] for name in ("pipeline", "record")})
+    client.delete_item(TableName=table, Key={"pipeline": item["pipeline"], "record": {"S": "pipeline"}})
+    cloud.records.register(cloud.registered)
+    return item
+
+
+def test_a_record_that_changed_its_stage_is_told_on_the_bus(cloud):
+    before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("out of memory", NOW))
+
+    on_export_changed([{"eventName": "MODIFY", "dynamodb": {"OldImage": before, "NewImage": after}}], cloud)
+
+    [fact] = cloud.bus.facts
+    assert (fact.detail_type, fact.detail["reason"]) == ("Export Failed", "out of memory")
+
+
+def test_attributes_of_a_newer_version_are_passed_over(cloud):
+    before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("out of memory", NOW))
+    after["of_a_later_version"] = TypeSerializer().serialize("?")
+
+    on_export_changed([{"dynamodb": {"OldImage": before, "NewImage": after}}], cloud)
+
+    assert len(cloud.bus.facts) == 1
+
+
+def test_what_is_begun_or_expires_is_no_fact(cloud):
+    export = image(cloud, EXPORTING)
+
+    on_export_changed([{"dynamodb": {"NewImage": export}}, {"dynamodb": {"OldImage": export}}], cloud)
+
+    assert cloud.bus.facts == []

@@ -1,0 +1,53 @@
+import pytest
+from examples import NOW
+
+from on_view_complete.handler import on_query_ended
+from table_exports.domain.aws_events import QueryEnded
+from table_exports.domain.export import Stage
+
+QUERY = "athena-query/01234567-0123-0123-0123-012345678901"
+
+
+@pytest.fixture
+def react(cloud):
+    return lambda event: on_query_ended(QueryEnded.from_event(event), cloud, NOW)
+
+
+def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, captured, react):
+    in_flight(Stage.PUBLISHING, QUERY)
+
+    react(captured("athena_query_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().ended_at) == (Stage.SUCCEEDED, NOW)
+    pipeline = cloud.records.pipeline("reviews-parquet")
+    assert (pipeline.export_in_flight, pipeline.published_snapshot) == (None, "2026-11-23T02-00-07Z")
+    assert pipeline.last_succeeded_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "words"),
+    [
+        ("FAILED", {"athenaError": {"errorMessage": "TABLE_NOT_FOUND: line 1:8"}}, "TABLE_NOT_FOUND: line 1:8"),
+        ("FAILED", {}, "no message"),
+        ("CANCELLED", {}, "no message"),
+    ],
+)
+def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, captured, react, state, more, words):
+    in_flight(Stage.PUBLISHING, QUERY)
+
+    react(captured("athena_query_succeeded", currentState=state, **more))
+
+    assert cloud.the_export().stage is Stage.FAILED
+    query = QUERY.removeprefix("athena-query/")
+    assert cloud.the_export().reason == f"Athena query {query} ended {state}: {words}"
+    pipeline = cloud.records.pipeline("reviews-parquet")
+    assert (pipeline.export_in_flight, pipeline.published_snapshot) == (None, None)
+
+
+@pytest.mark.parametrize("stranger", [{"queryExecutionId": "theirs"}, {"currentState": "RUNNING"}])
+def test_an_event_that_nobody_waits_for_changes_nothing(cloud, in_flight, captured, react, stranger):
+    export = in_flight(Stage.PUBLISHING, QUERY)
+
+    react(captured("athena_query_succeeded", **stranger))
+
+    assert cloud.the_export() == export

@@ -1,0 +1,145 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from examples import NOW, an_export
+
+import register_pipeline.handler as register_pipeline
+from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.export import Stage
+
+STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/my-table/1"
+
+
+def a_change(request_type="Create", stack=STACK, physical_id=None, **properties):
+    event = {
+        "RequestType": request_type,
+        "StackId": stack,
+        "RequestId": "r1",
+        "LogicalResourceId": "Pipeline",
+        "ResponseURL": "http://127.0.0.1/answer",
+        "ResourceProperties": {
+            "TableName": "My-Table",
+            "OutputFormat": "parquet",
+            "CatalogName": "",
+            "Bucket": "bucket",
+            "TimeoutMinutes": "60",
+        }
+        | properties,
+    }
+    return event | ({"PhysicalResourceId": physical_id} if physical_id else {})
+
+
+def test_a_new_table_stack_registers_its_pipeline_and_learns_its_names(cloud):
+    answer = register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "my_table-parquet")
+    assert answer["Data"] == {
+        "CatalogName": "my_table",
+        "JobName": "table-exports-my_table-parquet",
+        "CrawlerName": "table-exports-my_table-parquet",
+        "OutputPrefix": "s3://bucket/exports/snapshots_my_table",
+        "SnapshotTable": "snapshots_my_table",
+    }
+    pipeline = cloud.records.pipeline("my_table-parquet")
+    assert (pipeline.table_name, pipeline.timeout_minutes) == ("My-Table", 60)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"OutputFormat": "csv"},  # the same table in another format
+        {"TableName": "my.table"},  # another table whose name folds to the same
+        {"TableName": "Orders", "CatalogName": "my_table"},
+        {},
+    ],
+)
+def test_a_second_stack_cannot_take_a_catalog_name_in_use(cloud, second):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    with pytest.raises(InvalidRequest, match=r"^CatalogName: my_table is taken by another stack: give this one"):
+        register_pipeline.on_table_stack_changed(a_change(stack="another", **second), cloud)
+
+
+def test_a_second_format_of_a_table_has_a_catalog_name_of_its_own(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    answer = register_pipeline.on_table_stack_changed(
+        a_change(stack="another", OutputFormat="csv", CatalogName="my_table_csv"), cloud
+    )
+
+    assert answer["PhysicalResourceId"] == "my_table_csv-csv"
+
+
+def test_an_update_changes_the_configuration_and_keeps_where_the_pipeline_stands(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    export = cloud.records.pipeline("my_table-parquet").begin("e1", "0.25", NOW)
+    assert cloud.records.begin(export)
+
+    register_pipeline.on_table_stack_changed(a_change("Update", TimeoutMinutes="90"), cloud)
+
+    pipeline = cloud.records.pipeline("my_table-parquet")
+    assert (pipeline.timeout_minutes, pipeline.export_in_flight) == (90, export.record)
+
+
+def test_a_deleted_stack_frees_its_name_and_its_pipeline_is_unknown(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)
+
+    assert cloud.records.pipeline("my_table-parquet") is None
+    assert register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
+
+
+def test_the_rollback_of_a_refused_stack_takes_nothing_from_the_first(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    for physical_id in ("my_table-parquet", "not-registered"):
+        register_pipeline.on_table_stack_changed(a_change("Delete", stack="another", physical_id=physical_id), cloud)
+
+    assert cloud.records.pipeline("my_table-parquet").stack_id == STACK
+
+
+def test_a_change_of_format_moves_the_name_to_the_new_pipeline(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    register_pipeline.on_table_stack_changed(a_change("Update", OutputFormat="csv"), cloud)
+    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)
+
+    assert cloud.records.pipeline("my_table-parquet") is None
+    assert cloud.records.pipeline("my_table-csv").catalog_name == "my_table"
+    with pytest.raises(InvalidRequest):
+        register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)
+
+
+def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
+    export = an_export()
+    assert cloud.records.begin(export)
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+
+    assert cloud.records.move(export, export.fail("the stack is gone", NOW))
+    assert cloud.records.export("reviews-parquet", export.record).stage is Stage.FAILED
+    assert cloud.records.pipeline("reviews-parquet") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (a_change(CatalogName="snapshots_x"), "CatalogName: snapshots_x starts as snapshot tables do"),
+        (a_change(TimeoutMinutes="soon"), "ValueError"),
+    ],
+)
+def test_cloudformation_gets_an_answer_also_when_it_is_no(cloud, change, reason, monkeypatch):
+    sent = []
+    monkeypatch.setattr(register_pipeline, "the_cloud", lambda: cloud)
+    monkeypatch.setattr(register_pipeline, "urlopen", lambda request, timeout: sent.append(request))
+    context = SimpleNamespace(
+        function_name="f", memory_limit_in_mb=256, invoked_function_arn="arn", aws_request_id="request-7"
+    )
+
+    register_pipeline.handle(change, context)
+
+    [request] = sent
+    answer = json.loads(request.data)
+    assert (request.full_url, request.get_method()) == ("http://127.0.0.1/answer", "PUT")
+    assert (answer["Status"], answer["RequestId"]) == ("FAILED", "r1")
+    assert reason in answer["Reason"]

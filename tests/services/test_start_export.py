@@ -1,0 +1,151 @@
+from datetime import timedelta
+
+import pytest
+from examples import NOW, a_request, an_export
+
+from start_export.handler import STARTED_WITHIN, LockChanged, on_export_requested
+from table_exports.domain.export import Stage
+from table_exports.domain.request import export_id
+
+LATER = NOW + STARTED_WITHIN + timedelta(seconds=1)
+
+
+def the_id(**changes):
+    return export_id(a_request(**changes))
+
+
+def test_a_request_starts_the_job_and_takes_the_lock(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.waiting_on) == (Stage.EXPORTING, f"glue-job-run/jr_of_{the_id()}")
+    assert export.snapshot_timestamp == "2026-11-23T02-08-10Z"
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record
+    assert cloud.bus.facts == []
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 600])
+def test_the_same_request_again_starts_nothing(cloud, seconds):
+    on_export_requested(a_request(), cloud, NOW)
+    on_export_requested(a_request(), cloud, NOW + timedelta(seconds=seconds))
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.bus.facts == []
+
+
+def test_the_same_request_after_its_export_has_ended_starts_nothing(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    running = cloud.the_export(the_id())
+    assert cloud.records.move(running, running.fail("out of memory", NOW))
+
+    on_export_requested(a_request(), cloud, LATER)
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export(the_id()).stage is Stage.FAILED
+
+
+def test_of_two_deliveries_at_once_one_starts_the_job(cloud, monkeypatch):
+    on_export_requested(a_request(), cloud, NOW)
+    monkeypatch.setattr(cloud.records, "find", lambda *_: None)  # the index, lagging
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.bus.facts == []
+
+
+def test_a_delivery_that_died_before_the_job_started_is_taken_up_again(cloud):
+    assert cloud.records.begin(an_export(export_id=the_id(), requested_at=NOW))
+
+    on_export_requested(a_request(), cloud, NOW + timedelta(seconds=1))
+    assert cloud.glue.started == []  # the first delivery may be at it still
+
+    on_export_requested(a_request(), cloud, LATER)
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export(the_id()).stage is Stage.EXPORTING
+
+
+def test_a_delivery_that_died_after_the_job_started_finds_the_run(cloud):
+    export = an_export(export_id=the_id(), requested_at=NOW)
+    assert cloud.records.begin(export)
+    cloud.glue.start_job_run(export)
+
+    on_export_requested(a_request(), cloud, LATER)
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export(the_id()).waiting_on == f"glue-job-run/jr_of_{the_id()}"
+
+
+def test_a_replayed_request_is_a_new_export(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    running = cloud.the_export(the_id())
+    assert cloud.records.move(running, running.fail("out of memory", NOW))
+
+    on_export_requested(a_request() | {"replay-name": "once-more"}, cloud, LATER)
+
+    assert [export.snapshot_timestamp for export in cloud.glue.started] == [
+        "2026-11-23T02-08-10Z",
+        "2026-11-23T02-09-11Z",
+    ]
+
+
+def test_a_request_while_another_export_is_in_flight_is_skipped(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    on_export_requested(a_request(scheduled_time="2026-11-24T02:00:00Z"), cloud, LATER)
+
+    assert len(cloud.glue.started) == 1
+    [fact] = cloud.bus.facts
+    assert fact.detail_type == "Export Skipped"
+    assert fact.detail["export_id"] == the_id(scheduled_time="2026-11-24T02:00:00Z")
+    assert fact.detail["reason"].startswith(f"export#2026-11-23T02-08-10Z#{the_id()} is in flight")
+
+
+def test_an_export_past_its_deadline_is_failed_and_its_lock_taken_over(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    overdue = cloud.the_export(the_id()).deadline + timedelta(seconds=1)
+
+    on_export_requested(a_request(scheduled_time="2026-11-24T02:00:00Z"), cloud, overdue)
+
+    first = cloud.the_export(the_id())
+    assert first.stage is Stage.FAILED
+    assert first.reason == (f"Still waiting on glue-job-run/jr_of_{the_id()} at its deadline, 2026-11-23 12:08:10 UTC")
+    second = cloud.the_export(the_id(scheduled_time="2026-11-24T02:00:00Z"))
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight == second.record
+
+
+def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monkeypatch):
+    monkeypatch.setattr(cloud.records, "begin", lambda _: False)
+
+    with pytest.raises(LockChanged):
+        on_export_requested(a_request(), cloud, NOW)
+
+
+def test_a_job_that_glue_does_not_know_fails_the_export_and_frees_the_lock(cloud):
+    cloud.glue.refuses = "Glue job table-exports-reviews-parquet cannot be started: EntityNotFoundException"
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.failed_stage, export.reason) == (Stage.FAILED, Stage.STARTING, cloud.glue.refuses)
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"read_percentage": 1.5}, "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"),
+        ({"pipeline": "orders-parquet"}, "pipeline: orders-parquet is unknown: deploy its table stack"),
+        ({"crawler_name": ...}, "crawler_name: is missing"),
+        ({"table_name": "Orders"}, "table_name: is Orders, but reviews-parquet is deployed with Reviews: send that"),
+    ],
+)
+def test_a_bad_request_ends_as_export_failed_and_touches_nothing(cloud, change, reason):
+    before = cloud.records.pipeline("reviews-parquet")
+
+    on_export_requested(a_request(**change), cloud, NOW)
+
+    [fact] = cloud.bus.facts
+    assert fact.detail_type == "Export Failed"
+    assert fact.detail["reason"].startswith(reason)
+    assert cloud.glue.started == []
+    assert cloud.records.pipeline("reviews-parquet") == before
