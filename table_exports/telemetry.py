@@ -8,4 +8,4 @@ warnings.filterwarnings("ignore", "No application metrics to publish")  # an eve
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer()
+tracer = Tracer(patch_modules=("botocore",))  # all that we call through; patching all it knows costs a cold start

@@ -5,6 +5,9 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.session import Session
+
     from table_exports.aws.athena import Athena
     from table_exports.aws.bus import Bus
     from table_exports.aws.glue import Glue
@@ -50,7 +53,13 @@ def the_cloud() -> Cloud:
     return Cloud()
 
 
-def _client(service: str):  # noqa: ANN202 - botocore makes client classes at run time
-    import boto3
+@cache
+def _session() -> "Session":
+    from botocore.session import Session
 
-    return boto3.client(service)
+    return Session()
+
+
+def _client(service: str) -> "BaseClient":
+    """From botocore, as boto3 has it from there: boto3 itself would import S3 transfers and resources on top."""
+    return _session().create_client(service)

@@ -6,9 +6,8 @@ The only module that writes a condition. Losing a race is an answer, not an exce
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
-
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
@@ -176,11 +175,9 @@ def export_of(item: dict[str, Any]) -> Export:
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An item's attributes without DynamoDB's type tags."""
-    return {name: _deserialize(value) for name, value in item.items()}
+    return {name: _from_dynamodb(**value) for name, value in item.items()}
 
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 _READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage}
 
 
@@ -226,4 +223,24 @@ def _claim(catalog_name: str) -> dict[str, str]:
 
 
 def _item(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _serialize(v.isoformat() if isinstance(v, datetime) else v) for name, v in values.items()}
+    return {name: _to_dynamodb(value) for name, value in values.items()}
+
+
+# Importing boto3's serializers would double a cold start; a record holds no more than these types.
+def _to_dynamodb(value: str | bool | int | Decimal | datetime) -> dict[str, Any]:
+    match value:
+        case bool():
+            return {"BOOL": value}
+        case int() | Decimal():
+            return {"N": str(value)}
+        case datetime():
+            return {"S": value.isoformat()}
+        case str():
+            return {"S": str(value)}
+    raise TypeError(f"{value!r} has no place in a record")
+
+
+def _from_dynamodb(S: str | None = None, N: str | None = None, BOOL: bool | None = None, **_: Any) -> Any:
+    if N is not None:
+        return Decimal(N)
+    return BOOL if S is None else S
