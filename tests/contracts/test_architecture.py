@@ -1,0 +1,82 @@
+"""What holds the parts apart, checked on the files themselves."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
+ON_GLUE = {"awsglue", "boto3", "botocore", "pyspark"}  # what Glue 5.1 brings
+
+
+def imported(file: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def test_the_listing_is_the_choreography():
+    assert SERVICES == [
+        "on_crawler_complete",
+        "on_export_changed",
+        "on_glue_complete",
+        "on_view_complete",
+        "register_pipeline",
+        "start_export",
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_imports_another(service):
+    others = set(SERVICES) - {service}
+
+    assert not others & set().union(*(imported(file) for file in files(f"services/{service}")))
+
+
+def test_the_shared_package_knows_no_service():
+    assert not set(SERVICES) & set().union(*(imported(file) for file in files("table_exports")))
+
+
+def test_nothing_that_is_shipped_knows_the_sandbox_or_the_tests():
+    shipped = files("services") + files("table_exports") + files("glue")
+
+    assert not {"sandbox", "tests", "infra"} & set().union(*(imported(file) for file in shipped))
+
+
+def test_the_sandbox_knows_what_is_built_and_none_of_its_sources():
+    sources = {"table_exports", "glue", *SERVICES}
+
+    assert not sources & set().union(*(imported(file) for file in files("sandbox")))
+
+
+def test_the_job_is_one_file_and_imports_only_what_glue_brings():
+    assert [file.name for file in files("glue")] == ["export_table.py"]
+    assert imported(ROOT / "glue/export_table.py") <= ON_GLUE | sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_without_one_service_the_tests_of_all_others_pass(service, tmp_path):
+    for folder in ("services", "table_exports", "tests", "infra"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.rmtree(tmp_path / "services" / service)
+    (tmp_path / f"tests/services/test_{service}.py").unlink()
+
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/services"]
+    ran = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=120)
+
+    assert ran.returncode == 0, ran.stdout

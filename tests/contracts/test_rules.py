@@ -1,0 +1,102 @@
+"""Whether the templates' own rules let an event through: the captured ones, and their like."""
+
+import json
+
+import pytest
+from moto.events.models import EventPattern, EventPatternParser
+from templates import resources
+
+BUS = {"Bus": "table-exports"}
+
+
+def rules():
+    """Rule name -> (bus, pattern)."""
+    found = {}
+    for rule in resources("common", "AWS::Events::Rule").values():
+        properties = rule["Properties"]
+        pattern = json.loads(json.dumps(properties["EventPattern"]).replace('{"Ref": "WorkGroup"}', '"table-exports"'))
+        found[properties["Name"]] = ("ours" if "EventBusName" in properties else "default", pattern)
+    return found
+
+
+def lets_through(pattern, event):
+    return EventPattern(json.dumps(pattern), EventPatternParser(json.dumps(pattern)).parse()).matches_event(event)
+
+
+def reached(event, bus="default"):
+    return [name for name, (on, pattern) in rules().items() if on == bus and lets_through(pattern, event)]
+
+
+@pytest.mark.parametrize(
+    ("event", "changes", "function"),
+    [
+        ("glue_job_succeeded", {}, "on_glue_complete"),
+        ("glue_job_failed", {}, "on_glue_complete"),
+        ("glue_job_failed", {"state": "TIMEOUT", "severity": "WARN"}, "on_glue_complete"),
+        ("glue_job_failed", {"state": "STOPPED", "severity": "INFO"}, "on_glue_complete"),
+        ("glue_crawler_succeeded", {}, "on_crawler_complete"),
+        ("glue_crawler_succeeded", {"state": "Failed", "errorMessage": "?"}, "on_crawler_complete"),
+        ("athena_query_succeeded", {}, "on_view_complete"),
+        ("athena_query_succeeded", {"currentState": "FAILED"}, "on_view_complete"),
+        ("athena_query_succeeded", {"currentState": "CANCELLED"}, "on_view_complete"),
+    ],
+)
+def test_an_end_reaches_the_one_service_that_reacts_to_it(captured, event, changes, function):
+    assert reached(captured(event, **changes)) == [f"table-exports-{function}"]
+
+
+@pytest.mark.parametrize(
+    ("event", "changes"),
+    [
+        ("glue_job_succeeded", {"jobName": "nightly-etl"}),
+        ("glue_job_succeeded", {"jobName": "their-table-exports-job"}),
+        ("glue_crawler_succeeded", {"crawlerName": "nightly-crawl"}),
+        ("glue_crawler_started", {}),
+        ("athena_query_succeeded", {"workgroupName": "primary"}),
+        ("athena_query_succeeded", {"currentState": "RUNNING"}),
+        ("athena_query_succeeded", {"currentState": "QUEUED"}),
+    ],
+)
+def test_what_is_not_ours_or_no_end_reaches_nobody(captured, event, changes):
+    assert reached(captured(event, **changes)) == []
+
+
+def test_a_request_reaches_start_export_on_our_bus():
+    request = {"source": "table-exports", "detail-type": "Export Requested", "detail": {"pipeline": "x"}}
+
+    assert reached(request, bus="ours") == ["table-exports-start_export"]
+    assert reached(request | {"replay-name": "again"}, bus="ours") == ["table-exports-start_export"]
+    assert reached(request, bus="default") == []
+
+
+@pytest.mark.parametrize("fact", ["Export Started", "Export Succeeded", "Export Failed", "Export Skipped"])
+def test_a_fact_sets_off_nothing_of_ours(fact):
+    assert reached({"source": "table-exports", "detail-type": fact, "detail": {}}, bus="ours") == []
+
+
+def archives():
+    return {
+        found["Properties"]["ArchiveName"]: found["Properties"]["EventPattern"]
+        for found in resources("common", "AWS::Events::Archive").values()
+    }
+
+
+@pytest.mark.parametrize(
+    "event", ["glue_job_succeeded", "glue_job_failed", "glue_crawler_succeeded", "athena_query_succeeded"]
+)
+def test_what_aws_says_of_our_exports_can_be_replayed(captured, event):
+    assert lets_through(archives()["table-exports-aws-events"], captured(event))
+
+
+def test_what_aws_says_of_others_is_not_kept(captured):
+    pattern = archives()["table-exports-aws-events"]
+
+    assert not lets_through(pattern, captured("glue_job_succeeded", jobName="nightly-etl"))
+    assert not lets_through(pattern, captured("athena_query_succeeded", workgroupName="primary"))
+
+
+def test_requests_are_kept_and_facts_are_not():
+    pattern = archives()["table-exports-requests"]
+
+    assert lets_through(pattern, {"source": "table-exports", "detail-type": "Export Requested", "detail": {}})
+    assert not lets_through(pattern, {"source": "table-exports", "detail-type": "Export Succeeded", "detail": {}})

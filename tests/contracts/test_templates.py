@@ -1,0 +1,141 @@
+"""House rules of the two stacks, as CloudFormation sees them after SAM."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from templates import INFRA, STACKS, expanded, resource, resources, template
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
+FUNCTIONS = resources("common", "AWS::Lambda::Function")
+
+# Actions that AWS lets nobody narrow to a resource, each with the reason in the template.
+NOT_TO_NARROW = {"cloudwatch:PutMetricData", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(stack):
+    """(where, statement) of every inline policy of the stack's roles."""
+    for name, role in resources(stack, "AWS::IAM::Role").items():
+        for policy in role["Properties"].get("Policies", []):
+            for statement in as_list(policy["PolicyDocument"]["Statement"]):
+                yield name, statement
+
+
+STATEMENTS = [(stack, *found) for stack in STACKS for found in statements(stack)]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_there_is_no_orchestrator(stack):
+    assert "states:" not in (INFRA / f"{stack}.yaml").read_text()
+    assert not [kind for kind in expanded(stack)["Resources"].values() if "StepFunctions" in kind["Type"]]
+
+
+def test_every_service_is_deployed_under_its_own_name():
+    deployed = {found["Properties"]["FunctionName"]: found["Properties"]["Handler"] for found in FUNCTIONS.values()}
+
+    assert deployed == {f"table-exports-{service}": f"{service}.handler.handle" for service in SERVICES}
+
+
+def test_every_function_has_a_role_of_its_own():
+    roles = [json.dumps(function["Properties"]["Role"]) for function in FUNCTIONS.values()]
+
+    assert len(set(roles)) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize(("stack", "role", "statement"), STATEMENTS, ids=lambda value: str(value)[:30])
+def test_a_policy_names_its_actions_and_narrows_them(stack, role, statement):
+    assert statement["Effect"] == "Allow"
+    actions = as_list(statement["Action"])
+    assert not [action for action in actions if "*" in action]
+    if "*" in as_list(statement["Resource"]):
+        assert set(actions) <= NOT_TO_NARROW
+
+
+def test_no_role_has_more_than_lambdas_own_managed_policies():
+    managed = [
+        arn["Fn::Sub"] if isinstance(arn, dict) and "Fn::Sub" in arn else json.dumps(arn)
+        for stack in STACKS
+        for role in resources(stack, "AWS::IAM::Role").values()
+        for arn in role["Properties"].get("ManagedPolicyArns", [])
+    ]
+    allowed = {"AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess"}
+    allowed |= {"AWSLambdaDynamoDBExecutionRole"}
+
+    assert {re.search(r"/(\w+)\W*$", arn).group(1) for arn in managed} <= allowed
+
+
+def test_what_cannot_be_delivered_or_handled_is_kept():
+    rules = resources("common", "AWS::Events::Rule").values()
+    targets = [target for rule in rules for target in rule["Properties"]["Targets"]]
+    assert all("DeadLetterConfig" in target for target in targets)
+    assert len(targets) == 4
+
+    configured = resources("common", "AWS::Lambda::EventInvokeConfig").values()
+    kept_for = {found["Properties"]["FunctionName"]["Ref"] for found in configured}
+    assert kept_for == set(FUNCTIONS)
+    assert all("OnFailure" in found["Properties"]["DestinationConfig"] for found in configured)
+
+
+def test_the_bucket_is_private_encrypted_and_speaks_tls_alone():
+    bucket = resource("common", "Bucket")["Properties"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+
+    [statement] = resource("common", "BucketPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("name", ["StateTable", "Bucket", "Database"])
+def test_deleting_a_stack_deletes_no_data(name):
+    found = resource("common", name)
+
+    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_table_stack_takes_the_blogs_parameters():
+    parameters = template("table")["Parameters"]
+
+    assert (parameters["ReadPercentage"]["MinValue"], parameters["ReadPercentage"]["MaxValue"]) == (0.1, 1.0)
+    assert parameters["ReadPercentage"]["Default"] == 0.25
+    assert parameters["OutputFormat"]["AllowedValues"]
+    assert [name for name, parameter in parameters.items() if "Default" not in parameter] == ["TableName"]
+    assert all("Description" in parameter for parameter in parameters.values())
+
+
+def test_a_schedule_is_created_disabled():
+    schedule = resource("table", "Schedule")["Properties"]
+
+    assert schedule["State"] == {"Ref": "ScheduleState"}
+    assert template("table")["Parameters"]["ScheduleState"]["Default"] == "DISABLED"
+
+
+def filled_in(text):
+    """JSON of an `!Sub`, with a number for every variable."""
+    return json.loads(re.sub(r"\$\{[\w.]+\}", "0", text["Fn::Sub"]))
+
+
+def test_the_schedule_asks_as_the_published_schema_says():
+    schema = json.loads((ROOT / "table_exports/schemas/export_requested.json").read_text())
+    schedule = resource("table", "Schedule")["Properties"]["Target"]
+    asked = json.loads(re.sub(r"\$\{(\w+\.?)+\}", "0", schedule["Input"]["Fn::Sub"]))
+    by_hand = json.loads(
+        re.sub(r"\$\{(\w+\.?)+\}", "0", template("table")["Outputs"]["ExportRequest"]["Value"]["Fn::Sub"])
+    )
+
+    assert set(asked) == {*schema["required"], "scheduled_time"}
+    assert set(by_hand) == set(schema["required"])
+    assert schedule["EventBridgeParameters"] == {"Source": "table-exports", "DetailType": "Export Requested"}
+
+
+def test_the_job_is_pinned_and_never_retried_behind_our_back():
+    job = resource("table", "Job")["Properties"]
+
+    assert (job["GlueVersion"], job["MaxRetries"]) == ("5.1", 0)

@@ -1,0 +1,388 @@
+"""The whole job: DynamoDB in, snapshot and manifest out."""
+
+import gzip
+import random
+import subprocess
+import sys
+from decimal import Decimal
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from glue import export_table
+from glue.export_table import Export, ExportFailed, explain
+from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP
+
+pytestmark = [  # Spark and boto3 leave the closing of sockets to the garbage collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+TWO_REVIEWS = [
+    {"id": {"S": "1"}, "stars": {"N": "5"}},
+    {"id": {"S": "2"}, "stars": {"N": "4"}, "text": {"S": "Good"}},
+]
+
+
+def keys(prefix):
+    return [
+        found["Key"] for found in boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+    ]
+
+
+def files(environment, table_name):
+    """What Spark left in a snapshot folder; Hadoop's local checksum files are none of S3's."""
+    folder = environment / "s3" / BUCKET / f"exports/snapshots_{table_name.lower()}"
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".crc"]
+
+
+def test_the_script_alone_exports_every_type(environment, make_table, arguments, snapshot, manifest):
+    items = [
+        {
+            "id": {"S": "1"},
+            "userId": {"S": "upper"},
+            "stars": {"N": "5"},
+            "price": {"N": "1.25"},
+            "big": {"N": "12345678901234567890123456789012345678"},
+            "wide": {"N": "0.1"},
+            "ok": {"BOOL": True},
+            "raw": {"B": b"\x00\xff"},
+            "ss": {"SS": ["x", "y"]},
+            "ns": {"NS": ["1", "2.5"]},
+            "bs": {"BS": [b"\x01", b"\x02"]},
+            "place": {"M": {"a b": {"N": "1"}, "deep": {"L": [{"M": {"x": {"S": "q"}}}, {"NULL": True}]}}},
+            "by_day": {"M": {f"day {day}": {"N": str(day)} for day in range(101)}},
+            "mixed": {"N": "7"},
+            "nothing": {"NULL": True},
+        },
+        {
+            "id": {"S": "2"},
+            "userid": {"S": "lower"},
+            "price": {"NULL": True},
+            "wide": {"N": "1" + 37 * "0"},
+            "mixed": {"M": {"k": {"L": [{"N": "1"}, {"SS": ["é"]}]}}},
+            "snapshot_timestamp": {"S": "mine"},
+        },
+    ]
+    make_table("Every.Type", items)
+
+    run = subprocess.run(
+        [sys.executable, SCRIPT, *arguments("Every.Type")[1:]], capture_output=True, text=True, timeout=120
+    )
+
+    assert run.returncode == 0, run.stderr
+    proof = manifest("Every.Type")
+    assert {column["name"]: column["type"] for column in proof["schema"]} == {
+        "id": "string",
+        "big": "decimal(38,0)",
+        "bs": "array<binary>",
+        "by_day": "map<string,bigint>",
+        "mixed": "string",
+        "nothing": "string",
+        "ns": "array<decimal(38,1)>",
+        "ok": "boolean",
+        "place": "struct<a_b:bigint,deep:array<struct<x:string>>>",
+        "price": "decimal(38,2)",
+        "raw": "binary",
+        "snapshot_timestamp_2": "string",
+        "ss": "array<string>",
+        "stars": "bigint",
+        "userid": "string",
+        "userid_2": "string",
+        "wide": "string",
+    }
+    frame = snapshot("Every.Type")
+    assert frame.columns == [column["name"] for column in proof["schema"]]
+    first, second = (row.asDict(recursive=True) for row in frame.orderBy("id").collect())
+    assert first == {
+        "id": "1",
+        "big": Decimal("12345678901234567890123456789012345678"),
+        "bs": [b"\x01", b"\x02"],
+        "by_day": {f"day {day}": day for day in range(101)},
+        "mixed": "7",
+        "nothing": None,
+        "ns": [Decimal("1"), Decimal("2.5")],
+        "ok": True,
+        "place": {"a_b": 1, "deep": [{"x": "q"}, None]},
+        "price": Decimal("1.25"),
+        "raw": b"\x00\xff",
+        "snapshot_timestamp_2": None,
+        "ss": ["x", "y"],
+        "stars": 5,
+        "userid": "upper",
+        "userid_2": None,
+        "wide": "0.1",
+    }
+    assert {name: value for name, value in second.items() if value is not None} == {
+        "id": "2",
+        "mixed": '{"k":[1,["é"]]}',
+        "snapshot_timestamp_2": "mine",
+        "userid_2": "lower",
+        "wide": "1" + 37 * "0",
+    }
+
+
+def test_the_manifest_tells_what_was_written(environment, make_table, arguments, manifest):
+    make_table("Reviews", TWO_REVIEWS)
+
+    export_table.main(arguments("Reviews"))
+
+    [file] = files(environment, "Reviews")
+    assert file.name.endswith(".snappy.parquet")
+    assert manifest("Reviews") == {
+        "version": 1,
+        "export_id": "e1",
+        "table_name": "Reviews",
+        "snapshot_timestamp": SNAPSHOT_TIMESTAMP,
+        "read_mode": "scan",
+        "output_format": "parquet",
+        "location": f"s3://{BUCKET}/exports/snapshots_reviews/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/",
+        "items_counted": 2,
+        "items_written": 2,
+        "files": 1,
+        "bytes": file.stat().st_size,
+        "read_capacity_units": 2.0,  # two segments; moto says 1 of each
+        "schema": [
+            {"name": "id", "type": "string"},
+            {"name": "stars", "type": "bigint"},
+            {"name": "text", "type": "string"},
+        ],
+    }
+
+
+def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(environment, make_table, arguments, snapshot, manifest):
+    make_table("Empty", hash_key=("Year", "N"), range_key=("title", "S"))
+
+    export_table.main(arguments("Empty"))
+
+    assert len(files(environment, "Empty")) == 1
+    assert snapshot("Empty").dtypes == [("year", "bigint"), ("title", "string")]
+    assert (manifest("Empty")["items_counted"], snapshot("Empty").count()) == (0, 0)
+
+
+def test_many_pages_of_several_segments_are_each_read_and_written_once(
+    make_table, arguments, snapshot, manifest, monkeypatch
+):
+    monkeypatch.setattr(export_table, "snapshot_files", lambda staged_bytes, cores: 2)
+    numbers = range(1200)
+    make_table("Pages", [{"id": {"S": str(number)}, "n": {"N": str(number)}} for number in numbers])
+
+    export_table.main(arguments("Pages", read_capacity_cap="10"))
+
+    assert sorted(row.n for row in snapshot("Pages").collect()) == list(numbers)
+    assert len(keys("staging/pages/")) == 2  # one per segment
+    assert manifest("Pages")["read_capacity_units"] == 4  # of which moto says 1 for each page
+    assert manifest("Pages")["files"] == 2
+
+
+@pytest.mark.parametrize(
+    ("staged_megabytes", "cores", "files"),
+    [(0, 4, 1), (1, 4, 1), (100, 4, 1), (200, 4, 3), (1000, 4, 4), (10_000, 4, 40), (10_000, 400, 156)],
+)
+def test_a_tiny_table_is_one_file_and_files_of_a_large_one_are_large(staged_megabytes, cores, files):
+    assert export_table.snapshot_files(staged_megabytes * 1024 * 1024, cores) == files
+
+
+def test_run_again_it_leaves_one_snapshot(environment, make_table, arguments, snapshot, manifest):
+    make_table("Retried", TWO_REVIEWS)
+    folder = f"exports/snapshots_retried/snapshot_timestamp={SNAPSHOT_TIMESTAMP}"
+    stale = [f"{folder}/part-0.parquet", f"staging/retried/{SNAPSHOT_TIMESTAMP}/00099-00000.json.gz"]
+    other = [f"{folder[:-1]}Y/part-0.parquet", "staging/retried/2026-11-22T02-00-07Z/00000-00000.json.gz"]
+    for key in stale + other:
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"")
+
+    for export_id in ("e1", "e2"):
+        export_table.main(arguments("Retried", export_id=export_id))
+
+    assert len(files(environment, "Retried")) == 1
+    assert snapshot("Retried").count() == 2
+    assert manifest("Retried")["export_id"] == "e2"
+    assert not set(stale) & set(keys(""))
+    assert set(other) <= set(keys(""))
+
+
+def lose_a_staged_file(staged):
+    boto3.client("s3").delete_object(**export_table.bucket_and_key(staged.files[0].uri))
+    return staged
+
+
+def truncate_a_staged_file(staged):
+    change_a_staged_file(staged, lambda content: content[:-12])
+    return staged
+
+
+def drop_a_line(staged):
+    change_a_staged_file(staged, lambda content: gzip.compress(gzip.decompress(content).split(b"\n", 1)[1]))
+    return staged
+
+
+def change_a_staged_file(staged, change):
+    place = export_table.bucket_and_key(staged.files[0].uri)
+    content = boto3.client("s3").get_object(**place)["Body"].read()
+    boto3.client("s3").put_object(**place, Body=change(content))
+
+
+def lose_a_page(staged):
+    return staged._replace(items_counted=staged.items_counted + 10)
+
+
+def stage_a_file_twice(staged):
+    return staged._replace(files=staged.files * 2)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lose_a_staged_file, r"GetObject failed with NoSuchKey: .* Run the export again"),
+        (truncate_a_staged_file, r"The staged file s3://.* is damaged .* Run the export again"),
+        (drop_a_line, r"s3://.* was staged with \d+ items?, but holds \d+"),
+        (lose_a_page, "DynamoDB counted 12 items, 2 were staged, 2 written"),
+        (stage_a_file_twice, "DynamoDB counted 2 items, 4 were staged, 4 written"),
+    ],
+)
+def test_without_proof_of_completeness_there_is_no_snapshot(
+    environment, spark, make_table, arguments, monkeypatch, damage, message
+):
+    make_table("Damaged", TWO_REVIEWS)
+    scan = export_table.scan
+    monkeypatch.setattr(export_table, "scan", lambda *arguments: damage(scan(*arguments)))
+
+    with pytest.raises(ExportFailed, match=message):
+        export_table.main(arguments("Damaged"))
+
+    assert files(environment, "Damaged") == []
+    assert keys("exports/manifests_damaged/") == []
+
+
+def test_a_written_file_that_cannot_be_read_back_is_noticed(environment, make_table, arguments, monkeypatch):
+    make_table("Unread", TWO_REVIEWS)
+    write = export_table.write
+
+    def write_twice(*given):
+        write(*given)
+        [file] = files(environment, "Unread")
+        file.with_name("again.parquet").write_bytes(file.read_bytes())
+
+    monkeypatch.setattr(export_table, "write", write_twice)
+
+    with pytest.raises(ExportFailed, match="DynamoDB counted 2 items, 2 were staged, 4 written"):
+        export_table.main(arguments("Unread"))
+
+    assert files(environment, "Unread") == []
+
+
+def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
+    monkeypatch.setattr(export_table, "STAGED_FILE_BYTES", 100_000)
+    stage = export_table.Stage(f"s3://{BUCKET}/staging/bounded/00007", "us-east-1")
+    large = {"S": random.Random(1).randbytes(150_000).hex()}  # gzip makes half of it
+
+    for page in [{"a": large, "b": large}, {}, {"c": {"S": "small"}}, {"d": large}, {"e": {"S": "small"}}]:
+        items = [{"id": {"S": name}, "text": text} for name, text in page.items()]
+        stage.add({"Items": items, "Count": len(items), "ConsumedCapacity": {"CapacityUnits": 0.5}})
+    staged = stage.close()
+
+    assert (staged.items_counted, staged.read_capacity_units) == (5, 2.5)
+    assert [(file.uri, file.items) for file in staged.files] == [
+        (f"s3://{BUCKET}/staging/bounded/00007-00000.json.gz", 2),
+        (f"s3://{BUCKET}/staging/bounded/00007-00001.json.gz", 2),
+        (f"s3://{BUCKET}/staging/bounded/00007-00002.json.gz", 1),
+    ]
+    names = [item["id"]["S"] for item in export_table.read_staged(staged.files, "us-east-1")]
+    assert names == ["a", "b", "c", "d", "e"]
+
+
+def test_staged_lines_are_those_of_dynamodbs_own_export(environment, make_table):
+    make_table("Lines", [{"id": {"S": "é"}, "raw": {"B": b"\x00\xff"}, "n": {"N": "10"}}])
+    stage = export_table.Stage(f"s3://{BUCKET}/staging/lines/00000", "us-east-1")
+
+    request = {"TableName": "Lines", "Segment": 0, "TotalSegments": 1}
+    for page in export_table.pages(export_table.connect("dynamodb"), request, export_table.Pace(100, 1)):
+        stage.add(page)
+    [file] = stage.close().files
+
+    content = boto3.client("s3").get_object(**export_table.bucket_and_key(file.uri))["Body"].read()
+    assert len(content) == file.bytes
+    assert gzip.decompress(content).decode() == '{"Item":{"id":{"S":"é"},"raw":{"B":"AP8="},"n":{"N":"10"}}}\n'
+
+
+def test_a_table_that_is_not_there_is_named(spark, arguments):
+    with pytest.raises(ExportFailed, match=r"There is no table Nowhere .*: check --table_name"):
+        export_table.main(arguments("Nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("read_percentage", "1.5", "a number from 0.1 to 1.0"),
+        ("read_percentage", "0.05", "a number from 0.1 to 1.0"),
+        ("read_percentage", "half", "a number from 0.1 to 1.0"),
+        ("read_capacity_cap", "-1", "read capacity units per second, or 0 for no cap"),
+        ("read_mode", "export", "one of: scan"),
+        ("output_format", "xml", "one of: parquet"),
+        ("output_prefix", "exports/snapshots_x", "s3://bucket/folder, with no slash at its end"),
+        ("staging_prefix", "s3://bucket/folder/", "s3://bucket/folder, with no slash at its end"),
+        ("snapshot_timestamp", "2026-11-23T02:00:07Z", "UTC to the second, such as 2026-11-23T02-00-07Z"),
+        ("manifest", "s3://bucket/", "s3://bucket/key"),
+        ("table_name", "a table", "the name of a DynamoDB table"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_it_takes(arguments, argument, value, message):
+    with pytest.raises(ExportFailed) as failed:
+        Export.from_arguments(arguments("Reviews", **{argument: value}))
+
+    assert str(failed.value) == f"--{argument} is {value!r}, but must be {message}."
+
+
+@pytest.mark.parametrize("percentage", ["0.1", "0.25", ".5", "0.99", "1", "1.0"])
+def test_percentages_from_a_tenth_to_one_are_taken(arguments, percentage):
+    assert Export.from_arguments(arguments("Reviews", read_percentage=percentage)).read_percentage == float(percentage)
+
+
+def test_a_missing_argument_is_named(arguments):
+    given = [part for part in arguments("Reviews") if part not in ("--export_id", "e1")]
+
+    with pytest.raises(ExportFailed, match="the following arguments are required: --export_id"):
+        Export.from_arguments(given)
+
+
+@pytest.mark.parametrize(
+    "wrap", [str, "Job aborted: Traceback (most recent call last):\n  File x\nbotocore.X: {}\n\n\tat org.apache".format]
+)
+def test_a_refusal_by_aws_says_what_to_do_wherever_it_happened(arguments, wrap):
+    answer = {
+        "Error": {"Code": "AccessDeniedException", "Message": "User x is not authorized to perform: dynamodb:Scan"}
+    }
+    error = RuntimeError(wrap(ClientError(answer, "Scan")))
+
+    assert explain(error, Export.from_arguments(arguments("Reviews"))) == (
+        "Scan failed with AccessDeniedException: User x is not authorized to perform: dynamodb:Scan. "
+        "Allow this to the job's role."
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        pytest.param(KeyError("Table"), "KeyError: 'Table'", id="in the driver"),
+        pytest.param(
+            RuntimeError(
+                "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n\tat X\n"
+                "Caused by: org.apache.spark.api.python.PythonException: Traceback (most recent call last):\n"
+                '  File "export_table.py", line 1\nMemoryError: no more\n\n\tat Y\n'
+            ),
+            "MemoryError: no more",
+            id="in an executor's Python",
+        ),
+        pytest.param(
+            RuntimeError(
+                "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n\tat X\n"
+                "Caused by: java.nio.file.AccessDeniedException: s3://bucket/x: Access Denied\n\tat Z\n"
+            ),
+            "java.nio.file.AccessDeniedException: s3://bucket/x: Access Denied",
+            id="in the JVM",
+        ),
+    ],
+)
+def test_any_other_error_is_told_by_its_root_cause(arguments, error, message):
+    assert explain(error, Export.from_arguments(arguments("Reviews"))) == message
