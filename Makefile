@@ -28,7 +28,7 @@ bench: setup build ## Benchmarks
 	@$(BIN)/python -m benchmarks.cold_start
 
 lock: ## Pin requirements/*.in anew
-	$(PYTHON) -m requirements.lock
+	@requirements/lock.sh
 
 .venv/ready: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, as on Glue 5.1, not {v}: make PYTHON=...")'
