@@ -1,9 +1,12 @@
 """What a cold start of each service costs, beside a bare boto3 handler that makes the same calls.
 
 Each run is a process of its own, as a Lambda environment is: an interpreter that holds boto3 alone, the service's zip
-and the layer on its path and, as on Lambda, no compiled code kept for them. It imports the handler and handles one
-event that moves an export on; AWS is a local server with prepared answers. The two are run in turn, and compared as
-ratios of their medians: CPU seconds (user and system) and peak memory.
+and the layer on its path. It imports the handler and handles one event that moves an export on; AWS is a local server
+with prepared answers. They are run in turn, and compared as ratios of their medians: CPU seconds (user and system)
+and peak memory.
+
+Lambda keeps no bytecode of what it imports. So there are two of ours: `source`, the layer as it is without bytecode,
+and `compiled`, the layer with it, as a build that finds Lambda's Python makes it.
 
     python -m benchmarks.cold_start [--runs 15]
 """
@@ -209,33 +212,43 @@ def run_once(code: str, arguments: list[str], path: list[str], port: int) -> tup
     return cpu, memory
 
 
+def unpacked(folder: Path, compiled: bool) -> Path:
+    """The layer and all services, as Lambda unpacks them."""
+    for name in ("layer", *CASES):
+        zipfile.ZipFile(ROOT / f"build/{name}.zip").extractall(folder)
+    if compiled:
+        subprocess.run([INTERPRETER, "-m", "compileall", "-q", folder / "python"], check=True)
+    return folder
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--runs", type=int, default=15)
     runs = options.parse_args().runs
-    print(f"{'':22}{'CPU s':>8}{'bare':>8}{'ratio':>8}{'MiB':>8}{'bare':>8}{'ratio':>8}   medians of {runs}")
-    with tempfile.TemporaryDirectory() as folder:
-        zipfile.ZipFile(ROOT / "build/layer.zip").extractall(folder)
+    print(f"medians of {runs:<6}{'CPU seconds':>22}{'of bare':>24}{'MiB':>12}{'of bare':>11}")
+    print(f"{'':16}{'bare':>8}{'source':>10}{'compiled':>10}{'source':>10}{'compiled':>10}{'source':>10}{'source':>10}")
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+        source, compiled = unpacked(Path(one), compiled=False), unpacked(Path(other), compiled=True)
         for service, (event, answers, calls) in CASES.items():
-            zipfile.ZipFile(ROOT / f"build/{service}.zip").extractall(folder)
             port = answering(answers).server_port
             ours = MEASURE.replace("{handle}", SERVICE.replace("{service}", service))
             bare = MEASURE.replace("{handle}", BARE)
-            measured = {"ours": [], "bare": []}
+            measured = {"bare": [], "source": [], "compiled": []}
             for n in range(runs + 1):
-                pair = (
-                    run_once(ours, [json.dumps(event)], [folder, f"{folder}/python"], port),
-                    run_once(bare, [json.dumps(event), json.dumps(calls)], [], port),
-                )
+                once = {
+                    "bare": run_once(bare, [json.dumps(event), json.dumps(calls)], [], port),
+                    "source": run_once(ours, [json.dumps(event)], [str(source), f"{source}/python"], port),
+                    "compiled": run_once(ours, [json.dumps(event)], [str(compiled), f"{compiled}/python"], port),
+                }
                 if n:  # the first warms the disk's cache
-                    measured["ours"].append(pair[0])
-                    measured["bare"].append(pair[1])
-            (cpu, memory), (bare_cpu, bare_memory) = (
-                [statistics.median(column) for column in zip(*measured[kind], strict=True)] for kind in measured
-            )
+                    for kind, figures in once.items():
+                        measured[kind].append(figures)
+            cpu = {kind: statistics.median(figure[0] for figure in figures) for kind, figures in measured.items()}
+            memory = {kind: statistics.median(figure[1] for figure in figures) for kind, figures in measured.items()}
             print(
-                f"{service:22}{cpu:8.3f}{bare_cpu:8.3f}{cpu / bare_cpu:8.2f}"
-                f"{memory:8.1f}{bare_memory:8.1f}{memory / bare_memory:8.2f}"
+                f"{service:20}{cpu['bare']:4.3f}{cpu['source']:9.3f}{cpu['compiled']:9.3f}"
+                f"{cpu['source'] / cpu['bare']:10.2f}{cpu['compiled'] / cpu['bare']:10.2f}"
+                f"{memory['source']:11.1f}{memory['source'] / memory['bare']:10.2f}"
             )
 
 

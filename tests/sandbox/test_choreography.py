@@ -1,0 +1,242 @@
+"""The whole path, moved along by events alone, with the functions' IAM policies enforced."""
+
+import json
+import uuid
+from decimal import Decimal
+
+import pytest
+from botocore.exceptions import ClientError
+from sandbox_user import StackRefused
+
+
+def test_a_table_goes_in_and_a_view_of_its_latest_snapshot_comes_out(user, orders):
+    pipeline, export = orders
+
+    assert (pipeline["Pipeline"], pipeline["View"]) == ("customer_orders_v2-parquet", "customer_orders_v2")
+    assert (export["items"], export["read_percentage"]) == (3000, Decimal("0.5"))
+    [counted] = user.query(
+        "SELECT count(*) AS items, count(DISTINCT customer) AS customers, count(note) AS notes, sum(total) AS total "
+        "FROM customer_orders_v2"
+    )
+    assert counted == {"items": "3000", "customers": "97", "notes": "3", "total": "44985.00"}
+
+
+def test_nested_items_can_be_queried_and_joined_with_the_snapshots(user, orders):
+    _, export = orders
+
+    rows = user.query(
+        "SELECT v.number, v.lines[1].count AS count, s.snapshot_timestamp AS snapshot FROM customer_orders_v2 v "
+        "JOIN snapshots_customer_orders_v2 s ON s.customer = v.customer AND s.number = v.number "
+        "WHERE v.number IN (7, 9) ORDER BY 1"
+    )
+
+    assert rows == [
+        {"number": "7", "count": "2", "snapshot": export["snapshot_timestamp"]},
+        {"number": "9", "count": "4", "snapshot": export["snapshot_timestamp"]},
+    ]
+
+
+def test_the_catalog_holds_the_snapshot_as_a_partition_and_the_view_as_a_view(user, orders):
+    _, export = orders
+    glue = user.client("glue")
+    here = {"DatabaseName": "dynamodb_exports"}
+
+    table = glue.get_table(**here, Name="snapshots_customer_orders_v2")["Table"]
+    assert [key["Name"] for key in table["PartitionKeys"]] == ["snapshot_timestamp"]
+    assert {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]} == {
+        "customer": "string",
+        "number": "bigint",
+        "lines": "array<struct<count:bigint,sku:string>>",
+        "note": "string",
+        "total": "decimal(38,2)",
+    }
+    [partition] = glue.get_partitions(**here, TableName="snapshots_customer_orders_v2")["Partitions"]
+    assert partition["Values"] == [export["snapshot_timestamp"]]
+    assert glue.get_table(**here, Name="customer_orders_v2")["Table"]["TableType"] == "VIRTUAL_VIEW"
+
+
+def test_the_next_export_adds_a_snapshot_and_moves_the_view(user):
+    user.make_table("Reviews", [{"asin": "a"}, {"asin": "b", "stars": 5}], {"asin": "S"})
+    pipeline = user.deploy_pipeline("Reviews")
+    user.request(pipeline)
+    user.ended_exports(pipeline, 1)
+    user.client("dynamodb").put_item(TableName="Reviews", Item={"asin": {"S": "c"}, "verified": {"BOOL": True}})
+
+    request_id = uuid.uuid4().hex
+    for _ in range(3):  # delivered thrice, it is one export
+        user.request(pipeline, request_id=request_id)
+    second, first = user.ended_exports(pipeline, 2)
+
+    assert (first["stage"], second["stage"]) == ("SUCCEEDED", "SUCCEEDED")
+    assert [first["items"], second["items"]] == [2, 3]
+    assert len(user.query("SELECT asin FROM snapshots_reviews")) == 5
+    rows = user.query("SELECT * FROM reviews ORDER BY asin")
+    assert [row["asin"] for row in rows] == ["a", "b", "c"]
+    assert {row["snapshot_timestamp"] for row in rows} == {second["snapshot_timestamp"]}
+    assert rows[2]["verified"] == "true"  # a column that the first snapshot does not have
+    runs = user.client("glue").get_job_runs(JobName=pipeline["JobName"])["JobRuns"]
+    assert sorted(run["Arguments"]["--export_id"] for run in runs) == sorted([first["export_id"], second["export_id"]])
+
+
+@pytest.fixture
+def facts(user):
+    """A function that waits for a fact: the bus as any user of the facts would see it."""
+    name = f"facts-{uuid.uuid4().hex[:8]}"
+    sqs, events = user.client("sqs"), user.client("events")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}
+    events.put_rule(Name=name, EventBusName="table-exports", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, EventBusName="table-exports", Targets=[{"Id": "queue", "Arn": arn}])
+    seen = []
+
+    def wait(detail_type):
+        def look():
+            found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in found.get("Messages", []):
+                seen.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return next((fact for fact in seen if fact["detail-type"] == detail_type), None)
+
+        return user.wait_for(look, detail_type)
+
+    wait.seen = seen
+    yield wait
+    events.remove_targets(Rule=name, EventBusName="table-exports", Ids=["queue"])
+    events.delete_rule(Name=name, EventBusName="table-exports")
+
+
+def test_the_life_of_an_export_is_told_on_the_bus(user, orders, facts):
+    pipeline, _ = orders
+    user.request(pipeline)
+
+    succeeded = facts("Export Succeeded")
+
+    assert [fact["detail-type"] for fact in facts.seen] == [
+        "Export Started",
+        "Snapshot Written",
+        "Snapshot Cataloged",
+        "Export Succeeded",
+    ]
+    assert {fact["detail"]["export_id"] for fact in facts.seen} == {succeeded["detail"]["export_id"]}
+    assert succeeded["detail"]["items"] == 3000
+
+
+def test_a_bad_request_ends_as_export_failed_and_starts_nothing(user, orders, facts):
+    pipeline, _ = orders
+    before = user.exports(pipeline)
+
+    user.request(pipeline, read_percentage=1.5)
+
+    failed = facts("Export Failed")["detail"]
+    assert failed["reason"] == "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"
+    assert failed["pipeline"] == pipeline["Pipeline"]
+    assert user.exports(pipeline) == before
+
+
+def test_a_job_that_fails_ends_the_export_with_its_reason_and_frees_the_pipeline(user, facts):
+    user.make_table("Vanishing", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Vanishing")
+    user.client("dynamodb").delete_table(TableName="Vanishing")
+
+    user.request(pipeline)
+
+    failed = facts("Export Failed")["detail"]
+    assert failed["stage"] == "EXPORTING"
+    assert "There is no table Vanishing in this account and Region: check --table_name." in failed["reason"]
+    [export] = user.ended_exports(pipeline, 1)
+    assert export["stage"] == "FAILED"
+    bucket = user.client("s3").list_objects_v2(
+        Bucket="table-exports-123456789012-us-east-1", Prefix="exports/snapshots_van"
+    )
+    assert bucket["KeyCount"] == 0
+
+
+def test_a_stopped_job_run_ends_the_export(user, facts):
+    user.make_table("Stopped", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Stopped")
+    user.request(pipeline)
+    run = facts("Export Started")["detail"]["glue_job_run_id"]
+
+    user.client("glue").batch_stop_job_run(JobName=pipeline["JobName"], JobRunIds=[run])
+
+    assert facts("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"ReadPercentage": "1.5"},
+        {"ReadPercentage": "0.05"},
+        {"OutputFormat": "xlsx"},
+        {"ScheduleExpression": "daily"},
+        {"CatalogName": "Not-A-Name"},
+    ],
+)
+def test_cloudformation_refuses_a_stack_with_a_bad_value(user, parameters):
+    with pytest.raises(ClientError, match="ValidationError"):
+        user.deploy_pipeline("Reviews", **parameters)
+
+
+def test_a_second_pipeline_cannot_take_a_catalog_name_in_use(user, orders):
+    with pytest.raises(StackRefused, match="customer_orders_v2 is taken by another stack"):
+        user.deploy_pipeline("customer_orders.v2")
+
+
+def test_an_event_that_nobody_waits_for_leaves_no_trace(user, orders, captured):
+    pipeline, _ = orders
+    before = user.exports(pipeline)
+    awaited = {
+        "on_glue_complete": captured("glue_job_succeeded", jobName=pipeline["JobName"]),
+        "on_crawler_complete": captured("glue_crawler_succeeded", crawlerName=pipeline["CrawlerName"]),
+        "on_view_complete": captured("athena_query_succeeded"),
+    }
+
+    for service, event in awaited.items():
+        answer = user.client("lambda").invoke(FunctionName=f"table-exports-{service}", Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    assert user.exports(pipeline) == before
+
+
+def test_a_function_may_do_no_more_than_its_step(user, orders):
+    """The policies are enforced: the role of one function is refused what another's may do."""
+    functions = {
+        name: user.client("lambda").get_function_configuration(FunctionName=f"table-exports-{name}")["Role"]
+        for name in ("start_export", "on_view_complete")
+    }
+
+    def as_role(name, service):
+        assumed = user.client("sts").assume_role(RoleArn=functions[name], RoleSessionName="test")["Credentials"]
+        return user.client(
+            service,
+            aws_access_key_id=assumed["AccessKeyId"],
+            aws_secret_access_key=assumed["SecretAccessKey"],
+            aws_session_token=assumed["SessionToken"],
+        )
+
+    pipeline, _ = orders
+    with pytest.raises(ClientError, match="AccessDenied"):
+        as_role("on_view_complete", "glue").start_job_run(JobName=pipeline["JobName"])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        as_role("start_export", "glue").start_job_run(JobName="their-job")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        as_role("start_export", "dynamodb").scan(TableName="Customer-Orders.v2")
+
+
+def test_the_schedule_is_disabled_and_asks_for_the_pipeline(user, orders):
+    pipeline, _ = orders
+
+    schedule = user.client("scheduler").get_schedule(Name=pipeline["ScheduleName"])
+
+    assert schedule["State"] == "DISABLED"
+    asked = json.loads(schedule["Target"]["Input"])
+    assert asked == json.loads(pipeline["ExportRequest"]) | {"scheduled_time": "<aws.scheduler.scheduled-time>"}
+
+
+def test_requests_are_archived(user, orders):
+    archive = user.client("events").describe_archive(ArchiveName="table-exports-requests")
+
+    assert archive["EventCount"] >= 1
+    assert json.loads(archive["EventPattern"])["detail-type"] == ["Export Requested"]
+    assert user.client("events").describe_archive(ArchiveName="table-exports-aws-events")["State"] == "ENABLED"

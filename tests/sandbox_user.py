@@ -1,0 +1,114 @@
+"""What a user of the sandbox does, with no more than its endpoint: tables, stacks, requests, queries."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+ROOT = Path(__file__).parent.parent
+PATIENCE_SECONDS = 120
+
+
+class StackRefused(Exception):
+    pass
+
+
+class User:
+    """Someone with the account's root credentials and the sandbox's endpoint."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self.session = boto3.Session("test", "test", region_name="us-east-1")
+
+    def client(self, service: str, **credentials: str) -> Any:
+        return self.session.client(service, endpoint_url=self.endpoint, **credentials)
+
+    def make_table(self, name: str, items: list[dict[str, Any]], key: dict[str, str]) -> None:
+        """`key` is attribute name -> type, the partition key first."""
+        self.client("dynamodb").create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in key.items()],
+            KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in zip(key, ("HASH", "RANGE"), strict=False)],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table(name)
+        with table.batch_writer() as batch:
+            for item in items:
+                batch.put_item(Item=item)
+
+    def deploy_pipeline(self, table: str, **parameters: str) -> dict[str, str]:
+        """The outputs of a table stack, or of one that was refused the reasons."""
+        name = f"pipeline-{uuid.uuid4().hex[:8]}"
+        cloudformation = self.client("cloudformation")
+        given = {"TableName": table} | parameters
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=(ROOT / "build/table.yaml").read_text(),
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        stack = self.wait_for(lambda: self._settled(cloudformation, name), f"stack {name}")
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+            raise StackRefused([event.get("ResourceStatusReason", "") for event in events])
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    @staticmethod
+    def _settled(cloudformation: Any, name: str) -> dict[str, Any] | None:
+        [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        return None if stack["StackStatus"].endswith("IN_PROGRESS") else stack
+
+    def request(self, pipeline: dict[str, str], **changes: Any) -> None:
+        detail = json.loads(pipeline["ExportRequest"]) | {"request_id": uuid.uuid4().hex} | changes
+        entry = {"Source": "table-exports", "DetailType": "Export Requested", "Detail": json.dumps(detail)}
+        answer = self.client("events").put_events(Entries=[entry | {"EventBusName": "table-exports"}])
+        assert answer["FailedEntryCount"] == 0
+
+    def exports(self, pipeline: dict[str, str]) -> list[dict[str, Any]]:
+        """The records of a pipeline's exports, newest first."""
+        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table("table-exports")
+        return table.query(
+            KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues={":pipeline": pipeline["Pipeline"], ":export": "export#"},
+            ScanIndexForward=False,
+        )["Items"]
+
+    def ended_exports(self, pipeline: dict[str, str], count: int) -> list[dict[str, Any]]:
+        """Waits until there are so many and all have ended."""
+
+        def ended() -> list[dict[str, Any]] | None:
+            exports = self.exports(pipeline)
+            done = len(exports) == count and all(export["stage"] in ("SUCCEEDED", "FAILED") for export in exports)
+            return exports if done else None
+
+        return self.wait_for(ended, f"{count} ended exports")
+
+    def query(self, sql: str) -> list[dict[str, str | None]]:
+        athena = self.client("athena")
+        query = athena.start_query_execution(
+            QueryString=sql, QueryExecutionContext={"Database": "dynamodb_exports"}, WorkGroup="table-exports"
+        )["QueryExecutionId"]
+
+        def ended() -> dict[str, Any] | None:
+            status = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+            return None if status["State"] in ("QUEUED", "RUNNING") else status
+
+        status = self.wait_for(ended, sql)
+        assert status["State"] == "SUCCEEDED", status
+        rows = []
+        for page in athena.get_paginator("get_query_results").paginate(QueryExecutionId=query):
+            rows += [[cell.get("VarCharValue") for cell in row["Data"]] for row in page["ResultSet"]["Rows"]]
+        return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+    def wait_for(self, look: Callable[[], Any], what: str) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if (found := look()) is not None:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"no {what} within {PATIENCE_SECONDS} s")
