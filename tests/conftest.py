@@ -41,15 +41,20 @@ def captured():
     return load
 
 
-@pytest.fixture
-def records():
-    """Records on a table with the key schema and the indexes of infra/common.yaml."""
+@pytest.fixture(scope="module")
+def dynamodb():
     with mock_aws():
-        client = boto3.client("dynamodb")
-        described = resource("common", "StateTable")["Properties"]
-        names = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-        client.create_table(**{name: copy.deepcopy(described[name]) for name in names})
-        yield Records(client, described["TableName"], history_days=90)
+        yield boto3.client("dynamodb")
+
+
+@pytest.fixture
+def records(dynamodb):
+    """Records on a table with the key schema and the indexes of infra/common.yaml."""
+    described = resource("common", "StateTable")["Properties"]
+    names = ("TableName", "BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    dynamodb.create_table(**{name: copy.deepcopy(described[name]) for name in names})
+    yield Records(dynamodb, described["TableName"], history_days=90)
+    dynamodb.delete_table(TableName=described["TableName"])
 
 
 @pytest.fixture

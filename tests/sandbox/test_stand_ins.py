@@ -34,8 +34,8 @@ boto3.client("s3").put_object(Bucket="lake", Key="secret/file", Body=b"")
 class Account:
     """An account of AWS, reached through the sandbox alone."""
 
-    def __init__(self, endpoint, process):
-        self.endpoint, self.process = endpoint, process
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
 
     def client(self, service, app=None):
         config = Config(user_agent_appid=app)
@@ -152,11 +152,13 @@ def account(tmp_path_factory):
     state, port = tmp_path_factory.mktemp("account"), free_port()
     command = [sys.executable, "-m", "sandbox", "--no-deploy", "--port", str(port), "--state-dir", str(state)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n"
-        account = Account(f"http://127.0.0.1:{port}", process)
-        furnish(account)
-        yield account
-        process.terminate()
+        try:
+            assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n"
+            account = Account(f"http://127.0.0.1:{port}")
+            furnish(account)
+            yield account
+        finally:
+            process.terminate()
 
 
 def furnish(account):
@@ -182,7 +184,7 @@ def furnish(account):
     ):
         account.glue.create_crawler(
             Name=crawler,
-            Role=role,
+            Role=f"arn:aws:iam::{ACCOUNT}:role/{role}",
             DatabaseName="zoo",
             Targets={"S3Targets": [{"Path": f"s3://lake/{folder}/"}]},
             Configuration=json.dumps(
@@ -219,7 +221,7 @@ def test_a_run_is_the_script_with_the_jobs_arguments_and_role(account):
 
     run = account.run_ends("echo", run_id)
     assert (run["JobRunState"], run["Arguments"]) == ("SUCCEEDED", {"--size": "2"})
-    assert run_id.startswith("jr_") and len(run_id) == 67
+    assert (run_id[:3], len(run_id)) == ("jr_", 67)
     given = json.loads(account.s3.get_object(Bucket="lake", Key="out/arguments.json")["Body"].read())
     assert given == ["--color", "red", "--size", "2", "--JOB_NAME", "echo", "--JOB_RUN_ID", run_id]
     event = account.event(jobRunId=run_id)
@@ -377,7 +379,7 @@ def test_a_query_fails_with_the_reason_that_athena_gives(account, sql, reason):
 
 
 def test_what_is_no_sql_is_not_even_queued(account):
-    with pytest.raises(account.athena.exceptions.InvalidRequestException, match="mismatched input 'selct'"):
+    with pytest.raises(ClientError, match=r"InvalidRequestException.* mismatched input 'selct'"):
         account.ask("selct 1")
 
 
@@ -431,7 +433,7 @@ def test_a_query_is_asked_once_however_often_its_token_comes(account):
     first = account.ask("SELECT 1 AS one", **token)["QueryExecutionId"]
 
     assert account.ask("SELECT 1 AS one", **token)["QueryExecutionId"] == first
-    with pytest.raises(account.athena.exceptions.InvalidRequestException):
+    with pytest.raises(ClientError, match=r"InvalidRequestException.* Idempotent parameters do not match"):
         account.ask("SELECT 2 AS two", **token)
 
 
@@ -484,7 +486,9 @@ def test_a_functions_queries_may_do_no_more_than_its_role(account):
 
 def test_a_role_may_start_the_crawlers_it_names_and_no_others(account):
     account.role("starter", "glue", allow("glue:StartCrawler", f"arn:aws:glue:us-east-1:{ACCOUNT}:crawler/noth*"))
-    issued = account.sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/starter", RoleSessionName="s")["Credentials"]
+    issued = account.sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/starter", RoleSessionName="test")[
+        "Credentials"
+    ]
     glue = boto3.Session(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"]).client(
         "glue", endpoint_url=account.endpoint, region_name="us-east-1"
     )
