@@ -1,0 +1,136 @@
+"""`python -m sandbox` runs the local cloud until SIGINT or SIGTERM. It prints `ready <endpoint>` when it is usable."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from sandbox.athena import Queries
+from sandbox.aws_events import AwsEvents
+from sandbox.cloud import REGION, Cloud
+from sandbox.cloudformation import Templates
+from sandbox.deploy import deploy
+from sandbox.emulator import CannotStart, Emulator
+from sandbox.gateway import Gateway
+from sandbox.glue_crawls import Crawls
+from sandbox.glue_jobs import JobRuns
+from sandbox.ledger import Ledger
+from sandbox.permissions import Permissions
+
+TO_TRY = """
+To try, in another shell (docs/sandbox.md says more):
+
+export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+aws dynamodb create-table --table-name Orders --billing-mode PAY_PER_REQUEST \\
+    --attribute-definitions AttributeName=id,AttributeType=S --key-schema AttributeName=id,KeyType=HASH
+aws dynamodb put-item --table-name Orders --item '{{"id": {{"S": "1"}}, "total": {{"N": "9.99"}}}}'
+aws cloudformation deploy --stack-name orders --template-file build/table.yaml --capabilities CAPABILITY_IAM \\
+    --parameter-overrides TableName=Orders
+request=$(aws cloudformation describe-stacks --stack-name orders \\
+    --query "Stacks[0].Outputs[?OutputKey=='ExportRequest'].OutputValue" --output text)
+aws events put-events \\
+    --entries "EventBusName=table-exports,Source=table-exports,DetailType=Export Requested,Detail='$request'"
+aws glue get-tables --database-name dynamodb_exports --query 'TableList[].Name'
+aws athena start-query-execution --work-group table-exports --query-string 'SELECT * FROM dynamodb_exports.orders'
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser.add_argument("--port", type=int, default=4566, help="of the endpoint (default: %(default)s)")
+    parser.add_argument("--no-deploy", action="store_true", help="leave the cloud empty")
+    parser.add_argument("--state-dir", type=Path, help="for logs and data, kept (default: a temporary folder)")
+    options = parser.parse_args()
+    os.environ["AWS_DEFAULT_REGION"] = REGION  # where the SAM translator looks
+    with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as temporary:
+        folder = (options.state_dir or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        logging.basicConfig(
+            filename=folder / "sandbox.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
+        try:
+            asyncio.run(run(options.port, folder, deploys=not options.no_deploy))
+        except CannotStart as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
+async def run(port: int, folder: Path, deploys: bool) -> None:
+    """Raises CannotStart."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        start = asyncio.create_task(start_cloud(port, folder, deploys, stack))
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            await start
+            await stop
+
+
+async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitStack) -> None:
+    """All of it; `stack` will end what was started."""
+    endpoint = f"http://127.0.0.1:{port}"
+    calls, cloud = Ledger(), Cloud(endpoint)
+    gateway = Gateway(calls)
+    try:
+        await gateway.start(port)
+    except OSError as error:
+        raise CannotStart(f"Port {port} cannot be used ({error.strerror}): say --port with another") from error
+    stack.push_async_callback(gateway.stop)
+    emulator = Emulator(endpoint, folder)
+    stack.push_async_callback(asyncio.to_thread, emulator.stop)
+    await asyncio.to_thread(emulator.wait_until_ready)
+    gateway.emulator_url = emulator.url
+    gateway.permissions = Permissions(cloud)
+
+    events = AwsEvents(cloud)
+    templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue")
+    stack.push_async_callback(asyncio.to_thread, runs.stop_all)
+    connect(gateway, templates, runs, Crawls(cloud, events), Queries(cloud, Cloud(emulator.url), events))
+    gateway.pages = {
+        "health": lambda request: {"status": "ready"},
+        "calls": lambda request: calls.since(float(request.query.get("since", 0))),
+        "events": lambda request: list(events.sent),
+    }
+    await asyncio.to_thread(templates.prepare)
+    if deploys:
+        await asyncio.to_thread(deploy, cloud)
+    print(f"ready {endpoint}", flush=True)
+    if deploys:
+        print(TO_TRY.format(endpoint=endpoint), flush=True)
+
+
+def connect(gateway: Gateway, templates: Templates, runs: JobRuns, crawls: Crawls, queries: Queries) -> None:
+    """Who answers what."""
+    for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate"):
+        gateway.rewrites["cloudformation", action] = templates.rewrite
+    gateway.stand_ins = {
+        ("glue", "StartJobRun"): runs.start,
+        ("glue", "GetJobRun"): runs.get,
+        ("glue", "GetJobRuns"): runs.list,
+        ("glue", "BatchStopJobRun"): runs.batch_stop,
+        ("glue", "StartCrawler"): crawls.start,
+        ("glue", "StopCrawler"): crawls.stop,
+        ("glue", "GetCrawler"): crawls.get,
+        ("glue", "GetCrawlers"): crawls.get_all,
+        ("glue", "ListCrawls"): crawls.list,
+        ("athena", "StartQueryExecution"): queries.start,
+        ("athena", "GetQueryExecution"): queries.get,
+        ("athena", "BatchGetQueryExecution"): queries.batch_get,
+        ("athena", "GetQueryResults"): queries.results,
+        ("athena", "StopQueryExecution"): queries.stop,
+        ("athena", "ListQueryExecutions"): queries.list,
+        ("athena", "GetWorkGroup"): queries.workgroup,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

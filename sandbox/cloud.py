@@ -1,0 +1,78 @@
+"""The AWS that the stand-ins see: the gateway itself, as root or in a role."""
+
+import threading
+import time
+from typing import Any, NamedTuple
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+SESSION_SECONDS = 1800.0  # before a role is assumed anew; a session lasts twice as long
+CALLER = "sandbox"  # what the ledger shows for the stand-ins' own calls
+
+
+class Credentials(NamedTuple):
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+
+
+ROOT = Credentials("test", "test")
+
+
+class Cloud:
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._lock = threading.Lock()  # a boto3 session is for one thread; the clients it makes are for many
+        self._clients: dict[tuple[str, Credentials], Any] = {}
+        self._roles: dict[str, str] = {}  # by access key
+        self._assumed: dict[tuple[str, str], tuple[float, Credentials]] = {}
+
+    def client(self, service: str, credentials: Credentials = ROOT) -> Any:
+        with self._lock:
+            key = service, credentials
+            if key not in self._clients:
+                self._clients[key] = boto3.Session().client(
+                    service,
+                    endpoint_url=self.endpoint,
+                    region_name=REGION,
+                    aws_access_key_id=credentials.access_key,
+                    aws_secret_access_key=credentials.secret_key,
+                    aws_session_token=credentials.session_token,
+                    config=Config(user_agent_appid=CALLER, max_pool_connections=50, s3={"addressing_style": "path"}),
+                )
+            return self._clients[key]
+
+    def assume(self, role: str, session: str) -> Credentials:
+        """Credentials of a role, given by ARN or name, as the service that the role is for would get them."""
+        arn = role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        issued_at, credentials = self._assumed.get((arn, session), (-SESSION_SECONDS, ROOT))
+        if time.monotonic() - issued_at >= SESSION_SECONDS:
+            issued = self.client("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
+            credentials = Credentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+            self._assumed[arn, session] = time.monotonic(), credentials
+            self._roles[credentials.access_key] = arn
+        return credentials
+
+    def role_of(self, access_key: str | None) -> str | None:
+        """The role's ARN, if the key is of one of our own sessions."""
+        return self._roles.get(access_key or "")
+
+    def caller(self, app: str | None) -> Credentials:
+        """What a caller that names itself `app/<service>` may do: its function's role. Any other caller is root."""
+        if app in (None, CALLER):
+            return ROOT
+        try:
+            function = self.client("lambda").get_function_configuration(FunctionName=f"table-exports-{app}")
+        except ClientError:
+            return ROOT
+        return self.assume(function["Role"], app)
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of s3://bucket/key."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

@@ -1,0 +1,301 @@
+"""The walkthrough: two exports of a table with two reviews, then one of thousands of films, looked at in Athena.
+
+Everything goes through the sandbox's endpoint, as it would on AWS. Ends with 1 if anything is not as it should be.
+"""
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import boto3
+import bokeh_sampledata
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+FILMS = 5_000
+PATIENCE_SECONDS = 300  # for one export: Spark starts anew for each
+POLL_SECONDS = 0.1
+
+REVIEWS = [
+    {"asin": "B000FA64PK", "user": "Joe", "stars": 5, "text": "It taught me all about event buses"},
+    {"asin": "B000FA64PA", "user": "Anna", "stars": 4, "verified": True},
+]
+
+console = Console(highlight=False)
+
+
+class NotAsItShouldBe(Exception):
+    pass
+
+
+class Ended(NamedTuple):
+    """An export that the demo followed to its end."""
+
+    name: str
+    record: dict[str, Any]
+    calls: list[dict[str, Any]]
+    facts: list[str]
+
+
+def main() -> None:
+    try:
+        with sandbox() as endpoint:
+            walk_through(Clients(endpoint))
+    except NotAsItShouldBe as error:
+        console.print(f"[bold red]Not as it should be:[/] {error}")
+        sys.exit(1)
+
+
+def walk_through(aws: "Clients") -> None:
+    hear_facts(aws)
+
+    console.rule("A table with two reviews")
+    put_items(aws, "Reviews", ("asin", "user"), REVIEWS)
+    pipeline = deploy(aws, "Reviews")
+    exports = [export(aws, pipeline, "Reviews, first"), export(aws, pipeline, "Reviews, second")]
+    snapshots = show(aws, "SELECT asin, stars, snapshot_timestamp FROM snapshots_reviews ORDER BY 3, 1")
+    latest = show(aws, "SELECT * FROM reviews ORDER BY asin")
+    first, second = (done.record["snapshot_timestamp"] for done in exports)
+    expect(len(snapshots) == 4, f"the snapshot table shows four rows, not {len(snapshots)}")
+    expect({row["snapshot_timestamp"] for row in snapshots} == {first, second}, "both snapshots are there")
+    expect(len(latest) == 2, f"the view shows two rows, not {len(latest)}")
+    expect({row["snapshot_timestamp"] for row in latest} == {second}, "the view shows the later snapshot")
+
+    console.rule(f"{FILMS:,} films of uneven shape")
+    put_items(aws, "Films", ("imdb_id",), films())
+    exports.append(export(aws, deploy(aws, "Films"), "Films"))
+    [counted] = show(aws, "SELECT count(*) AS films, count(box_office) AS with_box_office FROM films")
+    expect(counted["films"] == str(FILMS), f"the view shows {FILMS} films, not {counted['films']}")
+    show(
+        aws,
+        "SELECT title, year, runtime, element_at(genres, 1) AS genre, critics.meter AS critics, box_office "
+        "FROM films WHERE box_office > 900000000 ORDER BY box_office DESC LIMIT 8",
+    )
+
+    console.rule("What the exports cost")
+    summarise(exports)
+    console.print(
+        "\n[bold green]All as it should be.[/] `make sandbox` keeps such a cloud running for your own clients."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- the sandbox
+
+
+class Clients:
+    """boto3 clients of the sandbox."""
+
+    def __init__(self, endpoint: str) -> None:
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        self.endpoint = endpoint
+        services = ("athena", "cloudformation", "dynamodb", "events", "sqs")
+        for service in services:
+            setattr(self, service, session.client(service, endpoint_url=endpoint))
+        self.tables = session.resource("dynamodb", endpoint_url=endpoint)
+
+
+@contextmanager
+def sandbox() -> Iterator[str]:
+    """Runs the sandbox for as long as the context lasts. Yields its endpoint."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sandbox", "--port", str(port)]
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        for line in process.stdout:
+            if line.startswith("ready "):
+                console.print(f"The sandbox runs, its common stack deployed: {time.monotonic() - started:.1f} s")
+                yield line.split()[1]
+                break
+        else:
+            raise NotAsItShouldBe("the sandbox did not start: see above")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def put_items(aws: Clients, table: str, key: tuple[str, ...], items: list[dict[str, Any]]) -> None:
+    kinds = zip(key, ("HASH", "RANGE"), strict=False)
+    aws.dynamodb.create_table(
+        TableName=table,
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in key],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in kinds],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with aws.tables.Table(table).batch_writer() as batch:
+        for item in items:
+            batch.put_item(Item=item)
+    console.print(f"DynamoDB table {table} holds {len(items):,} items")
+
+
+def films() -> list[dict[str, Any]]:
+    """Films as many a table has them: what is unknown is left out or null, and some titles came in as numbers."""
+    database = sqlite3.connect(Path(bokeh_sampledata.__file__).parent / "_data/movies.db")
+    rows = database.execute(
+        'SELECT imdbID, Title, Year, omdb.Rating, Runtime, Genre, "Cast", Oscars, BoxOffice, Production,'
+        " tomatoes.Rating, Meter, Reviews FROM omdb JOIN tomatoes USING (ID) GROUP BY imdbID ORDER BY Reviews DESC LIMIT ?",
+        (FILMS,),
+    )
+    return [film(*row) for row in rows]
+
+
+def film(
+    imdb_id: str, title: str, year: int, rating: str | None, runtime: float | None, genres: str, cast: str,
+    oscars: int, box_office: float | None, studio: str | None, score: float | None, meter: int | None, reviews: int,
+) -> dict[str, Any]:  # fmt: skip
+    known = {
+        "title": int(title) if title.isdigit() else title,
+        "year": year,
+        "runtime": Decimal(str(runtime)) if runtime else None,
+        "genres": genres.split(", ") if genres else None,
+        "cast": set(cast.split(", ")) if cast else None,
+        "oscars": oscars or None,
+        "box_office": Decimal(str(box_office)) if box_office else None,
+        "studio": studio,
+        "critics": {"meter": meter, "reviews": reviews} | ({"score": Decimal(str(score))} if score else {}),
+    }
+    return {"imdb_id": imdb_id, "rating": rating} | {name: value for name, value in known.items() if value is not None}
+
+
+# --------------------------------------------------------------------------------------------------------- an export
+
+
+def deploy(aws: Clients, table: str) -> dict[str, str]:
+    """A table stack. Returns its outputs."""
+    name = f"table-exports-{table.lower()}"
+    aws.cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=(ROOT / "build/table.yaml").read_text(),
+        Parameters=[{"ParameterKey": "TableName", "ParameterValue": table}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    aws.cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    [stack] = aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
+    console.print(f"Table stack {name} deployed")
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def export(aws: Clients, pipeline: dict[str, str], name: str) -> Ended:
+    """Request an export and follow it, stage by stage, to its end."""
+    console.print(f"\n[bold]{name}[/]: Export Requested")
+    requested = time.time()
+    detail = json.loads(pipeline["ExportRequest"]) | {"request_id": f"demo-{requested:.0f}"}
+    request = {"Source": "table-exports", "DetailType": "Export Requested", "Detail": json.dumps(detail)}
+    aws.events.put_events(Entries=[request | {"EventBusName": "table-exports"}])
+    record = follow(aws, pipeline["Pipeline"], requested)
+    expect(record["stage"] == "SUCCEEDED", f"{name} {record['stage']}: {record.get('reason')}")
+    facts = heard(aws, until="Export Succeeded")
+    with urlopen(f"{aws.endpoint}/_sandbox/calls?since={requested}") as answer:
+        calls = [call for call in json.load(answer) if call["caller"] not in (None, "sandbox")]
+    return Ended(name, record, calls, facts)
+
+
+def follow(aws: Clients, pipeline: str, requested: float) -> dict[str, Any]:
+    """Print each stage of the pipeline's newest export as it passes. Returns its last record."""
+    records = aws.tables.Table("table-exports")
+    stage, entered = "requested", requested
+    while time.time() - requested < PATIENCE_SECONDS:
+        newest = records.query(
+            KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues={":pipeline": pipeline, ":export": "export#"},
+            ScanIndexForward=False,
+            ConsistentRead=True,
+            Limit=1,
+        )["Items"]
+        if newest and newest[0]["stage"] != stage and newest[0]["requested_at"] >= iso(requested):
+            now = time.time()
+            if stage != "requested":
+                console.print(f"  {stage:<11}{now - entered:6.1f} s")
+            stage, entered = newest[0]["stage"], now
+            if "waiting_on" not in newest[0]:
+                console.print(f"  {stage:<11}{now - requested:6.1f} s in all, {newest[0].get('items', 0):,} items")
+                return newest[0]
+        time.sleep(POLL_SECONDS)
+    raise NotAsItShouldBe(f"{pipeline} is {stage} after {PATIENCE_SECONDS} s")
+
+
+def iso(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+
+
+# ------------------------------------------------------------------------------------------- facts, queries, summary
+
+
+def hear_facts(aws: Clients) -> None:
+    """A queue that hears the facts of every export: the extension point, as anyone would use it."""
+    aws.facts = aws.sqs.create_queue(QueueName="demo-facts")["QueueUrl"]
+    arn = aws.sqs.get_queue_attributes(QueueUrl=aws.facts, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}
+    aws.events.put_rule(Name="demo-facts", EventBusName="table-exports", EventPattern=json.dumps(pattern))
+    aws.events.put_targets(Rule="demo-facts", EventBusName="table-exports", Targets=[{"Id": "queue", "Arn": arn}])
+
+
+def heard(aws: Clients, until: str) -> list[str]:
+    facts, deadline = [], time.time() + 30
+    while until not in facts:
+        expect(time.time() < deadline, f"{until} was not published; heard {facts}")
+        found = aws.sqs.receive_message(QueueUrl=aws.facts, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for message in found.get("Messages", []):
+            facts.append(json.loads(message["Body"])["detail-type"])
+            aws.sqs.delete_message(QueueUrl=aws.facts, ReceiptHandle=message["ReceiptHandle"])
+    return facts
+
+
+def show(aws: Clients, sql: str) -> list[dict[str, str]]:
+    """Run a query in Athena, print and return its rows."""
+    console.print(f"\n[cyan]{sql}[/]")
+    query = aws.athena.start_query_execution(
+        QueryString=sql, QueryExecutionContext={"Database": "dynamodb_exports"}, WorkGroup="table-exports"
+    )["QueryExecutionId"]
+    while True:
+        status = aws.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+        if status["State"] not in ("QUEUED", "RUNNING"):
+            break
+        time.sleep(POLL_SECONDS)
+    expect(status["State"] == "SUCCEEDED", f"{sql}: {status.get('StateChangeReason')}")
+    rows = aws.athena.get_query_results(QueryExecutionId=query)["ResultSet"]["Rows"]
+    header, *values = [[cell.get("VarCharValue", "") for cell in row["Data"]] for row in rows]
+    table = Table(*header)
+    for row in values:
+        table.add_row(*row)
+    console.print(table)
+    return [dict(zip(header, row, strict=True)) for row in values]
+
+
+def summarise(exports: list[Ended]) -> None:
+    """Per export, the AWS calls of each service and the events published."""
+    table = Table("", *(done.name for done in exports))
+    for service in sorted({call["caller"] for done in exports for call in done.calls}):
+        counts = [Counter(spelled(call) for call in done.calls if call["caller"] == service) for done in exports]
+        table.add_row(service, *(", ".join(f"{n} {what}" for what, n in sorted(count.items())) for count in counts))
+    table.add_row("[bold]AWS calls[/]", *(str(len(done.calls)) for done in exports))
+    table.add_row("[bold]events published[/]", *(str(len(done.facts)) for done in exports))
+    console.print(table)
+
+
+def spelled(call: dict[str, Any]) -> str:
+    """S3 is called by method and path; the others by name."""
+    return f"s3 {call['action'].split()[0]}" if call["service"] == "s3" else call["action"]
+
+
+def expect(holds: bool, what: str) -> None:
+    if not holds:
+        raise NotAsItShouldBe(what)
+
+
+if __name__ == "__main__":
+    main()

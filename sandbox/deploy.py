@@ -1,0 +1,52 @@
+"""Deploys the common stack from build/, as the deployment to AWS does: artefacts to S3, then the template."""
+
+from pathlib import Path
+
+from botocore.exceptions import ClientError, WaiterError
+
+from sandbox.cloud import ACCOUNT, Cloud
+from sandbox.emulator import CannotStart
+
+BUILD = Path(__file__).parent.parent / "build"
+STACK = "table-exports"
+ARTIFACTS = f"table-exports-artifacts-{ACCOUNT}"
+
+
+def deploy(cloud: Cloud, build: Path = BUILD) -> None:
+    """Raises CannotStart, with the stack's own reasons if it was the stack that failed."""
+    if not (build / "version.txt").exists():
+        raise CannotStart(f"{build} is missing: run make build")
+    prefix = f"table-exports/{(build / 'version.txt').read_text().strip()}"
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=ARTIFACTS)
+    for file in build.iterdir():
+        s3.upload_file(str(file), ARTIFACTS, f"{prefix}/{file.name}")
+    create_stack(
+        cloud, STACK, (build / "common.yaml").read_text(), {"ArtifactsBucket": ARTIFACTS, "ArtifactsPrefix": prefix}
+    )
+
+
+def create_stack(cloud: Cloud, name: str, template: str, parameters: dict[str, str]) -> None:
+    cloudformation = cloud.client("cloudformation")
+    try:
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=template,
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        waiter = cloudformation.get_waiter("stack_create_complete")
+        waiter.wait(StackName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 900})
+    except WaiterError as error:
+        raise CannotStart(f"Stack {name} failed:\n{reasons(cloud, name)}") from error
+    except ClientError as error:
+        raise CannotStart(f"Stack {name} was refused: {error}") from error
+
+
+def reasons(cloud: Cloud, stack: str) -> str:
+    events = cloud.client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("FAILED")]
+    return "\n".join(
+        f"  {event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', 'no reason')}"
+        for event in failed
+    )

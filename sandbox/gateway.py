@@ -1,0 +1,175 @@
+"""The one endpoint: passes every call to the emulator, and lets stand-ins complete the services it only stubs.
+
+A call that a stand-in answers goes to the emulator first, which so authenticates the caller, enforces its IAM policies
+and checks that what the call names exists.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from sandbox import ledger
+from sandbox.calls import Answer, Call, Refused, StandIn
+from sandbox.ledger import Ledger
+from sandbox.permissions import Permissions, as_root
+
+logger = logging.getLogger(__name__)
+
+SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "upgrade", "te", "trailer"}
+OWN_HEADERS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]  # that aiohttp would add by itself
+CHUNK = 256 * 1024
+LONGEST_HEADER = 64 * 1024
+
+Rewrite = Callable[[Call], Call]
+Page = Callable[[web.Request], object]  # what /_sandbox/<name> answers, as JSON
+
+
+class Gateway:
+    def __init__(self, calls: Ledger) -> None:
+        self._calls = calls
+        self.emulator_url = ""
+        self.stand_ins: dict[tuple[str, str], StandIn] = {}
+        self.rewrites: dict[tuple[str, str], Rewrite] = {}
+        self.permissions: Permissions
+        self.pages: dict[str, Page] = {}
+        self._session: aiohttp.ClientSession
+        self._runner: web.AppRunner
+
+    async def start(self, port: int) -> None:
+        """Listen on the port. Raises OSError if it is taken."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64, "stand-in"))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+        )
+        app = web.Application()
+        app.router.add_get("/_sandbox/{page}", self._page)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            shutdown_timeout=1,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _page(self, request: web.Request) -> web.Response:
+        page = self.pages.get(request.match_info["page"])
+        if page is None:
+            raise web.HTTPNotFound
+        return web.json_response(page(request))
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        access_key, service = scope(request)
+        if service == "s3" or not service:
+            return await self._stream(request, service)
+        body = await request.content.read()
+        action = action_of(request, body)
+        caller = ledger.caller(request.headers.get("User-Agent", ""))
+        call = Call(request.method, request.raw_path, request.headers, body, service, action, caller, access_key)
+        answer = await self._answer(call)
+        self._calls.record(caller, service, action, answer.status)
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    async def _answer(self, call: Call) -> Answer:
+        try:
+            if rewrite := self.rewrites.get((call.service, call.action)):
+                call = await asyncio.to_thread(rewrite, call)
+            answer = await self._permitted(call) if call.service == "glue" else await self._forward(call)
+            stand_in = self.stand_ins.get((call.service, call.action))
+            if stand_in is None or answer.denied:
+                return answer
+            own = await asyncio.to_thread(stand_in, call, answer)
+            return own if isinstance(own, Answer) else Answer.of(own)
+        except Refused as refused:
+            return Answer.refusing(call, refused)
+        except Exception as error:
+            logger.exception("%s %s", call.service, call.action)
+            return Answer.refusing(call, Refused("InternalServiceException", f"The sandbox failed: {error!r}"))
+
+    async def _permitted(self, call: Call) -> Answer:
+        await asyncio.to_thread(self.permissions.check, call)
+        answer = await self._forward(call)
+        if answer.denied and await asyncio.to_thread(self.permissions.wrongly_refused, call, answer):
+            return await self._forward(as_root(call))
+        return answer
+
+    async def _forward(self, call: Call) -> Answer:
+        async with self._session.request(
+            call.method,
+            URL(self.emulator_url + call.path, encoded=True),
+            headers=end_to_end(call.headers),
+            data=call.body or None,
+            skip_auto_headers=OWN_HEADERS,
+            allow_redirects=False,
+        ) as response:
+            return Answer(response.status, end_to_end(response.headers), await response.read())
+
+    async def _stream(self, request: web.Request, service: str | None) -> web.StreamResponse:
+        headers = end_to_end(request.headers, keep_length=True)
+        headers["X-Forwarded-Proto"] = "https"  # as AWS is called: a bucket policy may refuse anything else
+        async with self._session.request(
+            request.method,
+            URL(self.emulator_url + request.raw_path, encoded=True),
+            headers=headers,
+            data=request.content.iter_chunked(CHUNK) if request.can_read_body else None,
+            skip_auto_headers=OWN_HEADERS,
+            allow_redirects=False,
+        ) as upstream:
+            caller = ledger.caller(request.headers.get("User-Agent", ""))
+            path = unquote(request.raw_path.partition("?")[0])
+            self._calls.record(caller, service or "", f"{request.method} {path}", upstream.status)
+            kept = end_to_end(upstream.headers, keep_length=True)
+            response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=kept)
+            await response.prepare(request)
+            if request.method != "HEAD" and upstream.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+                async for chunk in upstream.content.iter_chunked(CHUNK):
+                    await response.write(chunk)
+            await response.write_eof()
+            return response
+
+
+def scope(request: web.Request) -> tuple[str | None, str | None]:
+    """Access key and service that the request is signed for."""
+    signed = request.headers.get("Authorization") or f"Credential={request.query.get('X-Amz-Credential', '')}"
+    found = SCOPE.search(signed)
+    return (found[1], found[2]) if found else (None, None)
+
+
+def action_of(request: web.Request, body: bytes) -> str:
+    """The operation's name, as each protocol gives it; where its name is in no one place, method and path."""
+    if target := request.headers.get("X-Amz-Target"):
+        return target.rpartition(".")[2]
+    path = unquote(request.raw_path.partition("?")[0])
+    if "/operation/" in path:
+        return path.rpartition("/")[2]
+    if request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+        found = re.search(rb"(?:^|&)Action=(\w+)", body)
+        return found[1].decode() if found else ""
+    return f"{request.method} {path}"
+
+
+def end_to_end(headers: "CIMultiDict[str]", keep_length: bool = False) -> "CIMultiDict[str]":
+    """Without what belongs to one connection. The length goes too where the body may have been replaced."""
+    dropped = HOP_BY_HOP if keep_length else HOP_BY_HOP | {"content-length"}
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
