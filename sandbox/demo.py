@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import urlopen
 
-import boto3
 import bokeh_sampledata
+import boto3
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +32,7 @@ REVIEWS = [
     {"asin": "B000FA64PA", "user": "Anna", "stars": 4, "verified": True},
 ]
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 class NotAsItShouldBe(Exception):
@@ -144,11 +144,10 @@ def put_items(aws: Clients, table: str, key: tuple[str, ...], items: list[dict[s
 def films() -> list[dict[str, Any]]:
     """Films as many a table has them: what is unknown is left out or null, and some titles came in as numbers."""
     database = sqlite3.connect(Path(bokeh_sampledata.__file__).parent / "_data/movies.db")
-    rows = database.execute(
-        'SELECT imdbID, Title, Year, omdb.Rating, Runtime, Genre, "Cast", Oscars, BoxOffice, Production,'
-        " tomatoes.Rating, Meter, Reviews FROM omdb JOIN tomatoes USING (ID) GROUP BY imdbID ORDER BY Reviews DESC LIMIT ?",
-        (FILMS,),
-    )
+    columns = 'imdbID, Title, Year, omdb.Rating, Runtime, Genre, "Cast", Oscars, BoxOffice, Production'
+    columns += ", tomatoes.Rating, Meter, Reviews"
+    best_known = "FROM omdb JOIN tomatoes USING (ID) GROUP BY imdbID ORDER BY Reviews DESC LIMIT ?"
+    rows = database.execute(f"SELECT {columns} {best_known}", (FILMS,))
     return [film(*row) for row in rows]
 
 
@@ -199,7 +198,9 @@ def export(aws: Clients, pipeline: dict[str, str], name: str) -> Ended:
     expect(record["stage"] == "SUCCEEDED", f"{name} {record['stage']}: {record.get('reason')}")
     facts = heard(aws, until="Export Succeeded")
     with urlopen(f"{aws.endpoint}/_sandbox/calls?since={requested}") as answer:
-        calls = [call for call in json.load(answer) if call["caller"] not in (None, "sandbox")]
+        calls = [
+            call for call in json.load(answer) if call["caller"] not in (None, "sandbox")
+        ]  # the services' and the job's
     return Ended(name, record, calls, facts)
 
 
@@ -283,7 +284,7 @@ def summarise(exports: list[Ended]) -> None:
         counts = [Counter(spelled(call) for call in done.calls if call["caller"] == service) for done in exports]
         table.add_row(service, *(", ".join(f"{n} {what}" for what, n in sorted(count.items())) for count in counts))
     table.add_row("[bold]AWS calls[/]", *(str(len(done.calls)) for done in exports))
-    table.add_row("[bold]events published[/]", *(str(len(done.facts)) for done in exports))
+    table.add_row("[bold]events published[/]", *(f"{1 + len(done.facts)}, the request's too" for done in exports))
     console.print(table)
 
 
