@@ -22,7 +22,7 @@ test: setup build lint ## All tests
 lint: setup ## Style, templates and the direction of dependencies
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/cfn-lint infra/*.yaml
-	@PYTHONPATH=.:services $(BIN)/lint-imports --no-logo 2>/dev/null || PYTHONPATH=.:services $(BIN)/lint-imports
+	@found=$$(PYTHONPATH=.:services $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
 
 bench: setup build ## Benchmarks
 	@$(BIN)/python -m benchmarks.cold_start

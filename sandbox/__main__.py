@@ -21,6 +21,7 @@ from sandbox.glue_crawls import Crawls
 from sandbox.glue_jobs import JobRuns
 from sandbox.ledger import Ledger
 from sandbox.permissions import Permissions
+from sandbox.schedules import Schedules
 
 TO_TRY = """
 To try, in another shell (docs/sandbox.md says more):
@@ -101,6 +102,8 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
         "events": lambda request: list(events.sent),
     }
     await asyncio.to_thread(templates.prepare)
+    schedules = await asyncio.to_thread(Schedules, cloud)
+    stack.callback(schedules.stop)
     if deploys:
         await asyncio.to_thread(deploy, cloud)
     print(f"ready {endpoint}", flush=True)

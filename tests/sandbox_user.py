@@ -1,9 +1,14 @@
 """What a user of the sandbox does, with no more than its endpoint: tables, stacks, requests, queries."""
 
 import json
+import socket
+import subprocess
+import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,25 @@ import boto3
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_SECONDS = 120
+
+
+@contextmanager
+def sandbox(state: Path, *options: str) -> Iterator[str]:
+    """Runs a sandbox for as long as the context lasts. Yields its endpoint; its logs are in `state`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--state-dir", str(state), *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        impatient = threading.Timer(PATIENCE_SECONDS, process.kill)
+        impatient.start()
+        try:
+            assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n", f"not ready: see {state}"
+            impatient.cancel()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            impatient.cancel()
+            process.terminate()
 
 
 class StackRefused(Exception):

@@ -1,26 +1,15 @@
 """One sandbox for all tests here, with the common stack deployed."""
 
-import socket
-import subprocess
-import sys
 from decimal import Decimal
 
 import pytest
-from sandbox_user import ROOT, User
+from sandbox_user import User, sandbox
 
 
 @pytest.fixture(scope="session")
 def user(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    state = tmp_path_factory.mktemp("sandbox")
-    command = [sys.executable, "-m", "sandbox", "--port", str(port), "--state-dir", str(state)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        ready = next((line for line in process.stdout if line.startswith("ready ")), None)
-        assert ready, "the sandbox did not start"
-        yield User(ready.split()[1])
-        process.terminate()
+    with sandbox(tmp_path_factory.mktemp("sandbox")) as endpoint:
+        yield User(endpoint)
 
 
 @pytest.fixture(scope="session")

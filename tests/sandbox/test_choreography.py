@@ -1,6 +1,7 @@
 """The whole path, moved along by events alone, with the functions' IAM policies enforced."""
 
 import json
+import time
 import uuid
 from decimal import Decimal
 
@@ -240,3 +241,13 @@ def test_requests_are_archived(user, orders):
     assert archive["EventCount"] >= 1
     assert json.loads(archive["EventPattern"])["detail-type"] == ["Export Requested"]
     assert user.client("events").describe_archive(ArchiveName="table-exports-aws-events")["State"] == "ENABLED"
+
+
+def test_an_enabled_schedule_exports_without_anyone_asking(user):
+    user.make_table("Scheduled", [{"id": "1"}], {"id": "S"})
+    soon = time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 1))
+
+    pipeline = user.deploy_pipeline("Scheduled", ScheduleState="ENABLED", ScheduleExpression=soon)
+
+    [export] = user.ended_exports(pipeline, 1)
+    assert (export["stage"], export["items"]) == ("SUCCEEDED", 1)

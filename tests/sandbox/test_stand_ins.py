@@ -3,12 +3,10 @@
 import base64
 import io
 import json
-import socket
 import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import boto3
 import pyarrow as pa
@@ -16,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from sandbox_user import ROOT, sandbox
 
-ROOT = Path(__file__).parent.parent.parent
 ACCOUNT = "123456789012"
 ECHO = """
 import json, sys, boto3
@@ -141,24 +139,12 @@ def until(look, found, seconds=30):
     return seen
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def account(tmp_path_factory):
-    state, port = tmp_path_factory.mktemp("account"), free_port()
-    command = [sys.executable, "-m", "sandbox", "--no-deploy", "--port", str(port), "--state-dir", str(state)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline() == f"ready http://127.0.0.1:{port}\n"
-            account = Account(f"http://127.0.0.1:{port}")
-            furnish(account)
-            yield account
-        finally:
-            process.terminate()
+    with sandbox(tmp_path_factory.mktemp("account"), "--no-deploy") as endpoint:
+        account = Account(endpoint)
+        furnish(account)
+        yield account
 
 
 def furnish(account):

@@ -1,0 +1,97 @@
+"""Schedules whose target is a bus: on AWS a PutEvents in the schedule's role, with the source and detail type it names.
+
+The emulator fires them in time, but puts them on the bus as its own `Scheduled Event`. A rule brings these here, and
+from here the event goes out as the schedule says.
+"""
+
+import json
+import logging
+import threading
+import uuid
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.cloud import Cloud
+
+logger = logging.getLogger(__name__)
+
+NAME = "sandbox-schedules"  # of the queue, and of the rule on each bus
+WAIT_SECONDS = 2
+
+Fired = dict[str, Any]  # the emulator's event
+
+
+class Schedules:
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._stopped = threading.Event()
+        self._buses: set[str] = set()
+        sqs = cloud.client("sqs")
+        self._queue = sqs.create_queue(QueueName=NAME)["QueueUrl"]
+        described = sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        self._queue_arn = described["Attributes"]["QueueArn"]
+        threading.Thread(target=self._run, name="schedules", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._listen_to_new_buses()
+                for fired in self._receive():
+                    self._put(fired)
+            except (BotoCoreError, ClientError):
+                if not self._stopped.wait(WAIT_SECONDS):
+                    logger.exception("Schedules")
+
+    def _listen_to_new_buses(self) -> None:
+        events = self._cloud.client("events")
+        for bus in {bus["Name"] for bus in events.list_event_buses()["EventBuses"]} - self._buses:
+            pattern = json.dumps({"source": ["aws.scheduler"], "detail-type": ["Scheduled Event"]})
+            events.put_rule(Name=NAME, EventBusName=bus, EventPattern=pattern)
+            events.put_targets(Rule=NAME, EventBusName=bus, Targets=[{"Id": "queue", "Arn": self._queue_arn}])
+            self._buses.add(bus)
+
+    def _receive(self) -> list[Fired]:
+        sqs = self._cloud.client("sqs")
+        found = sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=WAIT_SECONDS)
+        messages = found.get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in messages]
+
+    def _put(self, fired: Fired) -> None:
+        group, name = fired["resources"][0].split("/")[-2:]
+        schedule = self._cloud.client("scheduler").get_schedule(GroupName=group, Name=name)
+        target = schedule["Target"]
+        if "EventBridgeParameters" not in target or not self._may_put(target):
+            logger.warning("Schedule %s puts nothing on %s", name, target["Arn"])
+            return
+        entry = {
+            "EventBusName": target["Arn"],
+            "Source": target["EventBridgeParameters"]["Source"],
+            "DetailType": target["EventBridgeParameters"]["DetailType"],
+            "Detail": filled_in(target["Input"], fired),
+        }
+        self._cloud.client("events").put_events(Entries=[entry])
+
+    def _may_put(self, target: dict[str, Any]) -> bool:
+        """Whether the schedule's role allows it."""
+        question = {"ActionNames": ["events:PutEvents"], "ResourceArns": [target["Arn"]]}
+        answer = self._cloud.client("iam").simulate_principal_policy(PolicySourceArn=target["RoleArn"], **question)
+        return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+
+
+def filled_in(text: str, fired: Fired) -> str:
+    """The input with Scheduler's context attributes."""
+    attributes = {
+        "schedule-arn": fired["resources"][0],
+        "scheduled-time": fired["time"],
+        "execution-id": uuid.uuid4().hex[:16],
+        "attempt-number": "1",
+    }
+    for name, value in attributes.items():
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
