@@ -20,11 +20,14 @@ def as_list(value):
 
 
 def statements(stack):
-    """(where, statement) of every inline policy of the stack's roles."""
+    """(where, statement) of every policy of the stack's roles."""
     for name, role in resources(stack, "AWS::IAM::Role").items():
         for policy in role["Properties"].get("Policies", []):
             for statement in as_list(policy["PolicyDocument"]["Statement"]):
                 yield name, statement
+    for name, policy in resources(stack, "AWS::IAM::ManagedPolicy").items():
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            yield name, statement
 
 
 STATEMENTS = [(stack, *found) for stack in STACKS for found in statements(stack)]
@@ -57,17 +60,19 @@ def test_a_policy_names_its_actions_and_narrows_them(stack, role, statement):
         assert set(actions) <= NOT_TO_NARROW
 
 
-def test_no_role_has_more_than_lambdas_own_managed_policies():
-    managed = [
-        arn["Fn::Sub"] if isinstance(arn, dict) and "Fn::Sub" in arn else json.dumps(arn)
-        for stack in STACKS
-        for role in resources(stack, "AWS::IAM::Role").values()
-        for arn in role["Properties"].get("ManagedPolicyArns", [])
-    ]
-    allowed = {"AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess"}
-    allowed |= {"AWSLambdaDynamoDBExecutionRole"}
+def test_no_role_has_a_policy_that_is_not_written_here():
+    """AWS's own managed policies name `*` where a resource could be named."""
+    roles = [role for stack in STACKS for role in resources(stack, "AWS::IAM::Role").values()]
+    managed = [policy for role in roles for policy in role["Properties"].get("ManagedPolicyArns", [])]
 
-    assert {re.search(r"/(\w+)\W*$", arn).group(1) for arn in managed} <= allowed
+    assert managed == [{"Ref": "FunctionBasics"}] * len(FUNCTIONS)
+
+
+def test_all_functions_write_one_log_that_does_not_grow_for_ever():
+    assert resource("common", "Log")["Properties"]["RetentionInDays"] == {"Ref": "LogDays"}
+    assert {json.dumps(function["Properties"]["LoggingConfig"]["LogGroup"]) for function in FUNCTIONS.values()} == {
+        '{"Ref": "Log"}'
+    }
 
 
 def test_what_cannot_be_delivered_or_handled_is_kept():
