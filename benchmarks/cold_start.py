@@ -41,7 +41,6 @@ EXPORT = HEAD | {
     "export_id": "e1",
     "snapshot_timestamp": "2026-11-23T02-00-07Z",
     "requested_at": "2026-11-23T02:00:07+00:00",
-    "deadline": "2026-11-23T12:00:07+00:00",
     "waiting_since": "2026-11-23T02:00:07.654321+00:00",
 }
 PROOF = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}

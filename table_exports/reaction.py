@@ -1,6 +1,6 @@
 """How a service reacts to an event: find the exports that wait for it, decide, record, leave."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from table_exports.aws.cloud import Cloud
 from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export
+from table_exports.domain.facts import Fact
 from table_exports.telemetry import logger, metrics
 
 
@@ -39,17 +40,24 @@ def react(
             after = export.fail(str(refusal), now)
         if after is not None:
             awaited = True
-            record(export, after, cloud)
+            move_on(export, after, cloud)
     if not awaited:
         logger.info("No export waits for this event", extra={"waiting_on": happening.waiting_on})
         metrics.add_metric("UnmatchedEvents", MetricUnit.Count, 1)
 
 
-def record(before: Export, after: Export, cloud: Cloud) -> bool:
+def move_on(before: Export, after: Export, cloud: Cloud) -> None:
     """Record that `before` became `after`, unless another delivery of the event did so first."""
     if not cloud.records.move(before, after):
         logger.info("Another delivery of this event was first: nothing to do")
-        return False
+        return
     outcome = {"became": after.stage, "waiting_on": after.waiting_on, "reason": after.reason}
     logger.info("Export moved on", extra={name: value for name, value in outcome.items() if value})
-    return True
+
+
+def announce(facts: Sequence[Fact], cloud: Cloud) -> None:
+    """Put facts on the bus, in the log and in the metrics."""
+    cloud.bus.publish(facts)
+    for fact in facts:
+        logger.info(fact.detail_type, extra=fact.detail)
+        metrics.add_metric(fact.detail_type.replace(" ", ""), MetricUnit.Count, 1)

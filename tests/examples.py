@@ -32,7 +32,7 @@ def an_export(**changes: Any) -> Export:
         "snapshot_timestamp": "2026-11-23T02-00-07Z",
         "stage": Stage.STARTING,
         "requested_at": datetime(2026, 11, 23, 2, 0, 7, tzinfo=UTC),
-        "deadline": datetime(2026, 11, 23, 12, 0, 7, tzinfo=UTC),
+        "timeout_minutes": 480,
         "waiting_on": "export-request/e1",
         "waiting_since": datetime(2026, 11, 23, 2, 0, 7, 654321, tzinfo=UTC),
         "table_name": "Reviews",

@@ -82,6 +82,16 @@ class FakeCloud:
     bus: FakeBus = field(default_factory=FakeBus)
     registered: Pipeline = field(default_factory=a_pipeline)
 
+    def set_head(self, **attributes: str) -> None:
+        """Change the pipeline's head behind everyone's back."""
+        for name, value in attributes.items():
+            self.records._client.update_item(
+                TableName=self.records._table,
+                Key={"pipeline": {"S": self.registered.pipeline}, "record": {"S": "pipeline"}},
+                UpdateExpression=f"SET {name} = :value",
+                ExpressionAttributeValues={":value": {"S": value}},
+            )
+
     def the_export(self, export_id: str = "e1") -> Export:
         found = self.records.find(a_pipeline(), export_id)
         assert found is not None

@@ -46,7 +46,7 @@ def crawl_again(export: Export, cloud: Cloud, now: datetime) -> Export:
 
 def publish(export: Export, cloud: Cloud, now: datetime) -> Export:
     pipeline = cloud.records.pipeline(export.pipeline)
-    if pipeline is not None and not pipeline.may_publish(export):
-        raise Refused(f"The view shows a newer snapshot, {pipeline.published_snapshot}, or another export took over")
+    if reason := pipeline.why_not_publish(export) if pipeline else "Its table stack was deleted meanwhile":
+        raise Refused(reason)
     query_id = cloud.athena.create_view(export, cloud.glue.snapshot_columns(export))
     return export.advance(Stage.PUBLISHING, waiting_on=waits_for_query(query_id), now=now)

@@ -5,12 +5,12 @@ The table's stream is the outbox: a fact is published also when the service that
 
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.aws.records import export_of, plain
 from table_exports.domain import facts
+from table_exports.reaction import announce
 from table_exports.telemetry import logger, metrics, tracer
 
 
@@ -22,11 +22,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def on_export_changed(changes: list[dict[str, Any]], cloud: Cloud) -> None:
-    became_true = [fact for change in changes for fact in facts_of(change["dynamodb"])]
-    cloud.bus.publish(became_true)
-    for fact in became_true:
-        logger.info(fact.detail_type, extra=fact.detail)
-        metrics.add_metric(fact.detail_type.replace(" ", ""), MetricUnit.Count, 1)
+    announce([fact for change in changes for fact in facts_of(change["dynamodb"])], cloud)
 
 
 def facts_of(change: dict[str, Any]) -> list[facts.Fact]:

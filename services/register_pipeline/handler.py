@@ -23,8 +23,8 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     """Always answers, because CloudFormation waits for an hour if nobody does."""
     try:
         answered = on_table_stack_changed(event, the_cloud())
-    except InvalidRequest as error:
-        answered = answer(event, "FAILED", reason=str(error))
+    except InvalidRequest as error:  # and what was refused for its name has nothing to delete
+        answered = answer(event, "SUCCESS" if event["RequestType"] == "Delete" else "FAILED", reason=str(error))
     except Exception as error:
         logger.exception("Pipeline not registered")
         where = f"the log of {context.function_name}, request {context.aws_request_id}"
@@ -34,10 +34,10 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     """CloudFormation's answer. Raises InvalidRequest if the stack asks for what it cannot have."""
-    if event["RequestType"] == "Delete":
-        cloud.records.unregister(event["PhysicalResourceId"], event["StackId"])
-        return answer(event, "SUCCESS")
     pipeline = configured(event["ResourceProperties"], event["StackId"])
+    if event["RequestType"] == "Delete":
+        cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
+        return answer(event, "SUCCESS")
     logger.append_keys(pipeline=pipeline.pipeline)
     if not cloud.records.register(pipeline):
         taken = f"{pipeline.catalog_name} is taken by another stack: give this one a CatalogName of its own"

@@ -11,14 +11,14 @@ from table_exports.domain.errors import InvalidRequest, Refused
 from table_exports.domain.export import Export, Stage, waits_for_job_run
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
-from table_exports.reaction import record
+from table_exports.reaction import announce, move_on
 from table_exports.telemetry import logger, metrics, tracer
 
 STARTED_WITHIN = timedelta(seconds=60)  # the function's timeout: until then another delivery may be at it
 
 
-class LockChanged(Exception):
-    """The lock was held when we took it and free when we looked why. Lambda's retry settles it."""
+class TryAgain(Exception):
+    """What will be known at Lambda's next try is not known now. The message says what."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -34,14 +34,13 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
         logger.append_keys(pipeline=request.pipeline, export_id=request.export_id)
         pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
     except InvalidRequest as error:
-        logger.warning("Bad request", extra={"reason": str(error)})
-        return cloud.bus.publish([facts.refused(event, str(error))])
+        return announce([facts.refused(event, str(error))], cloud)
 
     export = cloud.records.find(pipeline, request.export_id)
     if export is None:
         begin(request, pipeline, cloud, now)
-    elif export.stage == Stage.STARTING and now > export.requested_at + STARTED_WITHIN:
-        start(export, cloud, now, tried_before=True)
+    elif export.stage == Stage.STARTING:
+        start_again(export, cloud, now)
     else:
         logger.info("This request was delivered before: nothing to do", extra={"stage": export.stage})
 
@@ -54,12 +53,10 @@ def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetim
 
     pipeline = cloud.records.pipeline(request.pipeline) or pipeline
     if pipeline.latest_export_id == request.export_id:
-        logger.info("This request was delivered before: nothing to do")
-    elif pipeline.export_in_flight:
-        logger.info("Export skipped", extra={"in_flight": pipeline.export_in_flight})
-        cloud.bus.publish([facts.skipped(request, pipeline.export_in_flight)])
-    else:
-        raise LockChanged(request.pipeline)
+        raise TryAgain("The same request was delivered a moment ago")
+    if pipeline.export_in_flight is None:
+        raise TryAgain("The lock was held when we took it, and free when we looked why")
+    announce([facts.skipped(request, pipeline.export_in_flight)], cloud)
 
 
 def fail_overdue_export(pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
@@ -69,14 +66,21 @@ def fail_overdue_export(pipeline: Pipeline, cloud: Cloud, now: datetime) -> None
     holder = cloud.records.export(pipeline.pipeline, pipeline.export_in_flight)
     if holder and not holder.ended and holder.deadline < now:
         reason = f"Still waiting on {holder.waiting_on} at its deadline, {holder.deadline:%Y-%m-%d %H:%M:%S} UTC"
-        record(holder, holder.fail(reason, now), cloud)
+        move_on(holder, holder.fail(reason, now), cloud)
 
 
-def start(export: Export, cloud: Cloud, now: datetime, tried_before: bool = False) -> None:
+def start_again(export: Export, cloud: Cloud, now: datetime) -> None:
+    """An earlier delivery died on the way to the job, or just behind it; or it is still on its way."""
+    if now <= export.requested_at + STARTED_WITHIN:
+        raise TryAgain("Another delivery may still be starting the job")
+    start(export, cloud, now, look_first=True)
+
+
+def start(export: Export, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
     try:
-        run_id = cloud.glue.find_job_run(export) if tried_before else None
+        run_id = cloud.glue.find_job_run(export) if look_first else None
         run_id = run_id or cloud.glue.start_job_run(export)
         after = export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
     except Refused as refusal:
         after = export.fail(str(refusal), now)
-    record(export, after, cloud)
+    move_on(export, after, cloud)

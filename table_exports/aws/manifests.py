@@ -15,7 +15,7 @@ class Manifests:
     def proof_of(self, export: Export) -> Manifest:
         """The proof that the export's snapshot is complete. Raises Refused if there is none, or it fails."""
         uri = urlsplit(export.manifest_uri)
-        with final_errors_refuse(f"The job run left no manifest at {export.manifest_uri}"):
+        with final_errors_refuse(f"The job run left no manifest at {export.manifest_uri}", final={"NoSuchKey"}):
             body = self._client.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))["Body"].read()
         manifest = Manifest.from_json(body)
         manifest.prove(export)

@@ -12,6 +12,7 @@ from typing import Any
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
 
+WRITE_TRIES = 3  # another write to the same records is over in milliseconds
 HEAD = "pipeline"  # the sort key of a pipeline's head
 
 
@@ -56,10 +57,10 @@ class Records:
         not_begun_before = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
         take_lock = _set(
             _key(export.pipeline, HEAD),
-            {"export_in_flight": export.record, "latest_export_id": export.export_id},
+            {"export_in_flight": export.record_key, "latest_export_id": export.export_id},
         )
         take_lock["ConditionExpression"] = f"{head_exists} AND {lock_is_free} AND {not_begun_before}"
-        item = _key(export.pipeline, export.record) | _attributes(export)
+        item = _key(export.pipeline, export.record_key) | _attributes(export)
         return self._write_all(
             {"Put": {"Item": _item(item), "ConditionExpression": "attribute_not_exists(pipeline)"}},
             {"Update": take_lock},
@@ -106,7 +107,7 @@ class Records:
         changed = {name: value for name, value in new.items() if old.get(name) != value}
         if after.ended:
             changed["expires_at"] = int((after.requested_at + self._history).timestamp())
-        update = _set(_key(before.pipeline, before.record), changed, remove=old.keys() - new.keys())
+        update = _set(_key(before.pipeline, before.record_key), changed, remove=old.keys() - new.keys())
         update["ConditionExpression"] = "waiting_on = :awaited AND waiting_since = :awaited_since"
         awaited = {":awaited": before.waiting_on, ":awaited_since": before.waiting_since}
         update["ExpressionAttributeValues"] |= _item(awaited)
@@ -119,7 +120,7 @@ class Records:
             known = {"last_failed_at": export.ended_at}
         update = _set(_key(export.pipeline, HEAD), known, remove={"export_in_flight"})
         update["ConditionExpression"] = "export_in_flight = :mine"
-        update["ExpressionAttributeValues"] |= _item({":mine": export.record})
+        update["ExpressionAttributeValues"] |= _item({":mine": export.record_key})
         return update
 
     def _get(self, pipeline: str, record: str) -> dict[str, Any] | None:
@@ -158,14 +159,16 @@ class Records:
         for write in writes:
             for request in write.values():
                 request["TableName"] = self._table
-        try:
-            self._client.transact_write_items(TransactItems=writes)
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if "ConditionalCheckFailed" in reasons:
-                return False
-            raise  # a conflict or a throttle: worth another try
-        return True
+        for tried in range(1, WRITE_TRIES + 1):
+            try:
+                self._client.transact_write_items(TransactItems=writes)
+                return True
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                if "ConditionalCheckFailed" in reasons:
+                    return False
+                if "TransactionConflict" not in reasons or tried == WRITE_TRIES:
+                    raise
 
 
 def export_of(item: dict[str, Any]) -> Export:

@@ -42,13 +42,12 @@ class CrawlEnded:
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         detail = event["detail"]
-        ended = _time(detail.get("completionDate") or event["time"])
-        seconds = detail.get("runningTime (sec)")
+        completed, seconds = _time(detail.get("completionDate")), _seconds(detail.get("runningTime (sec)"))
         return cls(
             crawler=detail["crawlerName"],
             state=detail["state"],
-            began=ended - timedelta(seconds=float(seconds)) if seconds else None,
-            ended=ended,
+            began=completed - seconds if completed and seconds is not None else None,
+            ended=completed or datetime.fromisoformat(event["time"]),
             message=detail.get("errorMessage") or detail.get("message") or "no message",
         )
 
@@ -86,6 +85,16 @@ class QueryEnded:
         return waits_for_query(self.query_id)
 
 
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+def _time(text: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _seconds(text: Any) -> timedelta | None:
+    try:
+        return timedelta(seconds=float(text))
+    except (TypeError, ValueError, OverflowError):
+        return None

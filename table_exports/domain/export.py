@@ -1,7 +1,7 @@
 """An export: one run of a pipeline, from request to published view."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Self
@@ -27,6 +27,9 @@ NEXT = {
     Stage.PUBLISHING: {Stage.SUCCEEDED},
 }
 
+START = timedelta(minutes=15)  # for all that Lambda tries of one request
+CATALOG_AND_VIEW = timedelta(hours=2)  # what a crawl and a view may take beyond the job's own timeout
+
 
 class IllegalTransition(Exception):
     """A stage does not follow from the one before. Always a bug of ours, never bad input."""
@@ -41,7 +44,7 @@ class Export:
     snapshot_timestamp: str
     stage: Stage
     requested_at: datetime
-    deadline: datetime  # past it, the pipeline's lock may be taken over
+    timeout_minutes: int  # of the Glue job
     waiting_on: str | None = None
     waiting_since: datetime | None = None
 
@@ -68,9 +71,16 @@ class Export:
             raise IllegalTransition(f"{self.stage} with waiting_on={self.waiting_on!r}")
 
     @property
-    def record(self) -> str:
+    def record_key(self) -> str:
         """The sort key of its state record."""
         return f"export#{self.snapshot_timestamp}#{self.export_id}"
+
+    @property
+    def deadline(self) -> datetime:
+        """Past it, nobody will end the export any more, and the pipeline's lock may be taken over."""
+        if self.stage == Stage.STARTING:
+            return self.requested_at + START
+        return self.requested_at + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW
 
     @property
     def ended(self) -> bool:

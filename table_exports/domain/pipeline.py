@@ -1,13 +1,11 @@
 """A pipeline: one configured table-format combination, and its head record."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from table_exports.domain import naming
 from table_exports.domain.export import Export, Stage, waits_for_request
-
-CATALOG_AND_VIEW = timedelta(hours=2)  # what a crawl and a view may take beyond the job's own timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +22,7 @@ class Pipeline:
     crawler_name: str
     timeout_minutes: int  # of the Glue job
 
-    export_in_flight: str | None = None  # the `record` of the export that holds the lock
+    export_in_flight: str | None = None  # the record of the export that holds the lock
     latest_export_id: str | None = None  # the last one begun, whatever became of it
     published_snapshot: str | None = None
     last_succeeded_at: datetime | None = None
@@ -38,7 +36,7 @@ class Pipeline:
             snapshot_timestamp=naming.snapshot_timestamp(now),
             stage=Stage.STARTING,
             requested_at=now,
-            deadline=now + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW,
+            timeout_minutes=self.timeout_minutes,
             waiting_on=waits_for_request(export_id),
             waiting_since=now,
             table_name=self.table_name,
@@ -50,6 +48,10 @@ class Pipeline:
             crawler_name=self.crawler_name,
         )
 
-    def may_publish(self, export: Export) -> bool:
-        """Whether the view may now show this export's snapshot. It never moves backwards."""
-        return self.export_in_flight == export.record and (self.published_snapshot or "") < export.snapshot_timestamp
+    def why_not_publish(self, export: Export) -> str | None:
+        """None if the view may show this export's snapshot. It never moves backwards."""
+        if self.export_in_flight != export.record_key:
+            return f"Another export took over: {self.export_in_flight or 'it has ended'}"
+        if self.published_snapshot and self.published_snapshot >= export.snapshot_timestamp:
+            return f"The view shows a newer snapshot already: {self.published_snapshot}"
+        return None

@@ -17,12 +17,12 @@ def begun(records):
 
 
 def attributes(records, export):
-    key = {"pipeline": {"S": export.pipeline}, "record": {"S": export.record}}
+    key = {"pipeline": {"S": export.pipeline}, "record": {"S": export.record_key}}
     return records._client.get_item(TableName=records._table, Key=key)["Item"]
 
 
 def test_what_is_stored_comes_back_as_it_was(records, begun):
-    assert records.export("reviews-parquet", begun.record) == begun
+    assert records.export("reviews-parquet", begun.record_key) == begun
     assert records.waiting_on("export-request/e1") == [begun]
     assert records.find(a_pipeline(), "e1") == begun
 
@@ -55,7 +55,7 @@ def test_a_move_from_a_wait_that_is_over_changes_nothing(records, begun):
 
     assert not records.move(begun, begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_2", now=NOW))
     assert not records.move(begun, begun.fail("late", NOW))
-    assert records.export("reviews-parquet", begun.record) == exporting
+    assert records.export("reviews-parquet", begun.record_key) == exporting
 
 
 def test_of_two_waits_for_one_crawler_only_the_one_meant_is_ended(records, begun):
@@ -69,7 +69,7 @@ def test_of_two_waits_for_one_crawler_only_the_one_meant_is_ended(records, begun
     assert records.move(first, again)
 
     assert not records.move(first, first.fail("of the first wait", NOW))
-    assert records.export("reviews-parquet", begun.record) == again
+    assert records.export("reviews-parquet", begun.record_key) == again
 
 
 def test_an_end_frees_the_lock_and_is_noted_in_the_head(records, begun):
@@ -95,7 +95,7 @@ def test_an_ended_export_waits_for_nothing_and_expires_with_its_history(records,
 def test_a_write_leaves_the_attributes_of_a_newer_version_alone(records, begun):
     records._client.update_item(
         TableName=records._table,
-        Key={"pipeline": {"S": begun.pipeline}, "record": {"S": begun.record}},
+        Key={"pipeline": {"S": begun.pipeline}, "record": {"S": begun.record_key}},
         UpdateExpression="SET of_a_later_version = :x",
         ExpressionAttributeValues={":x": {"S": "kept"}},
     )
@@ -117,3 +117,48 @@ def test_an_end_after_the_lock_was_taken_over_leaves_the_new_holder_alone(record
 
     head = records.pipeline("reviews-parquet")
     assert (head.export_in_flight, head.last_failed_at) == ("export#2026-11-23T09-00-00Z#e2", None)
+
+
+def conflicting(records, monkeypatch, times):
+    """The next transactions meet another write to the same records, so many times."""
+    client, left = records._client, [times]
+    write = client.transact_write_items
+
+    def sometimes(**request):
+        if left[0]:
+            left[0] -= 1
+            raise client.exceptions.TransactionCanceledException(
+                {
+                    "Error": {"Code": "TransactionCanceledException"},
+                    "CancellationReasons": [{"Code": "TransactionConflict"}],
+                },
+                "TransactWriteItems",
+            )
+        return write(**request)
+
+    monkeypatch.setattr(client, "transact_write_items", sometimes)
+
+
+def test_a_write_that_meets_another_is_tried_again(records, begun, monkeypatch):
+    conflicting(records, monkeypatch, times=2)
+
+    assert records.move(begun, begun.fail("no luck", NOW))
+    assert records.pipeline("reviews-parquet").export_in_flight is None
+
+
+def test_a_conflict_that_lasts_is_no_answer_but_an_error(records, begun, monkeypatch):
+    conflicting(records, monkeypatch, times=3)
+
+    with pytest.raises(records._client.exceptions.TransactionCanceledException):
+        records.move(begun, begun.fail("no luck", NOW))
+
+
+def test_a_record_that_is_there_already_is_not_written_over(records, begun):
+    """Even if the head has forgotten it."""
+    key = {"pipeline": {"S": "reviews-parquet"}, "record": {"S": "pipeline"}}
+    records._client.update_item(
+        TableName=records._table, Key=key, UpdateExpression="REMOVE export_in_flight, latest_export_id"
+    )
+
+    assert not records.begin(an_export(table_name="Another"))
+    assert records.export("reviews-parquet", begun.record_key).table_name == "Reviews"

@@ -98,11 +98,11 @@ def test_the_bucket_is_private_encrypted_and_speaks_tls_alone():
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-@pytest.mark.parametrize("name", ["StateTable", "Bucket", "Database"])
+@pytest.mark.parametrize("name", ["StateTable", "Bucket", "BucketPolicy", "Database"])
 def test_deleting_a_stack_deletes_no_data(name):
     found = resource("common", name)
 
-    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_the_table_stack_takes_the_blogs_parameters():
@@ -115,8 +115,10 @@ def test_the_table_stack_takes_the_blogs_parameters():
     assert all("Description" in parameter for parameter in parameters.values())
 
 
-def test_a_schedule_is_created_disabled():
+def test_a_schedule_is_created_disabled_under_a_name_that_always_fits():
     schedule = resource("table", "Schedule")["Properties"]
+
+    assert "Name" not in schedule  # 64 characters at most, and a pipeline's name may have more
 
     assert schedule["State"] == {"Ref": "ScheduleState"}
     assert template("table")["Parameters"]["ScheduleState"]["Default"] == "DISABLED"
@@ -138,6 +140,14 @@ def test_the_schedule_asks_as_the_published_schema_says():
     assert set(asked) == {*schema["required"], "scheduled_time"}
     assert set(by_hand) == set(schema["required"])
     assert schedule["EventBridgeParameters"] == {"Source": "table-exports", "DetailType": "Export Requested"}
+
+
+def test_what_table_stacks_import_never_changes_with_a_version():
+    """CloudFormation refuses to change an export that is in use."""
+    exported = [output for output in template("common")["Outputs"].values() if "Export" in output]
+
+    assert exported
+    assert "Artifacts" not in json.dumps(exported)
 
 
 def test_the_job_is_pinned_and_never_retried_behind_our_back():

@@ -63,3 +63,13 @@ def test_a_failed_query_brings_athenas_own_words(captured):
 
     assert query.waiting_on == "athena-query/01234567-0123-0123-0123-012345678901"
     assert (query.state, query.message) == ("FAILED", "TABLE_NOT_FOUND: line 1:8")
+
+
+@pytest.mark.parametrize("seconds", ["N/A", None, "", "1e999"])
+@pytest.mark.parametrize("completed", ["Mon Nov 23 02:09:20 UTC 2026", None, 0])
+def test_times_in_another_form_are_unknown_and_no_error(captured, seconds, completed):
+    event = captured("glue_crawler_succeeded", **{"runningTime (sec)": seconds, "completionDate": completed})
+
+    crawl = CrawlEnded.from_event(event)
+
+    assert (crawl.began, crawl.ended) == (None, datetime(2026, 11, 23, 2, 9, 21, tzinfo=UTC))

@@ -1,3 +1,5 @@
+from datetime import timedelta
+from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -62,23 +64,26 @@ def test_a_stage_begins_a_wait_and_keeps_what_was_learned():
 
 
 def test_a_pipelines_export_is_of_now_and_has_time_for_job_crawl_and_view():
-    export = a_pipeline(timeout_minutes=60).begin("e1", "0.5", NOW)
+    export = a_pipeline(timeout_minutes=60).begin("e1", Decimal("0.5"), NOW)
 
-    assert export.record == "export#2026-11-23T02-08-10Z#e1"
+    assert export.record_key == "export#2026-11-23T02-08-10Z#e1"
     assert export.waiting_on == "export-request/e1"
-    assert (export.deadline - NOW).total_seconds() == 3 * 60 * 60
+    assert export.deadline - NOW == timedelta(minutes=15)  # to start
+    assert export.advance(Stage.EXPORTING, waiting_on="glue-job-run/1", now=NOW).deadline - NOW == timedelta(hours=3)
 
 
 @pytest.mark.parametrize(
-    ("head", "allowed"),
+    ("head", "reason"),
     [
-        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1"}, True),
-        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-22T02-00-07Z"}, True),
-        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-23T02-00-07Z"}, False),
-        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-24T02-00-07Z"}, False),
-        ({"export_in_flight": "export#2026-11-23T05-00-00Z#e2"}, False),
-        ({}, False),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1"}, None),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-22T02-00-07Z"}, None),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-23T02-00-07Z"}, "newer"),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-24T02-00-07Z"}, "newer"),
+        ({"export_in_flight": "export#2026-11-23T05-00-00Z#e2"}, "Another export took over"),
+        ({}, "it has ended"),
     ],
 )
-def test_only_the_export_in_flight_publishes_and_the_view_never_moves_backwards(head, allowed):
-    assert a_pipeline(**head).may_publish(an_export(stage=Stage.CATALOGING)) is allowed
+def test_only_the_export_in_flight_publishes_and_the_view_never_moves_backwards(head, reason):
+    found = a_pipeline(**head).why_not_publish(an_export(stage=Stage.CATALOGING))
+
+    assert found is None if reason is None else reason in found

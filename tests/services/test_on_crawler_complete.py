@@ -74,25 +74,36 @@ def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, capture
     assert cloud.athena.published == []
 
 
-def test_an_export_that_lost_its_lock_publishes_nothing(cloud, cataloging, captured, react):
-    pipeline = cloud.records.pipeline("reviews-parquet")
-    other = pipeline.begin("e2", cataloging.read_percentage, NOW)
-    assert cloud.records.move(cataloging, cataloging.fail("taken over", NOW))
-    assert cloud.records.begin(other)
-
-    react(captured("glue_crawler_succeeded"))
-
-    assert cloud.athena.published == []
-    assert cloud.the_export().reason == "taken over"
-
-
-def test_the_view_does_not_go_back_to_an_older_snapshot(cloud, cataloging, captured, react, monkeypatch):
-    monkeypatch.setattr("table_exports.domain.pipeline.Pipeline.may_publish", lambda *_: False)
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (
+            {"export_in_flight": "export#2026-11-23T09-00-00Z#e2"},
+            "Another export took over: export#2026-11-23T09-00-00Z#e2",
+        ),
+        (
+            {"published_snapshot": "2026-11-24T02-00-07Z"},
+            "The view shows a newer snapshot already: 2026-11-24T02-00-07Z",
+        ),
+    ],
+)
+def test_the_view_is_left_alone_by_an_export_whose_time_is_over(cloud, cataloging, captured, react, head, reason):
+    cloud.set_head(**head)
 
     react(captured("glue_crawler_succeeded"))
 
     assert cloud.athena.published == []
     assert cloud.the_export().stage is Stage.FAILED
+    assert cloud.the_export().reason.startswith(reason)
+
+
+def test_a_pipeline_that_was_deleted_publishes_no_more(cloud, cataloging, captured, react):
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+
+    react(captured("glue_crawler_succeeded"))
+
+    assert cloud.athena.published == []
+    assert cloud.the_export().reason == "Its table stack was deleted meanwhile"
 
 
 @pytest.mark.parametrize("stranger", [{"crawlerName": "someone-elses"}, {"state": "Started"}])

@@ -16,7 +16,7 @@ def image(cloud, export):
         TableName=table,
         KeyConditionExpression="pipeline = :p AND #r = :r",
         ExpressionAttributeNames={"#r": "record"},
-        ExpressionAttributeValues={":p": {"S": export.pipeline}, ":r": {"S": export.record}},
+        ExpressionAttributeValues={":p": {"S": export.pipeline}, ":r": {"S": export.record_key}},
     )["Items"]
     client.delete_item(TableName=table, Key={name: item[name] for name in ("pipeline", "record")})
     client.delete_item(TableName=table, Key={"pipeline": item["pipeline"], "record": {"S": "pipeline"}})

@@ -4,6 +4,7 @@ from examples import NOW
 from on_glue_complete.handler import on_job_run_ended
 from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.export import Stage
+from table_exports.telemetry import metrics
 
 SUCCEEDED = "glue-job-run/jr_abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789"
 FAILED = "glue-job-run/jr_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -88,3 +89,13 @@ def test_an_event_that_nobody_waits_for_changes_nothing(cloud, in_flight, captur
 
     assert cloud.the_export() == export
     assert cloud.glue.crawled == []
+
+
+def test_what_nobody_waits_for_is_logged_and_counted(cloud, captured, react, caplog):
+    metrics.clear_metrics()
+
+    react(captured("glue_job_succeeded"))
+
+    assert metrics.metric_set["UnmatchedEvents"]["Value"] == [1.0]
+    [line] = caplog.records
+    assert (line.message, line.waiting_on) == ("No export waits for this event", SUCCEEDED)

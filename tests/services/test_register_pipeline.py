@@ -79,7 +79,7 @@ def test_an_update_changes_the_configuration_and_keeps_where_the_pipeline_stands
     register_pipeline.on_table_stack_changed(a_change("Update", TimeoutMinutes="90"), cloud)
 
     pipeline = cloud.records.pipeline("my_table-parquet")
-    assert (pipeline.timeout_minutes, pipeline.export_in_flight) == (90, export.record)
+    assert (pipeline.timeout_minutes, pipeline.export_in_flight) == (90, export.record_key)
 
 
 def test_a_deleted_stack_frees_its_name_and_its_pipeline_is_unknown(cloud):
@@ -103,7 +103,7 @@ def test_the_rollback_of_a_refused_stack_takes_nothing_from_the_first(cloud):
 def test_a_change_of_format_moves_the_name_to_the_new_pipeline(cloud):
     register_pipeline.on_table_stack_changed(a_change(), cloud)
     register_pipeline.on_table_stack_changed(a_change("Update", OutputFormat="csv"), cloud)
-    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)
+    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)  # the old one
 
     assert cloud.records.pipeline("my_table-parquet") is None
     assert cloud.records.pipeline("my_table-csv").catalog_name == "my_table"
@@ -117,7 +117,7 @@ def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
     cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
 
     assert cloud.records.move(export, export.fail("the stack is gone", NOW))
-    assert cloud.records.export("reviews-parquet", export.record).stage is Stage.FAILED
+    assert cloud.records.export("reviews-parquet", export.record_key).stage is Stage.FAILED
     assert cloud.records.pipeline("reviews-parquet") is None
 
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from examples import NOW, a_request, an_export
 
-from start_export.handler import STARTED_WITHIN, LockChanged, on_export_requested
+from start_export.handler import STARTED_WITHIN, TryAgain, on_export_requested
 from table_exports.domain.export import Stage
 from table_exports.domain.request import export_id
 
@@ -20,7 +20,7 @@ def test_a_request_starts_the_job_and_takes_the_lock(cloud):
     export = cloud.the_export(the_id())
     assert (export.stage, export.waiting_on) == (Stage.EXPORTING, f"glue-job-run/jr_of_{the_id()}")
     assert export.snapshot_timestamp == "2026-11-23T02-08-10Z"
-    assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record_key
     assert cloud.bus.facts == []
 
 
@@ -48,7 +48,8 @@ def test_of_two_deliveries_at_once_one_starts_the_job(cloud, monkeypatch):
     on_export_requested(a_request(), cloud, NOW)
     monkeypatch.setattr(cloud.records, "find", lambda *_: None)  # the index, lagging
 
-    on_export_requested(a_request(), cloud, NOW)
+    with pytest.raises(TryAgain, match="delivered a moment ago"):
+        on_export_requested(a_request(), cloud, NOW)
 
     assert len(cloud.glue.started) == 1
     assert cloud.bus.facts == []
@@ -57,8 +58,9 @@ def test_of_two_deliveries_at_once_one_starts_the_job(cloud, monkeypatch):
 def test_a_delivery_that_died_before_the_job_started_is_taken_up_again(cloud):
     assert cloud.records.begin(an_export(export_id=the_id(), requested_at=NOW))
 
-    on_export_requested(a_request(), cloud, NOW + timedelta(seconds=1))
-    assert cloud.glue.started == []  # the first delivery may be at it still
+    with pytest.raises(TryAgain, match="may still be starting"):
+        on_export_requested(a_request(), cloud, NOW + timedelta(seconds=1))
+    assert cloud.glue.started == []
 
     on_export_requested(a_request(), cloud, LATER)
     assert len(cloud.glue.started) == 1
@@ -110,13 +112,26 @@ def test_an_export_past_its_deadline_is_failed_and_its_lock_taken_over(cloud):
     assert first.stage is Stage.FAILED
     assert first.reason == (f"Still waiting on glue-job-run/jr_of_{the_id()} at its deadline, 2026-11-23 12:08:10 UTC")
     second = cloud.the_export(the_id(scheduled_time="2026-11-24T02:00:00Z"))
-    assert cloud.records.pipeline("reviews-parquet").export_in_flight == second.record
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight == second.record_key
+
+
+def test_an_export_that_never_started_holds_the_lock_for_minutes_not_hours(cloud):
+    assert cloud.records.begin(an_export(requested_at=NOW))
+
+    on_export_requested(a_request(), cloud, NOW + timedelta(minutes=14))
+    assert [fact.detail_type for fact in cloud.bus.facts] == ["Export Skipped"]
+
+    on_export_requested(a_request(request_id="once-more"), cloud, NOW + timedelta(minutes=16))
+    assert cloud.the_export("e1").reason == (
+        "Still waiting on export-request/e1 at its deadline, 2026-11-23 02:23:10 UTC"
+    )
+    assert len(cloud.glue.started) == 1
 
 
 def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monkeypatch):
     monkeypatch.setattr(cloud.records, "begin", lambda _: False)
 
-    with pytest.raises(LockChanged):
+    with pytest.raises(TryAgain, match="free when we looked why"):
         on_export_requested(a_request(), cloud, NOW)
 
 
