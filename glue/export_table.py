@@ -20,7 +20,8 @@ Two steps. *Stage*: the items go to S3 as gzipped DynamoDB JSON lines, the form 
 What it guarantees:
 - Each item is read from DynamoDB once; only a Spark task that is retried reads its own segment again.
 - Items that DynamoDB counted = items staged = items read back from the snapshot. Otherwise the run fails.
-- Run again for the same snapshot_timestamp, it leaves one snapshot. Failed, it leaves none, and no manifest.
+- Run again for the same snapshot_timestamp, it leaves one snapshot. Failed, it leaves none, and no manifest; but
+  killed from outside it can clear nothing, and what Spark had written by then stays.
 - No value is lost: what fits no exact column type is kept as text.
 """
 
@@ -562,7 +563,10 @@ def prove(spark: SparkSession, export: "Export", staged: Staged, schema: StructT
 
 
 def clear(spark: SparkSession, export: "Export") -> None:
-    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest."""
+    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest.
+
+    The snapshot both as Spark sees it and as S3 does, for only on AWS these are sure to be the same.
+    """
     filesystem, path = folder(spark, export.location)
     filesystem.delete(path, True)
     s3 = connect("s3")

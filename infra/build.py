@@ -1,4 +1,6 @@
-"""Makes what the templates deploy: a zip per service, the layer, the job's script. The same input gives the same bytes.
+"""Makes what the templates deploy: a zip per service, the layer, the job's script.
+
+The same input gives the same bytes, with or without Lambda's Python at hand: with it the layer has bytecode.
 
 `python -m infra.build` writes it all to build/, with a version that names the content.
 """

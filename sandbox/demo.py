@@ -24,6 +24,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
 FILMS = 5_000
+RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
 PATIENCE_SECONDS = 300  # for one export: Spark starts anew for each
 POLL_SECONDS = 0.1
 
@@ -260,7 +261,9 @@ def show(aws: Clients, sql: str) -> list[dict[str, str]]:
     """Run a query in Athena, print and return its rows."""
     console.print(f"\n[cyan]{sql}[/]")
     query = aws.athena.start_query_execution(
-        QueryString=sql, QueryExecutionContext={"Database": "dynamodb_exports"}, WorkGroup="table-exports"
+        QueryString=sql,
+        QueryExecutionContext={"Database": "dynamodb_exports"},
+        ResultConfiguration={"OutputLocation": RESULTS},
     )["QueryExecutionId"]
     while True:
         status = aws.athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]

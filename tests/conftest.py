@@ -30,8 +30,8 @@ os.environ |= {
 
 
 @pytest.fixture
-def captured():
-    """An AWS event as it arrived, with a few fields changed: `captured("glue_job_failed", message="…")`."""
+def aws_event():
+    """An AWS event as AWS documents it, with a few fields changed: `aws_event("glue_job_failed", message="…")`."""
 
     def load(name: str, **changes: Any) -> dict[str, Any]:
         event = json.loads((EVENTS / f"{name}.json").read_text())

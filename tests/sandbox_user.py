@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 
 ROOT = Path(__file__).parent.parent
+RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
 PATIENCE_SECONDS = 120
 
 
@@ -115,7 +116,9 @@ class User:
     def query(self, sql: str) -> list[dict[str, str | None]]:
         athena = self.client("athena")
         query = athena.start_query_execution(
-            QueryString=sql, QueryExecutionContext={"Database": "dynamodb_exports"}, WorkGroup="table-exports"
+            QueryString=sql,
+            QueryExecutionContext={"Database": "dynamodb_exports"},
+            ResultConfiguration={"OutputLocation": RESULTS},
         )["QueryExecutionId"]
 
         def ended() -> dict[str, Any] | None:

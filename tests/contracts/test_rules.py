@@ -1,4 +1,4 @@
-"""Whether the templates' own rules let an event through: the captured ones, and their like."""
+"""Whether the templates' own rules let an event through: those that AWS documents, and their like."""
 
 import json
 
@@ -41,8 +41,8 @@ def reached(event, bus="default"):
         ("athena_query_succeeded", {"currentState": "CANCELLED"}, "on_view_complete"),
     ],
 )
-def test_an_end_reaches_the_one_service_that_reacts_to_it(captured, event, changes, function):
-    assert reached(captured(event, **changes)) == [f"table-exports-{function}"]
+def test_an_end_reaches_the_one_service_that_reacts_to_it(aws_event, event, changes, function):
+    assert reached(aws_event(event, **changes)) == [f"table-exports-{function}"]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_an_end_reaches_the_one_service_that_reacts_to_it(captured, event, chang
         ("athena_query_succeeded", {"currentState": "QUEUED"}),
     ],
 )
-def test_what_is_not_ours_or_no_end_reaches_nobody(captured, event, changes):
-    assert reached(captured(event, **changes)) == []
+def test_what_is_not_ours_or_no_end_reaches_nobody(aws_event, event, changes):
+    assert reached(aws_event(event, **changes)) == []
 
 
 def test_a_request_reaches_start_export_on_our_bus():
@@ -84,15 +84,15 @@ def archives():
 @pytest.mark.parametrize(
     "event", ["glue_job_succeeded", "glue_job_failed", "glue_crawler_succeeded", "athena_query_succeeded"]
 )
-def test_what_aws_says_of_our_exports_can_be_replayed(captured, event):
-    assert lets_through(archives()["table-exports-aws-events"], captured(event))
+def test_what_aws_says_of_our_exports_can_be_replayed(aws_event, event):
+    assert lets_through(archives()["table-exports-aws-events"], aws_event(event))
 
 
-def test_what_aws_says_of_others_is_not_kept(captured):
+def test_what_aws_says_of_others_is_not_kept(aws_event):
     pattern = archives()["table-exports-aws-events"]
 
-    assert not lets_through(pattern, captured("glue_job_succeeded", jobName="nightly-etl"))
-    assert not lets_through(pattern, captured("athena_query_succeeded", workgroupName="primary"))
+    assert not lets_through(pattern, aws_event("glue_job_succeeded", jobName="nightly-etl"))
+    assert not lets_through(pattern, aws_event("athena_query_succeeded", workgroupName="primary"))
 
 
 def test_requests_are_kept_and_facts_are_not():

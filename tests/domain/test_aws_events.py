@@ -6,7 +6,9 @@ from examples import an_export
 from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded
 from table_exports.domain.export import Stage
 
-BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the captured crawl: it ended 02:09:20 and ran for 67 seconds
+BEGAN = datetime(
+    2026, 11, 23, 2, 8, 13, tzinfo=UTC
+)  # of the crawl in tests/events: it ended 02:09:20 and ran for 67 seconds
 ENDED = datetime(2026, 11, 23, 2, 9, 20, tzinfo=UTC)
 
 
@@ -14,22 +16,22 @@ def waiting(since, own_crawl=True):
     return an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=since, own_crawl=own_crawl)
 
 
-def test_a_job_run_is_known_by_its_id(captured):
-    run = JobRunEnded.from_event(captured("glue_job_failed"))
+def test_a_job_run_is_known_by_its_id(aws_event):
+    run = JobRunEnded.from_event(aws_event("glue_job_failed"))
 
     assert run.waiting_on == "glue-job-run/jr_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     assert run.state == "FAILED"
     assert run.message == "An error occurred while calling o91.getDynamicFrame. Requested resource not found"
 
 
-def test_a_crawl_began_its_running_time_before_its_end(captured):
-    crawl = CrawlEnded.from_event(captured("glue_crawler_succeeded"))
+def test_a_crawl_began_its_running_time_before_its_end(aws_event):
+    crawl = CrawlEnded.from_event(aws_event("glue_crawler_succeeded"))
 
     assert (crawl.began, crawl.ended) == (BEGAN, ENDED)
 
 
-def test_a_failed_crawl_tells_its_end_only_by_the_events_own_time(captured):
-    event = captured("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
+def test_a_failed_crawl_tells_its_end_only_by_the_events_own_time(aws_event):
+    event = aws_event("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
     del event["detail"]["completionDate"], event["detail"]["runningTime (sec)"]
 
     crawl = CrawlEnded.from_event(event)
@@ -50,16 +52,16 @@ def test_a_failed_crawl_tells_its_end_only_by_the_events_own_time(captured):
         (ENDED + timedelta(seconds=1), False, False),
     ],
 )
-def test_times_tell_the_crawl_that_is_waited_for_from_another(captured, since, own_crawl, ends):
-    crawl = CrawlEnded.from_event(captured("glue_crawler_succeeded"))
+def test_times_tell_the_crawl_that_is_waited_for_from_another(aws_event, since, own_crawl, ends):
+    crawl = CrawlEnded.from_event(aws_event("glue_crawler_succeeded"))
 
     assert crawl.ends_the_wait_of(waiting(since, own_crawl)) is ends
 
 
-def test_a_failed_query_brings_athenas_own_words(captured):
+def test_a_failed_query_brings_athenas_own_words(aws_event):
     error = {"errorCategory": 2.0, "errorType": 1306.0, "errorMessage": "TABLE_NOT_FOUND: line 1:8", "retryable": False}
 
-    query = QueryEnded.from_event(captured("athena_query_succeeded", currentState="FAILED", athenaError=error))
+    query = QueryEnded.from_event(aws_event("athena_query_succeeded", currentState="FAILED", athenaError=error))
 
     assert query.waiting_on == "athena-query/01234567-0123-0123-0123-012345678901"
     assert (query.state, query.message) == ("FAILED", "TABLE_NOT_FOUND: line 1:8")
@@ -67,8 +69,8 @@ def test_a_failed_query_brings_athenas_own_words(captured):
 
 @pytest.mark.parametrize("seconds", ["N/A", None, "", "1e999"])
 @pytest.mark.parametrize("completed", ["Mon Nov 23 02:09:20 UTC 2026", None, 0])
-def test_times_in_another_form_are_unknown_and_no_error(captured, seconds, completed):
-    event = captured("glue_crawler_succeeded", **{"runningTime (sec)": seconds, "completionDate": completed})
+def test_times_in_another_form_are_unknown_and_no_error(aws_event, seconds, completed):
+    event = aws_event("glue_crawler_succeeded", **{"runningTime (sec)": seconds, "completionDate": completed})
 
     crawl = CrawlEnded.from_event(event)
 

@@ -180,13 +180,13 @@ def test_a_second_pipeline_cannot_take_a_catalog_name_in_use(user, orders):
         user.deploy_pipeline("customer_orders.v2")
 
 
-def test_an_event_that_nobody_waits_for_leaves_no_trace(user, orders, captured):
+def test_an_event_that_nobody_waits_for_leaves_no_trace(user, orders, aws_event):
     pipeline, _ = orders
     before = user.exports(pipeline)
     awaited = {
-        "on_glue_complete": captured("glue_job_succeeded", jobName=pipeline["JobName"]),
-        "on_crawler_complete": captured("glue_crawler_succeeded", crawlerName=pipeline["CrawlerName"]),
-        "on_view_complete": captured("athena_query_succeeded"),
+        "on_glue_complete": aws_event("glue_job_succeeded", jobName=pipeline["JobName"]),
+        "on_crawler_complete": aws_event("glue_crawler_succeeded", crawlerName=pipeline["CrawlerName"]),
+        "on_view_complete": aws_event("athena_query_succeeded"),
     }
 
     for service, event in awaited.items():

@@ -8,7 +8,7 @@ from table_exports.domain.aws_events import CrawlEnded
 from table_exports.domain.export import Stage
 
 CRAWLER = "glue-crawler/table-exports-reviews-parquet"
-BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the captured crawl
+BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the crawl in tests/events
 
 
 @pytest.fixture
@@ -21,22 +21,22 @@ def cataloging(in_flight):
     return in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN - timedelta(seconds=20), own_crawl=True)
 
 
-def test_a_finished_crawl_publishes_the_snapshot_that_waited_for_it(cloud, cataloging, captured, react):
-    react(captured("glue_crawler_succeeded"))
+def test_a_finished_crawl_publishes_the_snapshot_that_waited_for_it(cloud, cataloging, aws_event, react):
+    react(aws_event("glue_crawler_succeeded"))
 
     assert cloud.athena.published == [("2026-11-23T02-00-07Z", ["asin", "stars"])]
     assert (cloud.the_export().stage, cloud.the_export().waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
 
 
-def test_the_same_event_again_changes_nothing(cloud, cataloging, captured, react):
+def test_the_same_event_again_changes_nothing(cloud, cataloging, aws_event, react):
     for _ in range(3):
-        react(captured("glue_crawler_succeeded"))
+        react(aws_event("glue_crawler_succeeded"))
 
     assert len(cloud.athena.published) == 1
 
 
-def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, captured, react):
-    event = captured("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
+def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, aws_event, react):
+    event = aws_event("glue_crawler_succeeded", state="Failed", errorMessage="Access Denied")
     del event["detail"]["completionDate"], event["detail"]["runningTime (sec)"]
 
     react(event)
@@ -46,27 +46,27 @@ def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, c
     assert cloud.athena.published == []
 
 
-def test_a_snapshot_that_the_crawl_did_not_register_fails_the_export(cloud, cataloging, captured, react):
+def test_a_snapshot_that_the_crawl_did_not_register_fails_the_export(cloud, cataloging, aws_event, react):
     cloud.glue.refuses = "The crawl left no table snapshots_reviews with the snapshot in the catalog"
 
-    react(captured("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"))
 
     assert (cloud.the_export().stage, cloud.the_export().reason) == (Stage.FAILED, cloud.glue.refuses)
 
 
-def test_the_crawl_before_ours_is_not_taken_for_ours(cloud, in_flight, captured, react):
+def test_the_crawl_before_ours_is_not_taken_for_ours(cloud, in_flight, aws_event, react):
     export = in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN + timedelta(minutes=5), own_crawl=True)
 
-    react(captured("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"))
 
     assert cloud.the_export() == export
     assert cloud.athena.published == []
 
 
-def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, captured, react):
+def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, aws_event, react):
     in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN + timedelta(seconds=5), own_crawl=False)
 
-    react(captured("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"))
 
     export = cloud.the_export()
     assert (export.stage, export.own_crawl, export.waiting_since) == (Stage.CATALOGING, True, NOW)
@@ -87,27 +87,27 @@ def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, capture
         ),
     ],
 )
-def test_the_view_is_left_alone_by_an_export_whose_time_is_over(cloud, cataloging, captured, react, head, reason):
+def test_the_view_is_left_alone_by_an_export_whose_time_is_over(cloud, cataloging, aws_event, react, head, reason):
     cloud.set_head(**head)
 
-    react(captured("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"))
 
     assert cloud.athena.published == []
     assert cloud.the_export().stage is Stage.FAILED
     assert cloud.the_export().reason.startswith(reason)
 
 
-def test_a_pipeline_that_was_deleted_publishes_no_more(cloud, cataloging, captured, react):
+def test_a_pipeline_that_was_deleted_publishes_no_more(cloud, cataloging, aws_event, react):
     cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
 
-    react(captured("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"))
 
     assert cloud.athena.published == []
     assert cloud.the_export().reason == "Its table stack was deleted meanwhile"
 
 
 @pytest.mark.parametrize("stranger", [{"crawlerName": "someone-elses"}, {"state": "Started"}])
-def test_an_event_that_nobody_waits_for_changes_nothing(cloud, cataloging, captured, react, stranger):
-    react(captured("glue_crawler_succeeded", **stranger))
+def test_an_event_that_nobody_waits_for_changes_nothing(cloud, cataloging, aws_event, react, stranger):
+    react(aws_event("glue_crawler_succeeded", **stranger))
 
     assert cloud.the_export() == cataloging

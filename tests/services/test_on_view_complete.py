@@ -13,10 +13,10 @@ def react(cloud):
     return lambda event: on_query_ended(QueryEnded.from_event(event), cloud, NOW)
 
 
-def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, captured, react):
+def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, aws_event, react):
     in_flight(Stage.PUBLISHING, QUERY)
 
-    react(captured("athena_query_succeeded"))
+    react(aws_event("athena_query_succeeded"))
 
     assert (cloud.the_export().stage, cloud.the_export().ended_at) == (Stage.SUCCEEDED, NOW)
     pipeline = cloud.records.pipeline("reviews-parquet")
@@ -32,10 +32,10 @@ def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, c
         ("CANCELLED", {}, "no message"),
     ],
 )
-def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, captured, react, state, more, words):
+def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, aws_event, react, state, more, words):
     in_flight(Stage.PUBLISHING, QUERY)
 
-    react(captured("athena_query_succeeded", currentState=state, **more))
+    react(aws_event("athena_query_succeeded", currentState=state, **more))
 
     assert cloud.the_export().stage is Stage.FAILED
     query = QUERY.removeprefix("athena-query/")
@@ -45,9 +45,9 @@ def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, captur
 
 
 @pytest.mark.parametrize("stranger", [{"queryExecutionId": "theirs"}, {"currentState": "RUNNING"}])
-def test_an_event_that_nobody_waits_for_changes_nothing(cloud, in_flight, captured, react, stranger):
+def test_an_event_that_nobody_waits_for_changes_nothing(cloud, in_flight, aws_event, react, stranger):
     export = in_flight(Stage.PUBLISHING, QUERY)
 
-    react(captured("athena_query_succeeded", **stranger))
+    react(aws_event("athena_query_succeeded", **stranger))
 
     assert cloud.the_export() == export
