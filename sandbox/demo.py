@@ -281,19 +281,23 @@ def show(aws: Clients, sql: str) -> list[dict[str, str]]:
 
 
 def summarise(exports: list[Ended]) -> None:
-    """Per export, the AWS calls of each service and the events published."""
-    table = Table("", *(done.name for done in exports))
-    for service in sorted({call["caller"] for done in exports for call in done.calls}):
-        counts = [Counter(spelled(call) for call in done.calls if call["caller"] == service) for done in exports]
-        table.add_row(service, *(", ".join(f"{n} {what}" for what, n in sorted(count.items())) for count in counts))
-    table.add_row("[bold]AWS calls[/]", *(str(len(done.calls)) for done in exports))
-    table.add_row("[bold]events published[/]", *(f"{1 + len(done.facts)}, the request's too" for done in exports))
+    """Per export, the AWS calls that each service and the job made, and the events published."""
+    counted = [Counter((call["caller"], spelled(call)) for call in done.calls) for done in exports]
+    table = Table("", "AWS calls", *(done.name for done in exports))
+    above = None
+    for caller, what in sorted({key for counts in counted for key in counts}):
+        shown = "" if caller == above else {"glue": "the Glue job"}.get(caller, caller)
+        table.add_row(shown, what, *(str(counts[caller, what] or "") for counts in counted))
+        above = caller
+    table.add_section()
+    table.add_row("all", "", *(str(counts.total()) for counts in counted))
+    table.add_row("events published", "the request and the facts", *(str(1 + len(done.facts)) for done in exports))
     console.print(table)
 
 
 def spelled(call: dict[str, Any]) -> str:
     """S3 is called by method and path; the others by name."""
-    return f"s3 {call['action'].split()[0]}" if call["service"] == "s3" else call["action"]
+    return f"S3 {call['action'].split()[0]}" if call["service"] == "s3" else call["action"]
 
 
 def expect(holds: bool, what: str) -> None:
