@@ -13,8 +13,8 @@ build: .venv/ready ## Make what the templates deploy: build/
 demo: setup build ## Export tables in the sandbox and look at them in Athena
 	@$(BIN)/python -m sandbox.demo
 
-sandbox: setup build ## Keep a sandbox running, for your own clients
-	@$(BIN)/python -m sandbox
+sandbox: setup build ## Keep a sandbox running, for your own clients; PORT=4566
+	@$(BIN)/python -m sandbox $(if $(PORT),--port $(PORT))
 
 test: setup build lint ## All tests
 	@$(BIN)/python -m pytest

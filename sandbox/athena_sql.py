@@ -124,37 +124,44 @@ class Session:
         name_columns(tree)
         for table in list(tables_of(tree)):
             schema, name = (table.db or database).lower(), table.name.lower()
-            self._load(schema, name, table, with_rows)
+            held = held_columns(table)
+            relation = " ".join([name, *held.values()])
+            if (schema, relation) not in self._loaded:
+                self._loaded.add((schema, relation))
+                self._load(schema, name, table, with_rows, relation, held)
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
             table.set("catalog", None)
             table.set("db", exp.to_identifier(DUCKDB_NAMES.get(schema, schema), quoted=True))
-            table.set("this", exp.to_identifier(name, quoted=True))
+            table.set("this", exp.to_identifier(relation, quoted=True))
         return tree.sql("duckdb")
 
-    def _load(self, schema: str, name: str, mention: exp.Table, with_rows: bool) -> None:
-        if (schema, name) in self._loaded:
-            return
-        self._loaded.add((schema, name))
+    def _load(
+        self, schema: str, name: str, mention: exp.Table, with_rows: bool, relation: str, held: dict[str, str]
+    ) -> None:
+        """Define `relation`: the table or view, of a table no more than the partitions that `held` lets it need."""
         if schema in DUCKDB_NAMES:
-            self._define(DUCKDB_NAMES[schema], name, information_schema(self._catalog, name))
+            self._define(DUCKDB_NAMES[schema], relation, information_schema(self._catalog, name))
             return
         table = self._catalog.find(schema, name)
         if table is None:
             raise QueryFailed(self._missing(schema, name, mention))
         if table.is_view:
-            self._load_view(schema, table, with_rows)
+            self._load_view(schema, table, with_rows, relation)
         else:
-            self._define(schema, name, self._catalog.read(table) if with_rows else table.schema.empty_table())
+            rows = self._catalog.read(table, held) if with_rows else table.schema.empty_table()
+            self._define(schema, relation, rows)
 
-    def _load_view(self, schema: str, view: Table, with_rows: bool) -> None:
+    def _load_view(self, schema: str, view: Table, with_rows: bool, relation: str) -> None:
         name, stored = view.content["Name"], decode_view(view)
         sql = self._prepare(parse(stored["originalSql"]), stored["schema"], with_rows)
         self._schema(schema)
         try:
-            self._connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(name)} AS {sql}")
+            self._connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(relation)} AS {sql}")
         except duckdb.Error as error:
             raise QueryFailed(f"INVALID_VIEW: line 1:15: {in_athenas_words(error)}") from error
         known = [column.name for column in view.columns]
-        found = [column.lower() for column in self._connection.view(f"{quoted(schema)}.{quoted(name)}").columns]
+        found = [column.lower() for column in self._connection.view(f"{quoted(schema)}.{quoted(relation)}").columns]
         if known != found:
             raise QueryFailed(
                 f"VIEW_IS_STALE: line 1:15: View '{CATALOG}.{schema}.{name}' is stale or in invalid state: stored "
@@ -349,11 +356,27 @@ def tables_of(tree: exp.Expression) -> Iterator[exp.Table]:
                 yield source
 
 
+def held_columns(mention: exp.Table) -> dict[str, str]:
+    """The columns that the mention's own SELECT holds to one text each: what Athena prunes partitions by."""
+    select = mention.parent.parent if isinstance(mention.parent, exp.From) else None
+    where = select.args.get("where") if isinstance(select, exp.Select) and not select.args.get("joins") else None
+    if where is None:
+        return {}
+    conditions = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
+    equal = [(each.this, each.expression) for each in conditions if isinstance(each, exp.EQ)]
+    return {
+        column.name.lower(): value.name
+        for column, value in equal
+        if isinstance(column, exp.Column) and isinstance(value, exp.Literal) and value.is_string
+    }
+
+
 def name_columns(tree: exp.Query) -> None:
-    """As Trino names what has no name: _col0, _col1, by position."""
+    """As Trino names what has no name: a field by its own, all else _col0, _col1, by position."""
     for position, column in enumerate(tree.selects):
-        if not column.alias_or_name and not column.is_star:
-            column.replace(exp.alias_(column.copy(), f"_col{position}"))
+        if not isinstance(column, exp.Alias | exp.Column | exp.Star):
+            name = column.name if isinstance(column, exp.Dot) else f"_col{position}"
+            column.replace(exp.alias_(column.copy(), name, quoted=True))
 
 
 def quoted(name: str) -> str:

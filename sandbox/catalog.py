@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -134,17 +134,23 @@ class Catalog:
     def drop(self, database: str, name: str) -> None:
         self._glue.delete_table(DatabaseName=database, Name=name)
 
-    def read(self, table: Table) -> pa.Table:
-        """Every row. Of a partitioned table: the rows of the partitions that the catalog has, and no others."""
+    def read(self, table: Table, held: Mapping[str, str]) -> pa.Table:
+        """Every row. Of a partitioned table: the rows of the partitions that the catalog has, and no others.
+
+        Partitions of other values than `held` has for their keys are left out.
+        """
         if table.format != "parquet":
             raise QueryFailed(f"HIVE_UNSUPPORTED_FORMAT: the sandbox does not read {table.format}")
-        parts = list(self._parts(table))
+        parts = list(self._parts(table, held))
         return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
-    def _parts(self, table: Table) -> Iterator[pa.Table]:
+    def _parts(self, table: Table, held: Mapping[str, str]) -> Iterator[pa.Table]:
         if not table.partition_keys:
             yield from self._folder(table, table.content["StorageDescriptor"]["Location"], [])
         for partition in self.partitions(table) if table.partition_keys else []:
+            values = zip((key.name for key in table.partition_keys), partition["Values"], strict=True)
+            if any(held.get(key, value) != value for key, value in values):
+                continue
             yield from self._folder(table, partition["StorageDescriptor"]["Location"], partition["Values"])
 
     def _folder(self, table: Table, location: str, values: list[str]) -> Iterator[pa.Table]:

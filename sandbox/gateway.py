@@ -67,7 +67,11 @@ class Gateway:
             shutdown_timeout=1,
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        except OSError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         await self._runner.cleanup()

@@ -199,6 +199,8 @@ class JobRuns:
             if time.time() > deadline:
                 stop(run.process)
                 return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout_minutes} minutes"
+        if run.process.returncode < 0:
+            return "FAILED", f"The job's process was killed by signal {-run.process.returncode}"
         if run.process.returncode != 0:
             return "FAILED", last_exception(run.log.read_text(errors="replace"))
         self._upload(run, credentials)

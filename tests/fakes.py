@@ -17,7 +17,7 @@ class FakeGlue:
     started: list[Export] = field(default_factory=list)
     crawled: list[Export] = field(default_factory=list)
     another_crawl_runs: bool = False
-    columns: list[str] = field(default_factory=lambda: ["asin", "stars"])
+    columns: dict[str, str] = field(default_factory=lambda: {"asin": "string", "stars": "bigint"})
     refuses: str | None = None
 
     def start_job_run(self, export: Export) -> str:
@@ -34,7 +34,7 @@ class FakeGlue:
             self.crawled.append(export)
         return not self.another_crawl_runs
 
-    def snapshot_columns(self, export: Export) -> list[str]:
+    def snapshot_columns(self, export: Export) -> dict[str, str]:
         self._refuse()
         return self.columns
 
@@ -60,7 +60,14 @@ class FakeManifests:
         if self.refuses:
             raise Refused(self.refuses)
         snapshot = {"export_id": export.export_id, "snapshot_timestamp": export.snapshot_timestamp}
-        return Manifest(**snapshot, items_counted=2, items_written=2, files=1, bytes=1234)
+        return Manifest(
+            **snapshot,
+            items_counted=2,
+            items_written=2,
+            files=1,
+            bytes=1234,
+            schema={"asin": "string", "stars": "bigint"},
+        )
 
 
 @dataclass

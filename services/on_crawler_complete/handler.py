@@ -48,5 +48,7 @@ def publish(export: Export, cloud: Cloud, now: datetime) -> Export:
     pipeline = cloud.records.pipeline(export.pipeline)
     if reason := pipeline.why_not_publish(export) if pipeline else "Its table stack was deleted meanwhile":
         raise Refused(reason)
-    query_id = cloud.athena.create_view(export, cloud.glue.snapshot_columns(export))
+    columns = cloud.glue.snapshot_columns(export)
+    cloud.manifests.proof_of(export).must_be_readable_as(columns)
+    query_id = cloud.athena.create_view(export, list(columns))
     return export.advance(Stage.PUBLISHING, waiting_on=waits_for_query(query_id), now=now)

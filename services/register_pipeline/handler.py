@@ -5,6 +5,7 @@ one pipeline's alone. Its attributes name the pipeline, its Glue job and its fol
 """
 
 import json
+import re
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -46,7 +47,9 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any
 
 
 def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
-    """The pipeline as the stack's parameters have it. Raises InvalidRequest if the catalog cannot have the name."""
+    """The pipeline as the stack's parameters have it. Raises InvalidRequest for what cannot be."""
+    number(properties, "ReadPercentage", r"[01]|[01]\.\d+", "a number as 0.25")
+    number(properties, "ReadCapacityCap", r"\d+(\.\d+)?", "a number as 100 or 0.5")
     catalog_name = naming.catalog_name(properties["TableName"], properties.get("CatalogName", ""))
     name = naming.pipeline_name(catalog_name, properties["OutputFormat"])
     return Pipeline(
@@ -58,8 +61,15 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         output_prefix=naming.output_prefix(properties["Bucket"], catalog_name),
         glue_job_name=naming.resource_name(name),
         crawler_name=naming.resource_name(name),
-        timeout_minutes=int(properties["TimeoutMinutes"]),
+        timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
     )
+
+
+def number(properties: dict[str, str], name: str, form: str, what: str) -> str:
+    """CloudFormation lets numbers through in forms that neither JSON nor a Glue argument may have, `.5` say."""
+    if not re.fullmatch(form, properties[name]):
+        raise InvalidRequest(name, f"is {properties[name]}: write {what}")
+    return properties[name]
 
 
 def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None, reason: str = "") -> dict[str, Any]:

@@ -43,8 +43,8 @@ class Glue:
                 return False
         return True
 
-    def snapshot_columns(self, export: Export) -> list[str]:
-        """The columns of the snapshot table, without its partition key.
+    def snapshot_columns(self, export: Export) -> dict[str, str]:
+        """The columns of the snapshot table and their Hive types, without its partition key.
 
         Raises Refused unless the catalog has the table, and the export's snapshot as a partition of it.
         """
@@ -60,7 +60,7 @@ class Glue:
             self._client.get_partition(
                 **table, TableName=export.snapshot_table, PartitionValues=[export.snapshot_timestamp]
             )
-        return [column["Name"] for column in found["StorageDescriptor"]["Columns"]]
+        return {column["Name"]: column["Type"] for column in found["StorageDescriptor"]["Columns"]}
 
 
 def _arguments(export: Export) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from table_exports.domain.export import Export, waits_for_crawler, waits_for_job_run, waits_for_query
 
+UNKNOWN = "unknown"  # nobody waits for it
+NO_MESSAGE = "no message"
 ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
 
 
@@ -22,7 +24,11 @@ class JobRunEnded:
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         detail = event["detail"]
-        return cls(run_id=detail["jobRunId"], state=detail["state"], message=detail.get("message") or "no message")
+        return cls(
+            run_id=detail.get("jobRunId") or UNKNOWN,
+            state=detail.get("state") or UNKNOWN,
+            message=detail.get("message") or NO_MESSAGE,
+        )
 
     @property
     def waiting_on(self) -> str:
@@ -44,11 +50,11 @@ class CrawlEnded:
         detail = event["detail"]
         completed, seconds = _time(detail.get("completionDate")), _seconds(detail.get("runningTime (sec)"))
         return cls(
-            crawler=detail["crawlerName"],
-            state=detail["state"],
+            crawler=detail.get("crawlerName") or UNKNOWN,
+            state=detail.get("state") or UNKNOWN,
             began=completed - seconds if completed and seconds is not None else None,
             ended=completed or datetime.fromisoformat(event["time"]),
-            message=detail.get("errorMessage") or detail.get("message") or "no message",
+            message=detail.get("errorMessage") or detail.get("message") or NO_MESSAGE,
         )
 
     @property
@@ -73,11 +79,11 @@ class QueryEnded:
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         detail = event["detail"]
-        error = detail.get("athenaError") or {}
+        error = detail.get("athenaError")
         return cls(
-            query_id=detail["queryExecutionId"],
-            state=detail["currentState"],
-            message=error.get("errorMessage") or "no message",
+            query_id=detail.get("queryExecutionId") or UNKNOWN,
+            state=detail.get("currentState") or UNKNOWN,
+            message=(error.get("errorMessage") if isinstance(error, dict) else error) or NO_MESSAGE,
         )
 
     @property

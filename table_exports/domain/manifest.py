@@ -1,6 +1,7 @@
 """What the Glue job says it wrote, beside the snapshot: the proof that nothing is missing."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,6 +19,7 @@ class Manifest:
     items_written: int  # read back from the snapshot
     files: int
     bytes: int
+    schema: dict[str, str]  # column -> Hive type, without the partition key
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -28,7 +30,8 @@ class Manifest:
                 raise Refused(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services anew"
                 )
-            return cls(**{name: content[name] for name in cls.__slots__})
+            schema = {column["name"]: column["type"] for column in content["schema"]}
+            return cls(**{name: content[name] for name in cls.__slots__ if name != "schema"}, schema=schema)
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"The manifest cannot be read: {error!r}") from error
 
@@ -40,3 +43,16 @@ class Manifest:
             raise Refused(
                 f"Incomplete snapshot: DynamoDB counted {self.items_counted} items, {self.items_written} were written"
             )
+
+    def must_be_readable_as(self, columns: Mapping[str, str]) -> None:
+        """Raises Refused if Athena could not read the snapshot with the catalog's `columns`, of name -> Hive type.
+
+        The catalog keeps the type that a column had first. Fields of nested types may come and go.
+        """
+        for name, written in self.schema.items():
+            cataloged = columns.get(name, written)
+            if written != cataloged and not ("<" in written and "<" in cataloged):
+                raise Refused(
+                    f"Column {name} is {written} in this snapshot and {cataloged} in the catalog, by an earlier one: "
+                    "remove the earlier snapshots and the table, or export under another CatalogName"
+                )

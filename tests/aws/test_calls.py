@@ -116,7 +116,7 @@ def test_the_columns_are_the_catalogs_once_it_has_the_partition(stubbed):
     partition = {"TableName": "snapshots_reviews", "PartitionValues": ["2026-11-23T02-00-07Z"]}
     glue.add_response("get_partition", {"Partition": {}}, {"DatabaseName": "db"} | partition)
 
-    assert Glue(client, "db").snapshot_columns(an_export()) == ["asin", "stars"]
+    assert Glue(client, "db").snapshot_columns(an_export()) == {"asin": "string", "stars": "bigint"}
 
 
 @pytest.mark.parametrize("missing", ["get_table", "get_partition"])
@@ -163,7 +163,7 @@ def test_athenas_limits_are_waits_not_refusals(stubbed):
 def test_a_manifest_is_read_from_beside_the_tables_folder(stubbed):
     client, s3 = stubbed("s3")
     proof = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
-    proof |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9}
+    proof |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9, "schema": []}
     body = json.dumps(proof).encode()
     where = {"Bucket": "bucket", "Key": "exports/manifests_reviews/2026-11-23T02-00-07Z.json"}
     s3.add_response("get_object", {"Body": StreamingBody(io.BytesIO(body), len(body))}, where)

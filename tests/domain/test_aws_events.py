@@ -75,3 +75,10 @@ def test_times_in_another_form_are_unknown_and_no_error(aws_event, seconds, comp
     crawl = CrawlEnded.from_event(event)
 
     assert (crawl.began, crawl.ended) == (None, datetime(2026, 11, 23, 2, 9, 21, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("kind", [JobRunEnded, CrawlEnded, QueryEnded])
+def test_an_event_that_names_nothing_is_one_that_nobody_waits_for(kind):
+    happening = kind.from_event({"time": "2026-11-23T02:09:21Z", "detail": {"athenaError": "in words"}})
+
+    assert happening.waiting_on.endswith("/unknown")

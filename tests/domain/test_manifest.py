@@ -45,3 +45,28 @@ def test_any_other_manifest_proves_nothing(change, reason):
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(Refused, match="cannot be read"):
         Manifest.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "cataloged"),
+    [
+        ({"total": "decimal(38,2)"}, {"total": "decimal(38,2)", "gone": "string"}),
+        ({"total": "bigint", "new": "string"}, {"total": "bigint"}),
+        ({"m": "struct<a:bigint,b:string>"}, {"m": "struct<a:bigint>"}),
+    ],
+)
+def test_a_snapshot_is_readable_with_columns_more_or_less_and_nested_fields_too(written, cataloged):
+    schema = [{"name": name, "type": hive} for name, hive in written.items()]
+
+    Manifest.from_json(json.dumps(COMPLETE | {"schema": schema})).must_be_readable_as(cataloged)
+
+
+@pytest.mark.parametrize(
+    ("written", "cataloged"),
+    [("decimal(38,3)", "decimal(38,2)"), ("bigint", "string"), ("string", "boolean"), ("array<string>", "string")],
+)
+def test_a_column_of_another_type_than_the_catalogs_is_not(written, cataloged):
+    manifest = Manifest.from_json(json.dumps(COMPLETE | {"schema": [{"name": "x", "type": written}]}))
+
+    with pytest.raises(Refused, match=r"^Column x is .* remove the earlier snapshots and the table, or export under"):
+        manifest.must_be_readable_as({"x": cataloged})

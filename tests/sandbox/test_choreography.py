@@ -247,3 +247,19 @@ def test_an_enabled_schedule_exports_without_anyone_asking(user):
 
     [export] = user.ended_exports(pipeline, 1)
     assert (export["stage"], export["items"]) == ("SUCCEEDED", 1)
+
+
+def test_a_column_that_comes_back_with_another_type_leaves_the_view_as_it_was(user):
+    prices = user.session.resource("dynamodb", endpoint_url=user.endpoint).Table("Prices")
+    user.make_table("Prices", [{"id": "1", "price": Decimal("9.99")}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Prices")
+    user.request(pipeline)
+    user.ended_exports(pipeline, 1)
+
+    prices.put_item(Item={"id": "1", "price": Decimal("9.999")})
+    user.request(pipeline)
+    second, _ = user.ended_exports(pipeline, 2)
+
+    assert second["stage"] == "FAILED"
+    assert "Column price is decimal(38,3) in this snapshot and decimal(38,2) in the catalog" in second["reason"]
+    assert user.query("SELECT price FROM prices") == [{"price": "9.99"}]

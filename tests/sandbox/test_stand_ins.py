@@ -539,3 +539,25 @@ def test_a_port_in_use_is_named(account):
 
     assert second.returncode == 1
     assert f"Port {port} cannot be used" in second.stderr
+
+
+def test_columns_without_a_name_are_named_as_trino_names_them(account):
+    sql = (
+        "SELECT count(*), CAST(1 AS double), x.y, 2 AS two FROM (SELECT CAST(ROW(7) AS ROW(y bigint)) AS x) GROUP BY x"
+    )
+
+    assert account.query(sql)[0] == ("_col0", "_col1", "y", "two")
+
+
+def test_times_with_a_zone_are_printed(account):
+    [_, (moment,)] = account.query("SELECT from_iso8601_timestamp('2026-11-23T02:00:00Z')")
+
+    assert moment.startswith("2026-11-23 02:00:00")
+
+
+def test_a_job_whose_process_is_killed_says_so(account):
+    account.job("suicidal", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+
+    run = account.run_ends("suicidal", account.glue.start_job_run(JobName="suicidal")["JobRunId"])
+
+    assert (run["JobRunState"], run["ErrorMessage"]) == ("FAILED", "The job's process was killed by signal 9")

@@ -97,6 +97,17 @@ def test_the_view_is_left_alone_by_an_export_whose_time_is_over(cloud, catalogin
     assert cloud.the_export().reason.startswith(reason)
 
 
+def test_a_view_that_athena_could_not_read_is_not_published(cloud, cataloging, aws_event, react):
+    cloud.glue.columns = {"asin": "string", "stars": "decimal(38,1)"}
+
+    react(aws_event("glue_crawler_succeeded"))
+
+    assert cloud.athena.published == []
+    assert cloud.the_export().reason.startswith(
+        "Column stars is bigint in this snapshot and decimal(38,1) in the catalog, by an earlier one: remove"
+    )
+
+
 def test_a_pipeline_that_was_deleted_publishes_no_more(cloud, cataloging, aws_event, react):
     cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
 

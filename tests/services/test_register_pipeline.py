@@ -24,6 +24,8 @@ def a_change(request_type="Create", stack=STACK, physical_id=None, **properties)
             "CatalogName": "",
             "Bucket": "bucket",
             "TimeoutMinutes": "60",
+            "ReadPercentage": "0.25",
+            "ReadCapacityCap": "0",
         }
         | properties,
     }
@@ -125,7 +127,11 @@ def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
     ("change", "reason"),
     [
         (a_change(CatalogName="snapshots_x"), "CatalogName: snapshots_x starts as snapshot tables do"),
-        (a_change(TimeoutMinutes="soon"), "ValueError"),
+        (a_change(TimeoutMinutes="1.5"), "TimeoutMinutes: is 1.5: write a whole number of minutes"),
+        (a_change(ReadPercentage=".5"), "ReadPercentage: is .5: write a number as 0.25"),
+        (a_change(ReadPercentage="nan"), "ReadPercentage: is nan"),
+        (a_change(ReadCapacityCap="1e3"), "ReadCapacityCap: is 1e3"),
+        (a_change(TableName=None), "AttributeError"),
     ],
 )
 def test_cloudformation_gets_an_answer_also_when_it_is_no(cloud, change, reason, monkeypatch):
