@@ -44,7 +44,7 @@ EXPORT = HEAD | {
     "waiting_since": "2026-11-23T02:00:07.654321+00:00",
 }
 PROOF = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
-PROOF |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9}
+PROOF |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9, "schema": []}
 
 
 def item(attributes: dict, **more: str) -> dict:
@@ -62,7 +62,10 @@ def captured(name: str) -> dict:
 
 HEAD_FOUND = {"Item": item(HEAD, export_in_flight=EXPORT["record"])}
 CATALOGED = {
-    "Table": {"StorageDescriptor": {"Columns": [{"Name": "asin"}]}, "PartitionKeys": [{"Name": "snapshot_timestamp"}]}
+    "Table": {
+        "StorageDescriptor": {"Columns": [{"Name": "asin", "Type": "string"}]},
+        "PartitionKeys": [{"Name": "snapshot_timestamp"}],
+    }
 }
 KEY = {"TableName": "t", "Key": {"pipeline": {"S": "p"}, "record": {"S": "r"}}}
 QUERY = {"TableName": "t", "KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}
@@ -106,6 +109,7 @@ CASES = {
             ("dynamodb", "get_item", KEY),
             ("glue", "get_table", {"DatabaseName": "d", "Name": "t"}),
             ("glue", "get_partition", {"DatabaseName": "d", "TableName": "t", "PartitionValues": ["x"]}),
+            ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
             ("athena", "start_query_execution", {"QueryString": "SELECT 1"}),
             ("dynamodb", "update_item", KEY),
         ],
@@ -169,6 +173,7 @@ def answering(answers: dict) -> ThreadingHTTPServer:
             self._send(PROOF)
 
         def _send(self, answer: dict) -> None:
+            self.server.answered += 1
             body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -179,17 +184,21 @@ def answering(answers: dict) -> ThreadingHTTPServer:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.answered = 0
     server.handle_error = lambda *_: None  # a process that ends hangs up
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
-def run_once(code: str, arguments: list[str], path: list[str], port: int) -> tuple[float, float]:
-    """(CPU seconds, MiB at the peak) of one fresh process."""
+def run_once(
+    code: str, arguments: list[str], path: list[str], server: ThreadingHTTPServer, calls: int
+) -> tuple[float, float]:
+    """(CPU seconds, MiB at the peak) of one fresh process, which must make so many calls."""
+    server.answered = 0
     environment = {
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -203,10 +212,10 @@ def run_once(code: str, arguments: list[str], path: list[str], port: int) -> tup
         "DATABASE": "d",
         "WORKGROUP": "w",
     }
-    command = [INTERPRETER, "-c", code, *arguments]
+    command = [INTERPRETER, "-P", "-c", code, *arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    if ran.returncode:
-        raise SystemExit(ran.stderr)
+    if ran.returncode or server.answered != calls:
+        raise SystemExit(f"{server.answered} calls of {calls}\n{ran.stdout}{ran.stderr}")
     cpu, memory = json.loads(ran.stderr.splitlines()[-1])
     return cpu, memory
 
@@ -229,15 +238,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         source, compiled = unpacked(Path(one), compiled=False), unpacked(Path(other), compiled=True)
         for service, (event, answers, calls) in CASES.items():
-            port = answering(answers).server_port
+            server = answering(answers)
             ours = MEASURE.replace("{handle}", SERVICE.replace("{service}", service))
             bare = MEASURE.replace("{handle}", BARE)
             measured = {"bare": [], "source": [], "compiled": []}
             for n in range(runs + 1):
                 once = {
-                    "bare": run_once(bare, [json.dumps(event), json.dumps(calls)], [], port),
-                    "source": run_once(ours, [json.dumps(event)], [str(source), f"{source}/python"], port),
-                    "compiled": run_once(ours, [json.dumps(event)], [str(compiled), f"{compiled}/python"], port),
+                    "bare": run_once(bare, [json.dumps(event), json.dumps(calls)], [], server, len(calls)),
+                    "source": run_once(
+                        ours, [json.dumps(event)], [str(source), f"{source}/python"], server, len(calls)
+                    ),
+                    "compiled": run_once(
+                        ours, [json.dumps(event)], [str(compiled), f"{compiled}/python"], server, len(calls)
+                    ),
                 }
                 if n:  # the first warms the disk's cache
                     for kind, figures in once.items():
