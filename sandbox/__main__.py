@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.athena import Queries
 from sandbox.aws_events import AwsEvents
-from sandbox.cloud import REGION, Cloud
+from sandbox.cloud import ACCOUNT, REGION, Cloud
 from sandbox.cloudformation import Templates
 from sandbox.deploy import deploy
 from sandbox.emulator import CannotStart, Emulator
@@ -37,7 +37,8 @@ request=$(aws cloudformation describe-stacks --stack-name orders \\
 aws events put-events \\
     --entries "EventBusName=table-exports,Source=table-exports,DetailType=Export Requested,Detail='$request'"
 aws glue get-tables --database-name dynamodb_exports --query 'TableList[].Name'
-aws athena start-query-execution --work-group table-exports --query-string 'SELECT * FROM dynamodb_exports.orders'
+aws athena start-query-execution --query-string 'SELECT * FROM dynamodb_exports.orders' \\
+    --result-configuration OutputLocation=s3://table-exports-{account}-{region}/query-results/
 """
 
 
@@ -108,7 +109,7 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
         await asyncio.to_thread(deploy, cloud)
     print(f"ready {endpoint}", flush=True)
     if deploys:
-        print(TO_TRY.format(endpoint=endpoint), flush=True)
+        print(TO_TRY.format(endpoint=endpoint, account=ACCOUNT, region=REGION), flush=True)
 
 
 def connect(gateway: Gateway, templates: Templates, runs: JobRuns, crawls: Crawls, queries: Queries) -> None:
