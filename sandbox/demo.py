@@ -4,7 +4,6 @@ Everything goes through the sandbox's endpoint, as it would on AWS. Ends with 1 
 """
 
 import json
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,8 @@ import bokeh_sampledata
 import boto3
 from rich.console import Console
 from rich.table import Table
+
+from sandbox.emulator import free_port
 
 ROOT = Path(__file__).parent.parent
 FILMS = 5_000
@@ -109,10 +110,7 @@ class Clients:
 @contextmanager
 def sandbox() -> Iterator[str]:
     """Runs the sandbox for as long as the context lasts. Yields its endpoint."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "sandbox", "--port", str(port)]
+    command = [sys.executable, "-m", "sandbox", "--port", str(free_port())]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

@@ -229,7 +229,7 @@ def _item(values: dict[str, Any]) -> dict[str, Any]:
     return {name: _to_dynamodb(value) for name, value in values.items()}
 
 
-# Importing boto3's serializers would double a cold start; a record holds no more than these types.
+# Importing boto3 for its serializers would cost every cold start; a record holds no more than these types.
 def _to_dynamodb(value: str | bool | int | Decimal | datetime) -> dict[str, Any]:
     match value:
         case bool():

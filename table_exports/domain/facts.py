@@ -19,20 +19,19 @@ def of_change(before: Export | None, after: Export) -> list[Fact]:
     """What became true when a state record turned from `before` to `after`."""
     if before is None or before.stage == after.stage:
         return []
-    facts = []
-    if before.stage == Stage.EXPORTING and after.stage == Stage.CATALOGING:
-        facts.append(_fact("Snapshot Written", after, location=after.snapshot_location, **_written(after)))
     match after.stage:
         case Stage.EXPORTING:
             run_id = (after.waiting_on or "").partition("/")[2]
-            facts.append(_fact("Export Started", after, glue_job_name=after.glue_job_name, glue_job_run_id=run_id))
+            return [_fact("Export Started", after, glue_job_name=after.glue_job_name, glue_job_run_id=run_id)]
+        case Stage.CATALOGING:
+            return [_fact("Snapshot Written", after, location=after.snapshot_location, **_written(after))]
         case Stage.PUBLISHING:
-            facts.append(_fact("Snapshot Cataloged", after, snapshot_table=after.snapshot_table))
+            return [_fact("Snapshot Cataloged", after, snapshot_table=after.snapshot_table)]
         case Stage.SUCCEEDED:
-            facts.append(_fact("Export Succeeded", after, view=after.catalog_name, **_written(after)))
+            return [_fact("Export Succeeded", after, view=after.catalog_name, **_written(after))]
         case Stage.FAILED:
-            facts.append(_fact("Export Failed", after, stage=after.failed_stage, reason=after.reason))
-    return facts
+            return [_fact("Export Failed", after, stage=after.failed_stage, reason=after.reason)]
+    return []
 
 
 def skipped(request: ExportRequest, holder: str) -> Fact:

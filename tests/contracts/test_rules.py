@@ -6,8 +6,6 @@ import pytest
 from moto.events.models import EventPattern, EventPatternParser
 from templates import resources
 
-BUS = {"Bus": "table-exports"}
-
 
 def rules():
     """Rule name -> (bus, pattern)."""
