@@ -15,6 +15,7 @@ from sandbox.aws_events import AwsEvents
 from sandbox.cloud import ACCOUNT, REGION, Cloud
 from sandbox.cloudformation import Templates
 from sandbox.deploy import deploy
+from sandbox.dynamodb_exports import DynamodbExports
 from sandbox.emulator import CannotStart, Emulator
 from sandbox.gateway import Gateway
 from sandbox.glue_crawls import Crawls
@@ -96,7 +97,9 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
     events = AwsEvents(cloud)
     templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue")
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
-    connect(gateway, templates, runs, Crawls(cloud, events), Queries(cloud, Cloud(emulator.url), events))
+    past_the_gateway = Cloud(emulator.url)
+    queries, exports = Queries(cloud, past_the_gateway, events), DynamodbExports(cloud, past_the_gateway)
+    connect(gateway, templates, runs, Crawls(cloud, events), queries, exports)
     gateway.pages = {
         "health": lambda request: {"status": "ready"},
         "calls": lambda request: calls.since(float(request.query.get("since", 0))),
@@ -112,10 +115,19 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
         print(TO_TRY.format(endpoint=endpoint, account=ACCOUNT, region=REGION), flush=True)
 
 
-def connect(gateway: Gateway, templates: Templates, runs: JobRuns, crawls: Crawls, queries: Queries) -> None:
+def connect(
+    gateway: Gateway,
+    templates: Templates,
+    runs: JobRuns,
+    crawls: Crawls,
+    queries: Queries,
+    exports: DynamodbExports,
+) -> None:
     """Who answers what."""
     for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate"):
         gateway.rewrites["cloudformation", action] = templates.rewrite
+    for action in ("ExportTableToPointInTime", "DescribeExport", "ListExports"):
+        gateway.second_looks["dynamodb", action] = exports.wrongly_refused
     gateway.stand_ins = {
         ("glue", "StartJobRun"): runs.start,
         ("glue", "GetJobRun"): runs.get,
@@ -133,6 +145,10 @@ def connect(gateway: Gateway, templates: Templates, runs: JobRuns, crawls: Crawl
         ("athena", "StopQueryExecution"): queries.stop,
         ("athena", "ListQueryExecutions"): queries.list,
         ("athena", "GetWorkGroup"): queries.workgroup,
+        ("dynamodb", "ExportTableToPointInTime"): exports.start,
+        ("dynamodb", "DescribeExport"): exports.describe,
+        ("dynamodb", "ListExports"): exports.list,
+        ("sts", "AssumeRole"): exports.note_session,
     }
 
 

@@ -12,29 +12,10 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import split_uri
-from sandbox.hive_types import arrow_of_hive, hive_of_arrow
+from sandbox.hive_types import arrow_of_hive, hive_of_arrow, same_type
+from sandbox.serdes import PARQUET, Column, QueryFailed, Storage, as_column, read_rows, schema_of, stored_as
 
 CACHED_FILES = 512
-STORED_AS = {
-    "parquet": {
-        "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-        "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-        "SerdeInfo": {
-            "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
-            "Parameters": {"serialization.format": "1"},
-        },
-    },
-}
-
-
-class QueryFailed(Exception):
-    """The query fails with this message, worded as Athena words it."""
-
-
-@dataclass(frozen=True)
-class Column:
-    name: str
-    type: str  # Hive's
 
 
 @dataclass(frozen=True)
@@ -56,18 +37,12 @@ class Table:
         return self.content.get("TableType") == "VIRTUAL_VIEW"
 
     @property
-    def format(self) -> str:
-        storage = self.content["StorageDescriptor"]
-        library = storage.get("SerdeInfo", {}).get("SerializationLibrary", "")
-        return "parquet" if "parquet" in library.lower() else library
+    def schema(self) -> pa.Schema:
+        return schema_of(self.columns + self.partition_keys, self.qualified)
 
     @property
-    def schema(self) -> pa.Schema:
-        return pa.schema([(column.name, arrow_of_hive(column.type)) for column in self.columns + self.partition_keys])
-
-
-def as_column(content: dict[str, Any]) -> Column:
-    return Column(content["Name"].lower(), content.get("Type", "string"))
+    def qualified(self) -> str:
+        return f"{self.content['DatabaseName']}.{self.content['Name']}"
 
 
 class Catalog:
@@ -116,7 +91,7 @@ class Catalog:
             "StorageDescriptor": {
                 "Columns": [{"Name": column.name, "Type": column.type} for column in columns],
                 "Location": location,
-                **STORED_AS["parquet"],
+                **stored_as(PARQUET),
             },
         }
         self._glue.create_table(DatabaseName=database, TableInput=table)
@@ -139,26 +114,36 @@ class Catalog:
 
         Partitions of other values than `held` has for their keys are left out.
         """
-        if table.format != "parquet":
-            raise QueryFailed(f"HIVE_UNSUPPORTED_FORMAT: the sandbox does not read {table.format}")
         parts = list(self._parts(table, held))
         return pa.concat_tables(parts) if parts else table.schema.empty_table()
 
     def _parts(self, table: Table, held: Mapping[str, str]) -> Iterator[pa.Table]:
-        if not table.partition_keys:
-            yield from self._folder(table, table.content["StorageDescriptor"]["Location"], [])
-        for partition in self.partitions(table) if table.partition_keys else []:
-            values = zip((key.name for key in table.partition_keys), partition["Values"], strict=True)
-            if any(held.get(key, value) != value for key, value in values):
+        keys = [key.name for key in table.partition_keys]
+        if not keys:
+            yield from self._folder(table, table.content["StorageDescriptor"], [], "")
+        for partition in self.partitions(table) if keys else []:
+            values = partition["Values"]
+            if any(held.get(key, value) != value for key, value in zip(keys, values, strict=True)):
                 continue
-            yield from self._folder(table, partition["StorageDescriptor"]["Location"], partition["Values"])
+            name = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            yield from self._folder(table, partition["StorageDescriptor"], values, name)
 
-    def _folder(self, table: Table, location: str, values: list[str]) -> Iterator[pa.Table]:
-        for uri, etag, size in data_files(self._s3, location):
+    def _folder(
+        self, table: Table, descriptor: dict[str, Any], values: list[str], partition: str
+    ) -> Iterator[pa.Table]:
+        """The files of the table or of a partition: read as its descriptor says, shown in the table's columns."""
+        storage = Storage.of(table.qualified, descriptor, table.content.get("Parameters") or {})
+        positions = sources(table, storage, partition)
+        for uri, etag, size in data_files(self._s3, descriptor["Location"]):
             self.bytes_read += size
-            stored = read_parquet(self._s3, uri, etag)
-            keys = dict(zip((key.name for key in table.partition_keys), values, strict=True))
-            yield in_shape(stored, table.schema, keys, uri)
+            stored = read_file(self._s3, uri, etag, storage)
+            columns = [
+                pa.nulls(stored.num_rows, field.type) if position is None else stored.column(position)
+                for position, field in zip(positions, table.schema, strict=False)
+            ]
+            for value, key in zip(values, table.partition_keys, strict=True):
+                columns.append(pa.repeat(pa.scalar(value).cast(arrow_of_hive(key.type)), stored.num_rows))
+            yield pa.table(columns, table.schema)
 
 
 def not_found_is_none(call: Any, **arguments: str) -> Any:
@@ -181,53 +166,29 @@ def data_files(s3: Any, location: str) -> Iterator[tuple[str, str, int]]:
 
 
 @lru_cache(maxsize=CACHED_FILES)
-def read_parquet(s3: Any, uri: str, etag: str) -> pa.Table:
+def read_file(s3: Any, uri: str, etag: str, storage: Storage) -> pa.Table:
     """`etag` says which content: an object that was written anew is read anew."""
     bucket, key = split_uri(uri)
     content = s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read()
-    return pq.read_table(io.BytesIO(content))
+    return read_rows(content, uri, storage)
 
 
-def in_shape(stored: pa.Table, schema: pa.Schema, partition: dict[str, str], uri: str) -> pa.Table:
-    """The catalog's columns, found by name: what a file lacks is null, what only it has is not seen."""
-    found = {name.lower(): stored.column(index) for index, name in enumerate(stored.column_names)}
-    columns = []
-    for field in schema:
-        if field.name in partition:
-            value = pa.scalar(partition[field.name]).cast(field.type)
-            columns.append(pa.repeat(value, stored.num_rows))
-        elif field.name in found:
-            columns.append(as_type(found[field.name], field, uri))
-        else:
-            columns.append(pa.nulls(stored.num_rows, field.type))
-    return pa.table(columns, schema)
-
-
-def as_type(values: pa.ChunkedArray, field: pa.Field, uri: str) -> pa.ChunkedArray | pa.Array:
-    if values.type == field.type:
-        return values
-    try:
-        if pa.types.is_nested(field.type):
-            return pa.array([as_value(value, field.type) for value in values.to_pylist()], field.type)
-        if pa.types.is_string(field.type) == pa.types.is_string(values.type) or pa.types.is_null(values.type):
-            return values.cast(field.type, safe=not pa.types.is_timestamp(field.type))
-    except (pa.ArrowException, TypeError, ValueError):
-        pass
-    raise QueryFailed(
-        f"HIVE_BAD_DATA: Field {field.name}'s type {values.type} in parquet file {uri} is incompatible with type "
-        f"{field.type} defined in table schema"
-    )
-
-
-def as_value(value: Any, arrow: pa.DataType) -> Any:
-    """Fields of structs are found by name too."""
-    if value is None:
-        return None
-    if pa.types.is_struct(arrow):
-        fields = {name.lower(): inner for name, inner in value.items()}
-        return {field.name: as_value(fields.get(field.name), field.type) for field in arrow}
-    if pa.types.is_map(arrow):
-        return [(key, as_value(inner, arrow.item_type)) for key, inner in value]
-    if pa.types.is_list(arrow):
-        return [as_value(inner, arrow.value_type) for inner in value]
-    return value
+def sources(table: Table, storage: Storage, partition: str = "") -> list[int | None]:
+    """For each of the table's columns, which of the storage's it is. Raises QueryFailed if their types differ."""
+    named = {column.name: position for position, column in enumerate(storage.columns)}
+    positions: list[int | None] = []
+    for position, column in enumerate(table.columns):
+        found = named.get(column.name, len(storage.columns)) if storage.by_name else position
+        if found >= len(storage.columns):
+            positions.append(None)
+            continue
+        declared = storage.columns[found]
+        if not same_type(column.type, declared.type):
+            raise QueryFailed(
+                "HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch between the table and partition schemas. The "
+                f"types are incompatible and cannot be coerced. The column '{column.name}' in table "
+                f"'{table.qualified}' is declared as type '{column.type}', but partition '{partition}' declared column "
+                f"'{declared.name}' as type '{declared.type}'."
+            )
+        positions.append(found)
+    return positions

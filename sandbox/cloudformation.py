@@ -1,7 +1,8 @@
-"""What CloudFormation knows and the emulator's does not: the SAM transform and event archives.
+"""What CloudFormation knows and the emulator's does not: the SAM transform, event archives and Glue classifiers.
 
-A template with either is rewritten on its way in. SAM is expanded by AWS's own translator. An archive becomes a custom
-resource of the same properties, which a function makes: so CloudFormation itself resolves, orders, updates and deletes.
+A template with any is rewritten on its way in. SAM is expanded by AWS's own translator. An archive or a classifier
+becomes a custom resource of the same properties, which a function makes: so CloudFormation itself resolves, orders,
+updates and deletes.
 A rewritten call is no longer signed by its caller: it is root's, and only root's templates are rewritten.
 """
 
@@ -20,13 +21,13 @@ from samtranslator.translator.managed_policy_translator import ManagedPolicyLoad
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from sandbox import archive_resource
+from sandbox import custom_resources
 from sandbox.calls import Call, Refused
 from sandbox.cloud import ACCOUNT, REGION, ROOT, Cloud
 
 SAM = "AWS::Serverless-2016-10-31"
-ARCHIVE, OUR_ARCHIVE = "AWS::Events::Archive", "Custom::EventsArchive"
-FUNCTION = "sandbox-events-archive"
+MADE_HERE = {"AWS::Events::Archive": "Custom::EventsArchive", "AWS::Glue::Classifier": "Custom::GlueClassifier"}
+FUNCTION = "sandbox-custom-resources"
 TEMPLATES = f"sandbox-templates-{ACCOUNT}"
 LONGEST_BODY = 51_200  # bytes; a longer template has to be in S3
 
@@ -55,18 +56,19 @@ class Templates:
         return call.with_form(form)
 
     def prepare(self) -> None:
-        """Create the function that makes archives, and the bucket for long templates."""
+        """Create the function that makes custom resources, and the bucket for long templates."""
         self._cloud.client("s3").create_bucket(Bucket=TEMPLATES)
         iam = self._cloud.client("iam")
         iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(policy("sts:AssumeRole", trusted=True)))
-        iam.put_role_policy(RoleName=FUNCTION, PolicyName="archives", PolicyDocument=json.dumps(policy("events:*")))
+        allowed = json.dumps(policy(["events:*", "glue:*Classifier*"]))
+        iam.put_role_policy(RoleName=FUNCTION, PolicyName="resources", PolicyDocument=allowed)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
-            archive.writestr("archive_resource.py", inspect.getsource(archive_resource))
+            archive.writestr("custom_resources.py", inspect.getsource(custom_resources))
         self._cloud.client("lambda").create_function(
             FunctionName=FUNCTION,
             Runtime="python3.13",
-            Handler="archive_resource.handle",
+            Handler="custom_resources.handle",
             Role=f"arn:aws:iam::{ACCOUNT}:role/{FUNCTION}",
             Code={"ZipFile": content.getvalue()},
             Timeout=60,
@@ -95,9 +97,9 @@ class Templates:
             causes = " ".join(cause.message for cause in error.causes)
             raise Refused("ValidationError", f"{error.message} {causes}") from error
         for resource in template["Resources"].values():
-            if resource["Type"] == ARCHIVE:
+            if resource["Type"] in MADE_HERE:
                 token = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
-                resource["Type"] = OUR_ARCHIVE
+                resource["Type"] = MADE_HERE[resource["Type"]]
                 resource["Properties"] = {**resource["Properties"], "ServiceToken": token}
         return template
 
@@ -110,7 +112,7 @@ class Templates:
 def needs_rewriting(template: Template) -> bool:
     resources = template.get("Resources") or {}
     return SAM in transforms(template) or any(
-        isinstance(resource, dict) and resource.get("Type") == ARCHIVE for resource in resources.values()
+        isinstance(resource, dict) and resource.get("Type") in MADE_HERE for resource in resources.values()
     )
 
 
@@ -128,6 +130,6 @@ def parameters(form: dict[str, str], template: Template) -> dict[str, Any]:
     return values
 
 
-def policy(actions: str, trusted: bool = False) -> dict[str, Any]:
+def policy(actions: str | list[str], trusted: bool = False) -> dict[str, Any]:
     whom = {"Principal": {"Service": "lambda.amazonaws.com"}} if trusted else {"Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, **whom}]}

@@ -1,6 +1,5 @@
 """Glue crawls: tables and partitions of the catalog, made of the files below the crawler's S3 targets, in its role."""
 
-import io
 import json
 import logging
 import math
@@ -14,23 +13,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from sandbox.aws_events import AwsEvents, iso
 from sandbox.calls import Answer, Call, Refused
-from sandbox.catalog import STORED_AS, data_files, not_found_is_none
+from sandbox.catalog import data_files, not_found_is_none
+from sandbox.classifiers import Columns, Recognized, recognize, wider
 from sandbox.cloud import ACCOUNT, REGION, Cloud, split_uri
-from sandbox.hive_types import hive_of_arrow
 
 logger = logging.getLogger(__name__)
 
 CACHED_SCHEMAS = 4096
 PARTITIONS_PER_CALL = 100
-NUMBERS = ["tinyint", "smallint", "int", "bigint", "float", "double"]  # each may hold those before it
-
-Columns = dict[str, str]  # name -> Hive type
+OF_THE_SCHEMA = {"avro.schema.literal", "paths"}  # SerDe parameters that a crawl writes anew
 
 
 class CrawlFailed(Exception):
@@ -42,7 +37,7 @@ class File(NamedTuple):
     bytes: int
     folder: str  # the table's, s3://bucket/.../
     partition: tuple[tuple[str, str], ...]  # key and value per folder between the table's and the file
-    columns: Columns
+    content: Recognized
 
 
 class Crawl:
@@ -175,21 +170,28 @@ class Crawls:
         credentials = self._cloud.assume(crawl.crawler["Role"], "AWS-Crawler")
         s3, glue = self._cloud.client("s3", credentials), self._cloud.client("glue", credentials)
         files: dict[str, list[File]] = {}
+        classifiers = self._classifiers(crawl.crawler)
         for target in crawl.crawler["Targets"].get("S3Targets", []):
-            for file in find_files(s3, target["Path"], configuration(crawl.crawler)):
+            for file in find_files(s3, target["Path"], configuration(crawl.crawler), classifiers):
                 files.setdefault(file.folder, []).append(file)
                 if crawl.stopping.is_set():
                     return
         for folder, found in files.items():
-            crawl.changes += catalog_table(glue, crawl.crawler, folder, found)
+            crawl.changes += catalog_table(glue, crawl.crawler, folder, of_one_format(found))
+
+    def _classifiers(self, crawler: dict[str, Any]) -> str:
+        """The crawler's own that are for CSV, as JSON. Those of other kinds find nothing."""
+        glue = self._cloud.client("glue")
+        found = [glue.get_classifier(Name=name)["Classifier"] for name in crawler.get("Classifiers") or []]
+        return json.dumps([each["CsvClassifier"] for each in found if "CsvClassifier" in each], default=str)
 
 
 def configuration(crawler: dict[str, Any]) -> dict[str, Any]:
     return json.loads(crawler.get("Configuration") or "{}")
 
 
-def find_files(s3: Any, path: str, settings: dict[str, Any]) -> Iterator[File]:
-    """The data files of a target, each with the table that it belongs to."""
+def find_files(s3: Any, path: str, settings: dict[str, Any], classifiers: str) -> Iterator[File]:
+    """The data files of a target, each with the table that it belongs to. What no classifier knows is passed over."""
     level = settings.get("Grouping", {}).get("TableLevelConfiguration")
     bucket, prefix = split_uri(path.rstrip("/"))
     depth = level - 1 if level else len(prefix.split("/"))  # folders of the table's path; level 1 is the bucket
@@ -200,7 +202,11 @@ def find_files(s3: Any, path: str, settings: dict[str, Any]) -> Iterator[File]:
             continue
         folder = f"s3://{'/'.join([bucket, *folders[:depth]])}/"
         partition = tuple(as_partition(name, number) for number, name in enumerate(folders[depth:]))
-        yield File(uri, size, folder, partition, read_columns(s3, uri, etag))
+        content = classify(s3, uri, etag, classifiers)
+        if content is None:
+            logger.warning("%s is in no format that a classifier knows", uri)
+            continue
+        yield File(uri, size, folder, partition, content)
 
 
 def as_partition(folder: str, number: int) -> tuple[str, str]:
@@ -214,32 +220,25 @@ def catalog_name(text: str) -> str:
 
 
 @lru_cache(maxsize=CACHED_SCHEMAS)
-def read_columns(s3: Any, uri: str, etag: str) -> Columns:
-    """Raises CrawlFailed for what is no parquet file."""
+def classify(s3: Any, uri: str, etag: str, classifiers: str) -> Recognized | None:
     bucket, key = split_uri(uri)
     content = s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read()
-    try:
-        schema = pq.read_schema(io.BytesIO(content))
-    except pa.ArrowException as error:
-        raise CrawlFailed(f"{uri} is in no format that the sandbox knows: {error}") from error
-    return {field.name.lower(): hive_of_arrow(field.type) for field in schema}
+    return recognize(content, json.loads(classifiers))
+
+
+def of_one_format(files: list[File]) -> list[File]:
+    """Those in the format that most of them have: a table has one."""
+    [(most, _)] = Counter(file.content.classification for file in files).most_common(1)
+    return [file for file in files if file.content.classification == most]
 
 
 def merge(schemas: Iterable[Columns]) -> Columns:
-    """Every column, in the order they turn up. Of two types of one column: the number that holds both, or string."""
+    """Every column, in the order they turn up, of a type that holds the values of all files."""
     merged: Columns = {}
     for schema in schemas:
         for name, hive in schema.items():
             merged[name] = wider(merged.get(name, hive), hive)
     return merged
-
-
-def wider(one: str, other: str) -> str:
-    if one == other:
-        return one
-    if one in NUMBERS and other in NUMBERS:
-        return max(one, other, key=NUMBERS.index)
-    return "string"
 
 
 def catalog_table(glue: Any, crawler: dict[str, Any], folder: str, files: list[File]) -> Counter[str]:
@@ -252,8 +251,9 @@ def catalog_table(glue: Any, crawler: dict[str, Any], folder: str, files: list[F
     name = catalog_name(crawler.get("TablePrefix", "") + folder.rstrip("/").rpartition("/")[2])
     changes: Counter[str] = Counter()
     found = not_found_is_none(glue.get_table, DatabaseName=database, Name=name)
-    crawled = merge(file.columns for file in files)
-    columns = table_columns(crawler, found and found["Table"], crawled)
+    known = found and found["Table"]
+    crawled = merge(file.content.columns for file in files)
+    columns = table_columns(crawler, known, crawled)
     table = {
         "Name": name,
         "Owner": "owner",
@@ -263,24 +263,60 @@ def catalog_table(glue: Any, crawler: dict[str, Any], folder: str, files: list[F
         "StorageDescriptor": storage(crawler, folder, columns, files),
         "Parameters": parameters(crawler, files),
     }
-    if found is None:
+    if known is None:
         glue.create_table(DatabaseName=database, TableInput=table)
         changes["tablesCreated"] = 1
-    elif found["Table"]["StorageDescriptor"]["Columns"] != table["StorageDescriptor"]["Columns"]:
-        glue.update_table(DatabaseName=database, TableInput=table)
-        changes["tablesUpdated"] = 1
+    elif logs_only(crawler):
+        table = known
+    else:
+        if behavior(crawler, "Tables") == "MergeNewColumns":
+            table = with_new_columns(known, table)
+        if definition(known) != definition(table):
+            glue.update_table(DatabaseName=database, TableInput=table)
+            changes["tablesUpdated"] = 1
     if keys:
         changes += catalog_partitions(glue, crawler, table, files)
     return changes
 
 
+def logs_only(crawler: dict[str, Any]) -> bool:
+    """Whether it leaves the tables that there are as they are."""
+    return crawler.get("SchemaChangePolicy", {}).get("UpdateBehavior") == "LOG"
+
+
+def with_new_columns(known: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """A TableInput: the known table with the crawled columns and parameters, read as it was, whoever has made it."""
+    kept, crawled = known["StorageDescriptor"], table["StorageDescriptor"]
+    serde, crawled_serde = kept.get("SerdeInfo") or {}, crawled["SerdeInfo"]
+    if serde.get("SerializationLibrary") == crawled_serde["SerializationLibrary"]:
+        own = crawled_serde["Parameters"]
+        serde = {
+            **serde,
+            "Parameters": own | (serde.get("Parameters") or {}) | {k: own[k] for k in OF_THE_SCHEMA & own.keys()},
+        }
+    return {
+        "Name": table["Name"],
+        "Owner": known.get("Owner") or table["Owner"],
+        "TableType": known.get("TableType") or table["TableType"],
+        "Retention": known.get("Retention", 0),
+        "PartitionKeys": known.get("PartitionKeys") or [],
+        "StorageDescriptor": {**kept, "Columns": crawled["Columns"], "SerdeInfo": serde},
+        "Parameters": (known.get("Parameters") or {}) | table["Parameters"],
+    }
+
+
+def definition(content: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes a table or partition another one if it changes."""
+    descriptor = content["StorageDescriptor"]
+    columns = [(column["Name"], column.get("Type")) for column in descriptor["Columns"]]
+    return columns, descriptor.get("InputFormat"), descriptor.get("SerdeInfo")
+
+
 def table_columns(crawler: dict[str, Any], table: dict[str, Any] | None, crawled: Columns) -> Columns:
-    """By the crawler's schema change policy: the crawled columns, the known ones with the new, or the known ones."""
+    """By the crawler's configuration: the crawled columns, or the known ones and the new."""
     if table is None:
         return crawled
     known = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
-    if crawler.get("SchemaChangePolicy", {}).get("UpdateBehavior") == "LOG":
-        return known
     if behavior(crawler, "Tables") == "MergeNewColumns":
         return known | {name: hive for name, hive in crawled.items() if name not in known}
     return crawled
@@ -300,19 +336,19 @@ def catalog_partitions(glue: Any, crawler: dict[str, Any], table: dict[str, Any]
     known = {tuple(partition["Values"]): partition for page in pages for partition in page["Partitions"]}
     created, updated = [], []
     for values, members in by_values.items():
-        columns = (
-            {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
-            if behavior(crawler, "Partitions") == "InheritFromTable"
-            else merge(file.columns for file in members)
-        )
+        location = members[0].uri.rpartition("/")[0] + "/"
+        if behavior(crawler, "Partitions") == "InheritFromTable":
+            descriptor = {**table["StorageDescriptor"], "Location": location}
+        else:
+            descriptor = storage(crawler, location, merge(file.content.columns for file in members), members)
         partition = {
             "Values": list(values),
-            "StorageDescriptor": storage(crawler, members[0].uri.rpartition("/")[0] + "/", columns, members),
+            "StorageDescriptor": descriptor,
             "Parameters": parameters(crawler, members),
         }
         if values not in known:
             created.append(partition)
-        elif known[values]["StorageDescriptor"]["Columns"] != partition["StorageDescriptor"]["Columns"]:
+        elif definition(known[values]) != definition(partition):
             updated.append({"PartitionValueList": list(values), "PartitionInput": partition})
     for batch in batches(created):
         glue.batch_create_partition(DatabaseName=database, TableName=name, PartitionInputList=batch)
@@ -330,8 +366,8 @@ def storage(crawler: dict[str, Any], location: str, columns: Columns, files: lis
     return {
         "Columns": [{"Name": name, "Type": hive} for name, hive in columns.items()],
         "Location": location,
-        **STORED_AS["parquet"],
-        "Compressed": False,
+        **files[-1].content.stored_as,
+        "Compressed": files[-1].content.compression != "none",
         "NumberOfBuckets": -1,
         "BucketColumns": [],
         "SortColumns": [],
@@ -345,11 +381,12 @@ def parameters(crawler: dict[str, Any], files: list[File]) -> dict[str, str]:
         "CrawlerSchemaDeserializerVersion": "1.0",
         "CrawlerSchemaSerializerVersion": "1.0",
         "UPDATED_BY_CRAWLER": crawler["Name"],
-        "classification": "parquet",
-        "compressionType": "none",
+        "classification": files[-1].content.classification,
+        "compressionType": files[-1].content.compression,
         "objectCount": str(len(files)),
         "sizeKey": str(sum(file.bytes for file in files)),
         "typeOfData": "file",
+        **files[-1].content.parameters,
     }
 
 

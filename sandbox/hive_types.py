@@ -42,6 +42,7 @@ FROM_DUCKDB = {  # what is not here is a string
     "timestamp": "timestamp",
     "timestamp with time zone": "timestamp",
 }
+FIELD_NAME = r"[\w.]+"  # of a struct: what Athena allows in complex types
 
 
 def hive_of_arrow(arrow: pa.DataType) -> str:
@@ -99,11 +100,15 @@ def split_field(field: str) -> tuple[str, str]:
 
 
 def arrow_of_hive(hive: str) -> pa.DataType:
-    """Raises ValueError for a type it does not know."""
+    """Raises ValueError for a type it does not know, or whose fields have names that Athena does not take."""
     name, parameters = split_type(hive)
     match name:
         case "struct":
-            return pa.struct([(field, arrow_of_hive(inner)) for field, inner in map(split_field, parameters)])
+            fields = [(field.lower(), arrow_of_hive(inner)) for field, inner in map(split_field, parameters)]
+            names = [field for field, _ in fields]
+            if len(set(names)) < len(names) or not all(re.fullmatch(FIELD_NAME, field) for field in names):
+                raise ValueError(f"{hive} has fields of no name, of one name, or of special characters")
+            return pa.struct(fields)
         case "map":
             return pa.map_(arrow_of_hive(parameters[0]), arrow_of_hive(parameters[1]))
         case "array":
@@ -129,3 +134,8 @@ def trino_of_hive(hive: str) -> str:
         case "timestamp":
             return "timestamp(3)"
     return TRINO.get(name, re.sub(r"\s", "", hive).lower())
+
+
+def same_type(one: str, other: str) -> bool:
+    """However they are written: spaces and case mean nothing."""
+    return re.sub(r"\s", "", one).lower() == re.sub(r"\s", "", other).lower()

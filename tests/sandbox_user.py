@@ -60,8 +60,10 @@ class User:
             KeySchema=[{"AttributeName": n, "KeyType": k} for n, k in zip(key, ("HASH", "RANGE"), strict=False)],
             BillingMode="PAY_PER_REQUEST",
         )
-        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table(name)
-        with table.batch_writer() as batch:
+        self.put_items(name, items)
+
+    def put_items(self, table: str, items: list[dict[str, Any]]) -> None:
+        with self.session.resource("dynamodb", endpoint_url=self.endpoint).Table(table).batch_writer() as batch:
             for item in items:
                 batch.put_item(Item=item)
 

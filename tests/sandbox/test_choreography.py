@@ -135,7 +135,7 @@ def test_a_bad_request_ends_as_export_failed_and_starts_nothing(user, orders, fa
     assert user.exports(pipeline) == before
 
 
-def test_a_job_that_fails_ends_the_export_with_its_reason_and_frees_the_pipeline(user, facts):
+def test_a_table_that_is_gone_ends_the_export_before_the_job(user, facts):
     user.make_table("Vanishing", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Vanishing")
     user.client("dynamodb").delete_table(TableName="Vanishing")
@@ -143,8 +143,26 @@ def test_a_job_that_fails_ends_the_export_with_its_reason_and_frees_the_pipeline
     user.request(pipeline)
 
     failed = facts("Export Failed")["detail"]
+    assert failed["stage"] == "STARTING"
+    assert failed["reason"].startswith("There is no table Vanishing in this account and Region: create it, or delete")
+    assert user.client("glue").get_job_runs(JobName=pipeline["JobName"])["JobRuns"] == []
+
+
+def test_a_job_that_fails_ends_the_export_with_its_reason_and_frees_the_pipeline(user, facts):
+    user.make_table("Forbidden", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Forbidden")
+    role = user.client("glue").get_job(JobName=pipeline["JobName"])["Job"]["Role"].rpartition("/")[2]
+    deny = {"Effect": "Deny", "Action": "dynamodb:Scan", "Resource": "*"}
+    user.client("iam").put_role_policy(
+        RoleName=role, PolicyName="deny", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    )
+
+    user.request(pipeline)
+
+    failed = facts("Export Failed")["detail"]
     assert failed["stage"] == "EXPORTING"
-    assert "There is no table Vanishing in this account and Region: check --table_name." in failed["reason"]
+    assert "Scan failed with AccessDenied" in failed["reason"]
+    assert "Allow this to the job's role." in failed["reason"]
     [export] = user.ended_exports(pipeline, 1)
     assert export["stage"] == "FAILED"
 
@@ -247,19 +265,3 @@ def test_an_enabled_schedule_exports_without_anyone_asking(user):
 
     [export] = user.ended_exports(pipeline, 1)
     assert (export["stage"], export["items"]) == ("SUCCEEDED", 1)
-
-
-def test_a_column_that_comes_back_with_another_type_leaves_the_view_as_it_was(user):
-    prices = user.session.resource("dynamodb", endpoint_url=user.endpoint).Table("Prices")
-    user.make_table("Prices", [{"id": "1", "price": Decimal("9.99")}], {"id": "S"})
-    pipeline = user.deploy_pipeline("Prices")
-    user.request(pipeline)
-    user.ended_exports(pipeline, 1)
-
-    prices.put_item(Item={"id": "1", "price": Decimal("9.999")})
-    user.request(pipeline)
-    second, _ = user.ended_exports(pipeline, 2)
-
-    assert second["stage"] == "FAILED"
-    assert "Column price is decimal(38,3) in this snapshot and decimal(38,2) in the catalog" in second["reason"]
-    assert user.query("SELECT price FROM prices") == [{"price": "9.99"}]

@@ -1,4 +1,4 @@
-"""A Lambda function: the custom resource that stands in for AWS::Events::Archive."""
+"""A Lambda function: the custom resources that stand in for AWS::Events::Archive and AWS::Glue::Classifier."""
 
 import json
 import urllib.request
@@ -10,7 +10,7 @@ import boto3
 def handle(event: dict, context: object) -> None:
     answer = {"Status": "SUCCESS", **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}}
     try:
-        answer |= archive(event)
+        answer |= {"Custom::EventsArchive": archive, "Custom::GlueClassifier": classifier}[event["ResourceType"]](event)
     except Exception as error:
         known = event.get("PhysicalResourceId", event["LogicalResourceId"])
         answer |= {"Status": "FAILED", "Reason": str(error), "PhysicalResourceId": known}
@@ -36,3 +36,20 @@ def archive(event: dict) -> dict:
     else:
         arn = events.create_archive(ArchiveName=name, EventSourceArn=wanted["SourceArn"], **settings)["ArchiveArn"]
     return {"PhysicalResourceId": name, "Data": {"Arn": arn, "ArchiveName": name}}
+
+
+def classifier(event: dict) -> dict:
+    """Create, replace or delete one for CSV."""
+    glue, wanted, known = boto3.client("glue"), event["ResourceProperties"], event.get("PhysicalResourceId")
+    if event["RequestType"] == "Delete":
+        with suppress(glue.exceptions.EntityNotFoundException):
+            glue.delete_classifier(Name=known)
+        return {"PhysicalResourceId": known}
+    settings = dict(wanted["CsvClassifier"])
+    settings.setdefault("Name", f"{event['StackId'].split('/')[1]}-{event['LogicalResourceId']}")
+    for flag in {"AllowSingleColumn", "DisableValueTrimming", "CustomDatatypeConfigured"} & settings.keys():
+        settings[flag] = str(settings[flag]).lower() == "true"  # a custom resource is given text
+    if settings["Name"] == known:
+        glue.delete_classifier(Name=known)
+    glue.create_classifier(CsvClassifier=settings)
+    return {"PhysicalResourceId": settings["Name"]}

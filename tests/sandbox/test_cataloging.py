@@ -1,0 +1,218 @@
+"""The catalog follows the manifest, with a crawl when the schema has changed and without one when it has not."""
+
+import json
+import threading
+import time
+from decimal import Decimal
+from urllib.request import urlopen
+
+import pytest
+from botocore.exceptions import ClientError
+
+DATABASE = "dynamodb_exports"
+FORMATS = ["parquet", "json"]  # one whose files have types, one whose types a crawl guesses
+
+
+def export(user, pipeline):
+    """Export once more. Returns the export's record, and how often its services asked for a crawl."""
+    count, began = len(user.exports(pipeline)) + 1, time.time()
+    user.request(pipeline)
+    newest = user.ended_exports(pipeline, count)[0]
+    assert newest["stage"] == "SUCCEEDED", newest.get("reason")
+    with urlopen(f"{user.endpoint}/_sandbox/calls?since={began}") as answer:
+        calls = json.load(answer)
+    return newest, sum(call["action"] == "StartCrawler" for call in calls)
+
+
+def put(user, table, **item):
+    user.session.resource("dynamodb", endpoint_url=user.endpoint).Table(table).put_item(Item=item)
+
+
+def described(user, pipeline):
+    """The snapshot table's column types, and those of each of its partitions, oldest first."""
+    here = {"DatabaseName": DATABASE}
+    glue = user.client("glue")
+    table = glue.get_table(**here, Name=pipeline["SnapshotTable"])["Table"]
+    found = glue.get_partitions(**here, TableName=pipeline["SnapshotTable"])["Partitions"]
+    return [
+        {column["Name"]: column["Type"] for column in part["StorageDescriptor"]["Columns"]}
+        for part in [table, *sorted(found, key=lambda part: part["Values"])]
+    ]
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_only_a_new_schema_is_crawled_and_the_catalog_has_the_manifests_types(user, output_format):
+    table, exact = f"Known.{output_format}", Decimal("12345678901234567890.12")
+    user.make_table(table, [{"id": "1", "exact": exact, "nothing": None, "small": 7}], {"id": "S"})
+    pipeline = user.deploy_pipeline(table, OutputFormat=output_format)
+
+    _, first = export(user, pipeline)
+    put(user, table, id="2", exact=Decimal("8.25"))
+    _, same_schema = export(user, pipeline)
+    put(user, table, id="3", stars=5)
+    _, new_attribute = export(user, pipeline)
+
+    assert [first, same_schema, new_attribute] == [1, 0, 1]
+    types = {"id": "string", "exact": "decimal(38,2)", "nothing": "string", "small": "bigint", "stars": "bigint"}
+    columns = dict.fromkeys(types, "string") if output_format == "csv" else types
+    in_table, *in_partitions = described(user, pipeline)
+    assert in_table == columns
+    assert [part for part in in_partitions if part.items() <= columns.items()] == in_partitions
+    assert (len(in_partitions), in_partitions[-1]) == (3, columns)
+    rows = user.query(f"SELECT id, CAST(exact AS varchar) AS exact FROM {pipeline['View']} WHERE id < '3' ORDER BY id")
+    assert rows == [{"id": "1", "exact": str(exact)}, {"id": "2", "exact": "8.25"}]
+    assert user.query(f"SELECT CAST(stars AS varchar) AS stars FROM {pipeline['View']} WHERE id = '3'") == [
+        {"stars": "5"}
+    ]
+    counted = user.query(
+        f"SELECT snapshot_timestamp, count(*) AS items FROM {pipeline['SnapshotTable']} GROUP BY 1 ORDER BY 1"
+    )
+    assert [row["items"] for row in counted] == ["1", "2", "3"]
+
+
+def test_a_pipeline_that_always_crawls_does_so_each_time(user):
+    user.make_table("Always", [{"id": "1", "price": Decimal("9.99")}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Always", OutputFormat="json", CatalogUpdate="always")
+
+    assert [export(user, pipeline)[1] for _ in range(2)] == [1, 1]
+    assert described(user, pipeline) == [{"id": "string", "price": "decimal(38,2)"}] * 3
+    assert user.query("SELECT price FROM snapshots_always") == [{"price": "9.99"}] * 2
+
+
+def test_a_csv_of_one_column_of_text_is_cataloged_with_its_name(user):
+    user.make_table("Names", [{"name": "Ada"}, {"name": 'Grace "Amazing" Hopper, Rear Admiral'}], {"name": "S"})
+    pipeline = user.deploy_pipeline("Names", OutputFormat="csv")
+
+    _, crawls = export(user, pipeline)
+
+    assert crawls == 1
+    assert described(user, pipeline) == [{"name": "string"}, {"name": "string"}]
+    assert user.query("SELECT name FROM names ORDER BY name") == [
+        {"name": "Ada"},
+        {"name": 'Grace "Amazing" Hopper, Rear Admiral'},
+    ]
+
+
+def test_an_attribute_whose_type_changes_keeps_its_name_in_the_view(user):
+    user.make_table("Changing", [{"id": "1", "price": 9, "note": "old"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Changing")
+    export(user, pipeline)
+    put(user, "Changing", id="1", price=Decimal("9.99"))
+
+    _, crawls = export(user, pipeline)
+    _, again = export(user, pipeline)
+
+    assert (crawls, again) == (1, 0)
+    assert user.query("SELECT * FROM changing") == [
+        {
+            "id": "1",
+            "note": None,
+            "price": "9.99",
+            "snapshot_timestamp": user.exports(pipeline)[0]["snapshot_timestamp"],
+        }
+    ]
+    assert user.query("SELECT price, price_2, note FROM snapshots_changing ORDER BY snapshot_timestamp") == [
+        {"price": "9", "price_2": None, "note": "old"},
+        {"price": None, "price_2": "9.99", "note": None},
+        {"price": None, "price_2": "9.99", "note": None},
+    ]
+
+
+def test_the_view_stays_queryable_while_an_export_adds_columns(user):
+    """In JSON, whose decimals a crawl takes for doubles."""
+    user.make_table("Queried", [{"id": "1", "stars": 5}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Queried", OutputFormat="json")
+    export(user, pipeline)
+    put(user, "Queried", id="1", stars=5, price=Decimal("12345678901234567890.12"))
+    answers, over = [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            answers.append(user.query(f"SELECT id, stars FROM {pipeline['View']}"))
+            answers.append(user.query(f"SELECT DISTINCT id, stars FROM {pipeline['SnapshotTable']}"))
+
+    asking = threading.Thread(target=failing(ask, answers))
+    asking.start()
+    try:
+        _, crawls = export(user, pipeline)
+    finally:
+        over.set()
+        asking.join()
+
+    assert crawls == 1
+    assert len(answers) > 2
+    assert [answer for answer in answers if answer != [{"id": "1", "stars": "5"}]] == []
+
+
+def failing(work, answers):
+    """What a thread raises would be lost: it is an answer."""
+
+    def run():
+        try:
+            work()
+        except AssertionError as error:
+            answers.append(error)
+
+    return run
+
+
+def test_what_others_did_to_the_catalog_is_mended_by_the_next_export(user):
+    user.make_table("Mended", [{"id": "1", "stars": 5}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Mended")
+    export(user, pipeline)
+    glue, here = user.client("glue"), {"DatabaseName": DATABASE}
+    glue.delete_table(**here, Name=pipeline["SnapshotTable"])
+
+    _, after_deletion = export(user, pipeline)
+
+    assert after_deletion == 1
+    assert user.query("SELECT stars FROM snapshots_mended") == [{"stars": "5"}] * 2
+
+    table = glue.get_table(**here, Name=pipeline["SnapshotTable"])["Table"]
+    storage = table["StorageDescriptor"]
+    storage["Columns"][1]["Type"] = "double"
+    kept = ("Name", "TableType", "PartitionKeys", "Parameters")
+    changed = {name: table[name] for name in kept} | {"StorageDescriptor": storage}
+    glue.update_table(**here, TableInput=changed)
+
+    _, after_change = export(user, pipeline)
+
+    assert after_change == 1
+    assert user.query("SELECT stars FROM snapshots_mended") == [{"stars": "5"}] * 3
+
+
+def test_a_table_of_another_dataset_is_left_alone(user):
+    glue, here = user.client("glue"), {"DatabaseName": DATABASE}
+    theirs = {
+        "Name": "snapshots_taken",
+        "TableType": "EXTERNAL_TABLE",
+        "StorageDescriptor": {"Columns": [{"Name": "x", "Type": "string"}], "Location": "s3://theirs/"},
+    }
+    glue.create_table(**here, TableInput=theirs)
+    user.make_table("Taken", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Taken")
+
+    user.request(pipeline)
+    [refused] = user.ended_exports(pipeline, 1)
+
+    assert refused["stage"] == "FAILED"
+    assert "Table snapshots_taken is partitioned by [], not by snapshot_timestamp alone" in refused["reason"]
+    table = glue.get_table(**here, Name="snapshots_taken")["Table"]
+    assert table["StorageDescriptor"]["Columns"] == [{"Name": "x", "Type": "string"}]
+
+
+def test_publishing_may_write_the_catalog_and_remove_nothing_from_it(user):
+    function = user.client("lambda").get_function_configuration(FunctionName="table-exports-on_glue_complete")
+    assumed = user.client("sts").assume_role(RoleArn=function["Role"], RoleSessionName="test")["Credentials"]
+    glue = user.client(
+        "glue",
+        aws_access_key_id=assumed["AccessKeyId"],
+        aws_secret_access_key=assumed["SecretAccessKey"],
+        aws_session_token=assumed["SessionToken"],
+    )
+    here = {"DatabaseName": DATABASE}
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        glue.delete_table(**here, Name="snapshots_mended")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        glue.create_table(DatabaseName="theirs", TableInput={"Name": "snapshots_mended"})

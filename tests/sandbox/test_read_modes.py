@@ -1,0 +1,134 @@
+"""Both ways to read a table, and the reads that are refused, with the roles enforced."""
+
+import json
+import time
+import urllib.request
+from decimal import Decimal
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+@pytest.fixture(scope="module")
+def ledger(user):
+    """A table with point-in-time recovery, of all that makes a difference between reading and having it exported."""
+    items = [{"id": f"i{n}", "amount": Decimal(n) / 4, "raw": bytes([n]), "tags": {"a", f"t{n}"}} for n in range(200)]
+    user.make_table("Ledger", items, {"id": "S"})
+    recover(user, "Ledger")
+    return "Ledger"
+
+
+def recover(user, table, on=True):
+    user.client("dynamodb").update_continuous_backups(
+        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": on}
+    )
+
+
+def calls(user, since, caller):
+    with urllib.request.urlopen(f"{user.endpoint}/_sandbox/calls?since={since}") as found:
+        return [call["action"] for call in json.load(found) if call["caller"] == caller]
+
+
+@pytest.fixture(scope="module")
+def exported(user, ledger):
+    """The pipeline in read mode export, its only export, and what the job called for it."""
+    pipeline = user.deploy_pipeline(ledger, ReadMode="export", CatalogName="ledger_exported")
+    since = time.time()
+    user.request(pipeline)
+    [export] = user.ended_exports(pipeline, 1)
+    assert export["stage"] == "SUCCEEDED", export["reason"]
+    return pipeline, export, calls(user, since, "glue")
+
+
+def test_a_table_export_becomes_a_view_without_a_scan(user, exported):
+    _, export, called = exported
+
+    assert (export["read_mode"], export["items"]) == ("export", 200)
+    assert export["read_plan"].startswith("By table export, because ReadMode is export: ")
+    assert export["table_export"].startswith(
+        f"s3://table-exports-123456789012-us-east-1/staging/ledger_exported/{export['snapshot_timestamp']}/AWSDynamoDB/"
+    )
+    assert "Scan" not in called
+    assert user.query("SELECT count(*) AS items, sum(amount) AS amount FROM ledger_exported") == [
+        {"items": "200", "amount": "4975.00"}
+    ]
+
+
+def test_both_ways_give_the_same_view(user, ledger, exported):
+    pipeline = user.deploy_pipeline(ledger, ReadMode="scan", CatalogName="ledger_scanned")
+    user.request(pipeline)
+    [export] = user.ended_exports(pipeline, 1)
+
+    assert (export["stage"], export["read_mode"]) == ("SUCCEEDED", "scan"), export.get("reason")
+    asked = "SELECT id, amount, raw, array_sort(tags) AS tags FROM {} ORDER BY id"
+    assert user.query(asked.format("ledger_scanned")) == user.query(asked.format("ledger_exported"))
+
+    def columns(table):
+        found = user.client("glue").get_table(DatabaseName="dynamodb_exports", Name=table)["Table"]
+        return found["StorageDescriptor"]["Columns"]
+
+    assert columns("snapshots_ledger_scanned") == columns("snapshots_ledger_exported")
+
+
+def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
+    pipeline = user.deploy_pipeline(ledger)
+    user.request(pipeline)
+    [export] = user.ended_exports(pipeline, 1)
+
+    assert (export["stage"], export["read_mode"]) == ("SUCCEEDED", "scan"), export.get("reason")
+    assert export["read_plan"].startswith("By scan, because the table export would not pay: ")
+
+
+def test_a_table_export_that_is_asked_for_without_point_in_time_recovery_is_refused(user):
+    user.make_table("Unrecoverable", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Unrecoverable", ReadMode="export")
+    since = time.time()
+
+    user.request(pipeline)
+
+    [export] = user.ended_exports(pipeline, 1)
+    assert (export["stage"], export["failed_stage"]) == ("FAILED", "STARTING")
+    assert "point-in-time recovery of table Unrecoverable is off: switch it on, or" in export["reason"]
+    assert not {"StartJobRun", "ExportTableToPointInTime"} & set(calls(user, since, "start_export"))
+
+
+def test_a_read_above_its_budget_is_refused_before_anything_is_read(user):
+    items = [{"id": str(n), "text": "x" * 10_000} for n in range(100)]
+    user.make_table("Costly", items, {"id": "S"})
+    pipeline = user.deploy_pipeline("Costly", ReadCapacityCap="0.1", MaxReadCost="0.001")
+    since = time.time()
+
+    user.request(pipeline)
+
+    [export] = user.ended_exports(pipeline, 1)
+    assert export["stage"] == "FAILED"
+    assert "above the budget of $0.001: deploy the table stack with a higher MaxReadCost" in export["reason"]
+    assert not {"StartJobRun", "ExportTableToPointInTime"} & set(calls(user, since, "start_export"))
+
+
+def test_the_role_of_a_table_is_for_that_table_and_that_service_alone(user, exported):
+    state = user.session.resource("dynamodb", endpoint_url=user.endpoint).Table("table-exports")
+    role = state.get_item(Key={"pipeline": exported[0]["Pipeline"], "record": "pipeline"})["Item"]["table_role_arn"]
+    sts = user.client("sts")
+    starter = user.client("lambda").get_function_configuration(FunctionName="table-exports-start_export")["Role"]
+    other = user.client("lambda").get_function_configuration(FunctionName="table-exports-on_view_complete")["Role"]
+
+    def assumed(arn, client):
+        issued = client.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+        return {
+            "aws_access_key_id": issued["AccessKeyId"],
+            "aws_secret_access_key": issued["SecretAccessKey"],
+            "aws_session_token": issued["SessionToken"],
+        }
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assumed(role, user.client("sts", **assumed(other, sts)))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        assumed(other, user.client("sts", **assumed(starter, sts)))
+    table_role = assumed(role, user.client("sts", **assumed(starter, sts)))
+    dynamodb = user.client("dynamodb", **table_role)
+    assert dynamodb.describe_table(TableName="Ledger")["Table"]["TableName"] == "Ledger"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        dynamodb.describe_table(TableName="Costly")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        dynamodb.scan(TableName="Ledger")

@@ -1,0 +1,146 @@
+"""What Athena shows of every kind of item, in every format, from snapshot to snapshot."""
+
+import base64
+from decimal import Decimal
+
+import pytest
+from zoo import ZOO, columns_of, shown_of
+
+FORMATS = ["parquet", "orc", "avro", "json", "csv"]
+
+
+def put(user, table, item):
+    user.client("dynamodb").put_item(TableName=table, Item={name: as_boto3(value) for name, value in item.items()})
+
+
+def as_boto3(value):
+    """boto3 takes binary values as bytes."""
+    [(kind, content)] = value.items()
+    match kind:
+        case "B":
+            return {"B": base64.b64decode(content)}
+        case "BS":
+            return {"BS": [base64.b64decode(element) for element in content]}
+        case "L":
+            return {"L": [as_boto3(element) for element in content]}
+        case "M":
+            return {"M": {key: as_boto3(inner) for key, inner in content.items()}}
+    return value
+
+
+def export(user, *pipelines, exports=1):
+    """Export all of them at once. Returns the latest record of each."""
+    for pipeline in pipelines:
+        user.request(pipeline)
+    latest = [user.ended_exports(pipeline, exports)[0] for pipeline in pipelines]
+    assert [record.get("reason") for record in latest] == [None] * len(pipelines)
+    return latest
+
+
+@pytest.fixture(scope="module")
+def zoo(user):
+    """The view of each format's pipeline."""
+    user.make_table("Zoo", [], {"id": "S"})
+    for case in ZOO:
+        for item in case.keyed_items:
+            put(user, "Zoo", item)
+    pipelines = {name: user.deploy_pipeline("Zoo", OutputFormat=name, CatalogName=f"zoo_{name}") for name in FORMATS}
+    export(user, *pipelines.values())
+    return {name: pipeline["View"] for name, pipeline in pipelines.items()}
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_athena_shows_every_value_under_its_columns_name_and_type(user, zoo, case, output_format):
+    view = zoo[output_format]
+    columns = columns_of(case, output_format)
+    described = user.client("glue").get_table(DatabaseName="dynamodb_exports", Name=f"snapshots_{view}")["Table"]
+    cataloged = {column["Name"]: column["Type"] for column in described["StorageDescriptor"]["Columns"]}
+    assert {name: cataloged.get(name) for name in columns} == columns
+
+    shown = shown_of(case, output_format)
+    listed = ", ".join(f"{expression} AS c{number}" for number, expression in enumerate(shown))
+    rows = user.query(f"SELECT {listed} FROM {view} WHERE id LIKE '{case.name}-____' ORDER BY id")
+
+    assert {expression: [row[f"c{number}"] for row in rows] for number, expression in enumerate(shown)} == shown
+
+
+@pytest.fixture(scope="module")
+def empty(user):
+    """The views of a table without items."""
+    user.make_table("Empty", [], {"id": "S", "at": "N"})
+    pipelines = {name: user.deploy_pipeline("Empty", OutputFormat=name, CatalogName=f"no_{name}") for name in FORMATS}
+    export(user, *pipelines.values())
+    return {name: pipeline["View"] for name, pipeline in pipelines.items()}
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_an_empty_table_is_an_empty_view_with_its_keys_for_columns(user, empty, output_format):
+    assert user.query(f"SELECT count(*) AS items, count(id) AS ids, max(at) AS at FROM {empty[output_format]}") == [
+        {"items": "0", "ids": "0", "at": None}
+    ]
+
+
+BEFORE = [
+    {"id": "1", "price": Decimal("9.99"), "gone": "bye", "place": {"city": "Rome"}, "code": 7},
+    {"id": "2", "price": Decimal("1")},
+]
+AFTER = [
+    {"id": "1", "price": Decimal("9.999"), "came": True, "place": {"city": "Bonn", "zip": 53111}, "code": "x7"},
+    {"id": "2", "price": Decimal("1"), "gone": None},
+]
+SHOWN_BEFORE = [
+    {"id": "1", "price": "9.99", "gone": "bye", "city": "Rome", "code": "7"},
+    {"id": "2", "price": "1.00", "gone": None, "city": None, "code": None},
+]
+SHOWN_AFTER = [
+    {"id": "1", "price": "9.999", "gone": None, "came": "true", "city": "Bonn", "zip": "53111", "code": "x7"},
+    {"id": "2", "price": "1.000", "gone": None, "came": None, "city": None, "zip": None, "code": None},
+]
+
+
+@pytest.fixture(scope="module")
+def changed(user):
+    """Two snapshots of a table that changed in between: each format's view, and the later one's timestamp."""
+    user.make_table("Changed", BEFORE, {"id": "S"})
+    pipelines = {
+        name: user.deploy_pipeline("Changed", OutputFormat=name, CatalogName=f"new_{name}") for name in FORMATS
+    }
+    export(user, *pipelines.values())
+    user.put_items("Changed", AFTER)
+    later = export(user, *pipelines.values(), exports=2)
+    return {
+        name: (pipelines[name]["View"], record["snapshot_timestamp"])
+        for name, record in zip(FORMATS, later, strict=True)
+    }
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_as_attributes_come_go_and_change_type_the_view_shows_the_new(user, changed, output_format):
+    view, _ = changed[output_format]
+    city, zip_code = "place.city AS city", "place.zip AS zip"
+    if output_format == "csv":
+        city, zip_code = "substr(place, 10, 4) AS city", "substr(place, 22, 5) AS zip"
+
+    rows = user.query(f"SELECT id, price, gone, came, {city}, {zip_code}, code FROM {view} ORDER BY id")
+
+    assert rows == (in_csv(SHOWN_AFTER) if output_format == "csv" else SHOWN_AFTER)
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_as_attributes_come_go_and_change_type_old_snapshots_stay_as_they_were(user, changed, output_format):
+    view, later = changed[output_format]
+    city = "substr(place, 10, 4)" if output_format == "csv" else "place.city"
+
+    rows = user.query(
+        f"SELECT id, price, gone, {city} AS city, code FROM snapshots_{view} "
+        f"WHERE snapshot_timestamp <> '{later}' ORDER BY id"
+    )
+
+    assert rows == (in_csv(SHOWN_BEFORE) if output_format == "csv" else SHOWN_BEFORE)
+
+
+def in_csv(rows):
+    """Where numbers have DynamoDB's own digits, and what is NULL is empty."""
+    plain = {"1.00": "1", "1.000": "1", None: ""}
+    return [{name: plain.get(value, value) for name, value in row.items()} for row in rows]
