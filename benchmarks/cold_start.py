@@ -60,6 +60,12 @@ def captured(name: str) -> dict:
     return json.loads((ROOT / f"tests/events/{name}.json").read_text())
 
 
+ROLE = "arn:aws:iam::123456789012:role/table-exports/x"
+SESSION = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>a</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2026-11-23T03:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+TABLE = {"TableSizeBytes": 4096, "ProvisionedThroughput": {"ReadCapacityUnits": 5}}
+TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
 HEAD_FOUND = {"Item": item(HEAD, export_in_flight=EXPORT["record"])}
 CATALOGED = {
     "Table": {
@@ -76,11 +82,38 @@ REQUEST |= {"crawler_name": HEAD["crawler_name"], "read_percentage": 0.25}
 CASES = {
     "start_export": (
         {"id": "1", "detail": REQUEST},
-        {"GetItem": {"Item": item(HEAD)}, "Query": {"Items": []}, "StartJobRun": {"JobRunId": "jr_1"}},
+        {
+            "GetItem": {"Item": item(HEAD, table_role_arn=ROLE)},
+            "Query": {"Items": []},
+            "AssumeRole": SESSION,
+            "DescribeTable": {"Table": TABLE},
+            "DescribeContinuousBackups": {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED"}},
+            "StartJobRun": {"JobRunId": "jr_1"},
+        },
         [
             ("dynamodb", "get_item", KEY),
             ("dynamodb", "query", QUERY),
             ("dynamodb", "transact_write_items", {"TransactItems": [{"Delete": KEY}]}),
+            ("sts", "assume_role", {"RoleArn": ROLE, "RoleSessionName": "e1"}),
+            ("dynamodb", "describe_table", {"TableName": "t"}),
+            ("dynamodb", "describe_continuous_backups", {"TableName": "t"}),
+            ("dynamodb", "update_item", KEY),
+            ("glue", "start_job_run", {"JobName": "j"}),
+            ("dynamodb", "update_item", KEY),
+        ],
+    ),
+    "on_table_exported": (
+        captured("s3_object_created"),
+        {
+            "Query": waiting("STAGING", f"table-export/{TABLE_EXPORT}"),
+            "GetObject": {"exportArn": TABLE_EXPORT},
+            "GetJobRuns": {"JobRuns": []},
+            "StartJobRun": {"JobRunId": "jr_1"},
+        },
+        [
+            ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
+            ("dynamodb", "query", QUERY),
+            ("glue", "get_job_runs", {"JobName": "j"}),
             ("glue", "start_job_run", {"JobName": "j"}),
             ("dynamodb", "update_item", KEY),
         ],
@@ -165,16 +198,18 @@ def answering(answers: dict) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             operation = self.headers.get("X-Amz-Target", "").partition(".")[2]
+            if not operation and b"Action=AssumeRole" in body:
+                operation = "AssumeRole"
             self._send(answers.get(operation, {}))
 
         def do_GET(self) -> None:
-            self._send(PROOF)
+            self._send(answers.get("GetObject", PROOF))
 
-        def _send(self, answer: dict) -> None:
+        def _send(self, answer: dict | str) -> None:
             self.server.answered += 1
-            body = json.dumps(answer).encode()
+            body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

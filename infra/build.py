@@ -1,4 +1,4 @@
-"""Makes what the templates deploy: a zip per service, the layer, the job's script.
+"""Makes what the templates deploy: a zip per service, the layer, the job's script and its modules.
 
 The same input gives the same bytes, with or without Lambda's Python at hand: with it the layer has bytecode.
 
@@ -18,6 +18,13 @@ BUILD = ROOT / "build"
 NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 RUNTIME = "3.13"
+GLUE = [
+    "--platform=manylinux_2_28_x86_64",
+    "--platform=manylinux2014_x86_64",
+    "--python-version=3.11",
+    "--implementation=cp",
+    "--only-binary=:all:",
+]
 LAMBDA = [
     "--platform=manylinux2014_aarch64",
     f"--python-version={RUNTIME}",
@@ -32,6 +39,7 @@ def main() -> None:
     for service in sorted(path.parent for path in (ROOT / "services").glob("*/handler.py")):
         build_service(service)
     build_layer()
+    fetch_job_modules()
     for source in ("glue/export_table.py", "infra/common.yaml", "infra/table.yaml"):
         shutil.copy(ROOT / source, BUILD)
     (BUILD / "version.txt").write_text(version())
@@ -56,9 +64,18 @@ def build_layer() -> None:
 
 def install_dependencies(target: Path) -> None:
     """What the layer brings beside our package. boto3 is the Lambda runtime's own."""
-    pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-compile"]
-    requirements = ["--require-hashes", "--no-deps", "--requirement", str(ROOT / "requirements/layer.txt")]
-    subprocess.run([*pip, *LAMBDA, *requirements, "--target", str(target)], check=True)
+    pip("install", "layer", *LAMBDA, "--no-compile", "--target", str(target))
+
+
+def fetch_job_modules() -> None:
+    """The wheels that Glue installs for the job, of Avro alone."""
+    pip("download", "job", *GLUE, "--dest", str(BUILD))
+
+
+def pip(command: str, requirements: str, *options: str) -> None:
+    quiet = [sys.executable, "-m", "pip", command, "-qq", "--disable-pip-version-check"]
+    pinned = ["--require-hashes", "--no-deps", "--requirement", str(ROOT / f"requirements/{requirements}.txt")]
+    subprocess.run([*quiet, *pinned, *options], check=True)
 
 
 def compile_for_lambda(folder: Path) -> None:

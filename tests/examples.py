@@ -5,7 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from table_exports.domain.export import Export, Stage
+from table_exports.domain.manifest import Column, Manifest
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reading import GB, Table
 
 NOW = datetime(2026, 11, 23, 2, 8, 10, tzinfo=UTC)
 
@@ -21,8 +23,15 @@ def a_pipeline(**changes: Any) -> Pipeline:
         "glue_job_name": "table-exports-reviews-parquet",
         "crawler_name": "table-exports-reviews-parquet",
         "timeout_minutes": 480,
+        "table_role_arn": "arn:aws:iam::123456789012:role/table-exports/reviews-TableRole",
     }
     return Pipeline(**usual | changes)
+
+
+def a_table(**changes: Any) -> Table:
+    """One GB on demand, which may be read at 3,000 units per second: a scan is the cheaper way."""
+    usual = {"bytes": GB, "on_demand": True, "read_units": 12_000, "point_in_time_recovery": True}
+    return Table(**usual | changes)
 
 
 def an_export(**changes: Any) -> Export:
@@ -46,6 +55,26 @@ def an_export(**changes: Any) -> Export:
     if changes.get("stage") in (Stage.SUCCEEDED, Stage.FAILED):
         usual |= {"waiting_on": None, "waiting_since": None, "ended_at": NOW}
     return Export(**usual | changes)
+
+
+def a_manifest(*columns: tuple[str, ...], **changes: Any) -> Manifest:
+    """`columns` are name, type and, where it is not the name, attribute."""
+    usual = {
+        "export_id": "e1",
+        "snapshot_timestamp": "2026-11-23T02-00-07Z",
+        "output_format": "parquet",
+        "items_counted": 2,
+        "items_written": 2,
+        "items_expected": 2,
+        "files": 1,
+        "bytes": 1234,
+        "columns": tuple(
+            Column(name, kind, attribute[0] if attribute else name)
+            for name, kind, *attribute in columns or [("asin", "string"), ("stars", "bigint")]
+        ),
+        "serde_parameters": {},
+    }
+    return Manifest(**usual | changes)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from examples import a_pipeline
+from examples import a_manifest, a_pipeline, a_table
 
 from table_exports.aws.records import Records
 from table_exports.domain.errors import Refused
@@ -10,6 +10,9 @@ from table_exports.domain.export import Export
 from table_exports.domain.facts import Fact
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reading import Table
+
+TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
 
 
 @dataclass
@@ -17,7 +20,8 @@ class FakeGlue:
     started: list[Export] = field(default_factory=list)
     crawled: list[Export] = field(default_factory=list)
     another_crawl_runs: bool = False
-    columns: dict[str, str] = field(default_factory=lambda: {"asin": "string", "stars": "bigint"})
+    schema_is_known: bool = False
+    cataloged: list[str] = field(default_factory=list)  # what was done to the catalog, in order
     refuses: str | None = None
 
     def start_job_run(self, export: Export) -> str:
@@ -34,9 +38,22 @@ class FakeGlue:
             self.crawled.append(export)
         return not self.another_crawl_runs
 
-    def snapshot_columns(self, export: Export) -> dict[str, str]:
+    def has_schema(self, export: Export, manifest: Manifest) -> bool:
         self._refuse()
-        return self.columns
+        return self.schema_is_known
+
+    def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
+        self.cataloged.append("columns before the crawl")
+
+    def ensure_table(self, export: Export, manifest: Manifest) -> None:
+        self._refuse()
+        self.cataloged.append("table")
+
+    def correct_partitions(self, export: Export, manifest: Manifest) -> None:
+        self.cataloged.append("partitions of before")
+
+    def ensure_partition(self, export: Export, manifest: Manifest) -> None:
+        self.cataloged.append(f"partition {export.snapshot_timestamp}")
 
     def _refuse(self) -> None:
         if self.refuses:
@@ -44,10 +61,38 @@ class FakeGlue:
 
 
 @dataclass
-class FakeAthena:
-    published: list[tuple[str, list[str]]] = field(default_factory=list)
+class FakeTables:
+    table: Table = field(default_factory=a_table)
+    described: list[str] = field(default_factory=list)
+    exported: list[str] = field(default_factory=list)
+    refuses: str | None = None
 
-    def create_view(self, export: Export, columns: list[str]) -> str:
+    def describe(self, export: Export, role_arn: str) -> Table:
+        if self.refuses:
+            raise Refused(self.refuses)
+        self.described.append(export.export_id)
+        return self.table
+
+    def start_export(self, export: Export, role_arn: str) -> str:
+        """The same for the same export, as the token makes it."""
+        assert role_arn == a_pipeline().table_role_arn
+        self.exported.append(export.export_id)
+        return TABLE_EXPORT
+
+
+@dataclass
+class FakeSummaries:
+    arn: str | None = TABLE_EXPORT
+
+    def arn_in(self, uri: str) -> str | None:
+        return self.arn
+
+
+@dataclass
+class FakeAthena:
+    published: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+
+    def create_view(self, export: Export, columns: list[tuple[str, str]]) -> str:
         self.published.append((export.snapshot_timestamp, columns))
         return f"query-of-{export.export_id}"
 
@@ -55,19 +100,12 @@ class FakeAthena:
 @dataclass
 class FakeManifests:
     refuses: str | None = None
+    manifest: Manifest = field(default_factory=a_manifest)
 
     def proof_of(self, export: Export) -> Manifest:
         if self.refuses:
             raise Refused(self.refuses)
-        snapshot = {"export_id": export.export_id, "snapshot_timestamp": export.snapshot_timestamp}
-        return Manifest(
-            **snapshot,
-            items_counted=2,
-            items_written=2,
-            files=1,
-            bytes=1234,
-            schema={"asin": "string", "stars": "bigint"},
-        )
+        return self.manifest
 
 
 @dataclass
@@ -84,6 +122,8 @@ class FakeCloud:
 
     records: Records
     glue: FakeGlue = field(default_factory=FakeGlue)
+    tables: FakeTables = field(default_factory=FakeTables)
+    summaries: FakeSummaries = field(default_factory=FakeSummaries)
     athena: FakeAthena = field(default_factory=FakeAthena)
     manifests: FakeManifests = field(default_factory=FakeManifests)
     bus: FakeBus = field(default_factory=FakeBus)

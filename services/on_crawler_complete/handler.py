@@ -1,14 +1,14 @@
-"""A Glue crawl ended: publish the snapshots that waited for it, or fail their exports."""
+"""A Glue crawl ended: correct what it inferred and publish the snapshots that waited for it, or fail their exports."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from table_exports import publication
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import CrawlEnded
-from table_exports.domain.errors import Refused
-from table_exports.domain.export import Export, Stage, waits_for_crawler, waits_for_query
+from table_exports.domain.export import Export, Stage, waits_for_crawler
 from table_exports.reaction import react
 from table_exports.telemetry import logger, metrics, tracer
 
@@ -31,7 +31,7 @@ def next_step(export: Export, crawl: CrawlEnded, cloud: Cloud, now: datetime) ->
         return crawl_again(export, cloud, now)
     match crawl.state:
         case "Succeeded":
-            return publish(export, cloud, now)
+            return publish_crawled(export, cloud, now)
         case "Failed":
             return export.fail(f"Crawler {crawl.crawler} failed: {crawl.message}", now)
         case _:
@@ -44,11 +44,10 @@ def crawl_again(export: Export, cloud: Cloud, now: datetime) -> Export:
     return export.advance(Stage.CATALOGING, waiting_on=crawler, now=now, own_crawl=cloud.glue.start_crawler(export))
 
 
-def publish(export: Export, cloud: Cloud, now: datetime) -> Export:
-    pipeline = cloud.records.pipeline(export.pipeline)
-    if reason := pipeline.why_not_publish(export) if pipeline else "Its table stack was deleted meanwhile":
-        raise Refused(reason)
-    columns = cloud.glue.snapshot_columns(export)
-    cloud.manifests.proof_of(export).must_be_readable_as(columns)
-    query_id = cloud.athena.create_view(export, list(columns))
-    return export.advance(Stage.PUBLISHING, waiting_on=waits_for_query(query_id), now=now)
+def publish_crawled(export: Export, cloud: Cloud, now: datetime) -> Export:
+    """The catalog follows the manifest, whatever the crawl made of the files."""
+    publication.publishing_pipeline(export, cloud)
+    manifest = cloud.manifests.proof_of(export)
+    cloud.glue.ensure_table(export, manifest)
+    cloud.glue.correct_partitions(export, manifest)
+    return publication.publish(export, manifest, cloud, now)

@@ -6,6 +6,7 @@ one pipeline's alone. Its attributes name the pipeline, its Glue job and its fol
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -16,6 +17,17 @@ from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.pipeline import Pipeline
 from table_exports.telemetry import logger, tracer
+
+DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}  # of one worker
+
+# What a table stack of an earlier version does not say.
+OLDER_STACKS = {
+    "ReadMode": "auto",
+    "MaxReadCost": "0",
+    "WorkerType": "G.1X",
+    "NumberOfWorkers": "2",
+    "TableRoleArn": "",
+}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -48,8 +60,9 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any
 
 def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
     """The pipeline as the stack's parameters have it. Raises InvalidRequest for what cannot be."""
+    given = OLDER_STACKS | properties
     number(properties, "ReadPercentage", r"[01]|[01]\.\d+", "a number as 0.25")
-    number(properties, "ReadCapacityCap", r"\d+(\.\d+)?", "a number as 100 or 0.5")
+    cap = number(properties, "ReadCapacityCap", r"\d+(\.\d+)?", "a number as 100 or 0.5")
     catalog_name = naming.catalog_name(properties["TableName"], properties.get("CatalogName", ""))
     name = naming.pipeline_name(catalog_name, properties["OutputFormat"])
     return Pipeline(
@@ -61,7 +74,13 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         output_prefix=naming.output_prefix(properties["Bucket"], catalog_name),
         glue_job_name=naming.resource_name(name),
         crawler_name=naming.resource_name(name),
+        catalog_update=properties.get("CatalogUpdate", "on-schema-change"),  # a stack may be older than it
         timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
+        dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
+        read_mode=given["ReadMode"],
+        read_capacity_cap=Decimal(cap),
+        max_read_cost=Decimal(number(given, "MaxReadCost", r"\d+(\.\d+)?", "an amount in USD as 5 or 0.5")),
+        table_role_arn=given["TableRoleArn"],
     )
 
 

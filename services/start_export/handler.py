@@ -1,14 +1,15 @@
-"""An export was requested: take the pipeline's lock and start the Glue job, or say why not."""
+"""An export was requested: take the pipeline's lock, decide how to read the table and begin with it, or say why not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain import facts
+from table_exports.domain import facts, reading
 from table_exports.domain.errors import InvalidRequest, Refused
-from table_exports.domain.export import Export, Stage, waits_for_job_run
+from table_exports.domain.export import Export, Stage, waits_for_job_run, waits_for_table_export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.reaction import announce, move_on
@@ -40,7 +41,7 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
     if export is None:
         begin(request, pipeline, cloud, now)
     elif export.stage == Stage.STARTING:
-        start_again(export, cloud, now)
+        start_again(export, pipeline, cloud, now)
     else:
         logger.info("This request was delivered before: nothing to do", extra={"stage": export.stage})
 
@@ -49,7 +50,7 @@ def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetim
     fail_overdue_export(pipeline, cloud, now)
     export = pipeline.begin(request.export_id, request.read_percentage, now)
     if cloud.records.begin(export):
-        return start(export, cloud, now)
+        return start(export, pipeline, cloud, now)
 
     pipeline = cloud.records.pipeline(request.pipeline) or pipeline
     if pipeline.latest_export_id == request.export_id:
@@ -69,18 +70,38 @@ def fail_overdue_export(pipeline: Pipeline, cloud: Cloud, now: datetime) -> None
         move_on(holder, holder.fail(reason, now), cloud)
 
 
-def start_again(export: Export, cloud: Cloud, now: datetime) -> None:
-    """An earlier delivery died on the way to the job, or just behind it; or it is still on its way."""
+def start_again(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    """An earlier delivery died on the way to the read, or just behind its start; or it is still on its way."""
     if now <= export.requested_at + STARTED_WITHIN:
-        raise TryAgain("Another delivery may still be starting the job")
-    start(export, cloud, now, look_first=True)
+        raise TryAgain("Another delivery may still be starting the export")
+    start(export, pipeline, cloud, now, look_first=True)
 
 
-def start(export: Export, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
+def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
     try:
-        run_id = cloud.glue.find_job_run(export) if look_first else None
-        run_id = run_id or cloud.glue.start_job_run(export)
-        after = export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
+        export = planned(export, pipeline, cloud)
+        if export.read_mode == reading.EXPORT:
+            arn = cloud.tables.start_export(export, pipeline.table_role_arn)
+            after = export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)
+        else:
+            run_id = cloud.glue.find_job_run(export) if look_first else None
+            run_id = run_id or cloud.glue.start_job_run(export)
+            after = export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
     except Refused as refusal:
         after = export.fail(str(refusal), now)
     move_on(export, after, cloud)
+
+
+def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
+    """The export with its plan recorded: another delivery must not read the table in another way, too."""
+    if export.read_plan is not None:
+        return export
+    plan = reading.UNKNOWN
+    if pipeline.table_role_arn:
+        table = cloud.tables.describe(export, pipeline.table_role_arn)
+        plan = reading.plan_read(table, pipeline, export.read_percentage)
+    after = replace(export, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
+    if not cloud.records.move(export, after):
+        raise TryAgain("Another delivery is starting the export")
+    logger.info("Read planned", extra={"read_mode": plan.mode, "read_plan": plan.why})
+    return after

@@ -14,8 +14,10 @@ class Athena:
         self._workgroup = workgroup
         self._database = database
 
-    def create_view(self, export: Export, columns: Sequence[str]) -> str:
+    def create_view(self, export: Export, columns: Sequence[tuple[str, str]]) -> str:
         """Start the query that lets the view show the export's snapshot. Returns the query's id.
+
+        `columns` are pairs: the snapshot table's column, and the name that the view shows it under.
 
         Asking again is harmless: the token makes Athena answer with the same query.
         Raises Refused if Athena does not take the query.

@@ -1,7 +1,7 @@
 """The AWS that a service sees: each part is built when it is first asked for, so no service pays for another's."""
 
 import os
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from table_exports.aws.glue import Glue
     from table_exports.aws.manifests import Manifests
     from table_exports.aws.records import Records
+    from table_exports.aws.tables import Summaries, Tables
 
 
 class Cloud:
@@ -27,6 +28,18 @@ class Cloud:
         from table_exports.aws.glue import Glue
 
         return Glue(_client("glue"), os.environ["DATABASE"])
+
+    @cached_property
+    def tables(self) -> "Tables":
+        from table_exports.aws.tables import Tables
+
+        return Tables(_client("sts"), partial(_client, "dynamodb"))
+
+    @cached_property
+    def summaries(self) -> "Summaries":
+        from table_exports.aws.tables import Summaries
+
+        return Summaries(_client("s3"))
 
     @cached_property
     def manifests(self) -> "Manifests":
@@ -60,6 +73,6 @@ def _session() -> "Session":
     return Session()
 
 
-def _client(service: str) -> "BaseClient":
+def _client(service: str, **credentials: str) -> "BaseClient":
     """From botocore, as boto3 has it from there: boto3 itself would import S3 transfers and resources on top."""
-    return _session().create_client(service)
+    return _session().create_client(service, **credentials)

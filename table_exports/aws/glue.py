@@ -1,11 +1,16 @@
 """Glue: job runs, crawlers and the catalog."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from table_exports.aws.errors import final_errors_refuse
-from table_exports.domain import naming
-from table_exports.domain.errors import Refused
+from table_exports.domain import catalog, naming
 from table_exports.domain.export import Export
+from table_exports.domain.manifest import Manifest
+
+PARTITIONS_PER_CALL = 100
 
 
 class Glue:
@@ -43,24 +48,102 @@ class Glue:
                 return False
         return True
 
-    def snapshot_columns(self, export: Export) -> dict[str, str]:
-        """The columns of the snapshot table and their Hive types, without its partition key.
+    def has_schema(self, export: Export, manifest: Manifest) -> bool:
+        """Whether the catalog has the snapshot table, with the manifest's schema.
 
-        Raises Refused unless the catalog has the table, and the export's snapshot as a partition of it.
+        Raises Refused if a table of another dataset has its name.
         """
-        table = {"DatabaseName": self._database}
-        with final_errors_refuse(f"The crawl left no table {export.snapshot_table} with the snapshot in the catalog"):
-            found = self._client.get_table(**table, Name=export.snapshot_table)["Table"]
-            keys = [key["Name"] for key in found.get("PartitionKeys", [])]
-            if keys != [naming.PARTITION_KEY]:
-                raise Refused(
-                    f"Table {export.snapshot_table} is partitioned by {keys}, not by {naming.PARTITION_KEY} alone: "
-                    "another dataset lies in its folder, or has its name"
+        table = self._snapshot_table(export)
+        return table is not None and catalog.same_schema(export, manifest, table)
+
+    def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
+        """Give the table, if there is one, the snapshot's columns, so that the crawl has none to infer a type for.
+
+        The view stays queryable: a column that was added with a wrong type would have to be corrected later, in table
+        and partitions, and until both agree no query reads them. The mark that is left has a crawl made whatever
+        becomes of this one.
+        """
+        table = self._snapshot_table(export)
+        if table and not catalog.same_schema(export, manifest, table):
+            self._update_table(export, manifest, table, crawl_due=True)
+
+    def ensure_table(self, export: Export, manifest: Manifest) -> None:
+        """Have the snapshot table in the catalog as the manifest says.
+
+        Raises Refused if a table of another dataset has its name. Losing a race rises, for another try.
+        """
+        table = self._snapshot_table(export)
+        if table is None:
+            with final_errors_refuse(f"Table {export.snapshot_table} cannot be created"):
+                self._client.create_table(
+                    DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
                 )
-            self._client.get_partition(
-                **table, TableName=export.snapshot_table, PartitionValues=[export.snapshot_timestamp]
-            )
-        return {column["Name"]: column["Type"] for column in found["StorageDescriptor"]["Columns"]}
+        elif not catalog.same_schema(export, manifest, table):
+            self._update_table(export, manifest, table, crawl_due=False)
+
+    def ensure_partition(self, export: Export, manifest: Manifest) -> None:
+        """Have the export's snapshot in the catalog, as a partition with all of the manifest's columns."""
+        table = self._named(export)
+        with final_errors_refuse(f"Snapshot {export.snapshot_timestamp} cannot be put into the catalog"):
+            wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, None)
+            answer = self._client.batch_create_partition(**table, PartitionInputList=[wanted])
+            errors = answer.get("Errors", [])
+            if [error["ErrorDetail"]["ErrorCode"] for error in errors] != ["AlreadyExistsException"]:
+                return _must_be_none(errors, "BatchCreatePartition")
+            found = self._client.get_partition(**table, PartitionValues=wanted["Values"])["Partition"]
+            if not catalog.same_partition(found, wanted):
+                wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, found)
+                self._client.update_partition(**table, PartitionValueList=wanted["Values"], PartitionInput=wanted)
+
+    def correct_partitions(self, export: Export, manifest: Manifest) -> None:
+        """Rewrite the partitions that a crawl left with other columns or another SerDe than the manifest's."""
+        table = self._named(export)
+        wanted = catalog.table_input(export, manifest, None)
+        with final_errors_refuse(f"The partitions of {export.snapshot_table} cannot be corrected"):
+            pages = self._client.get_paginator("get_partitions").paginate(**table)
+            found = [partition for page in pages for partition in page["Partitions"]]
+            entries = [
+                {
+                    "PartitionValueList": partition["Values"],
+                    "PartitionInput": catalog.partition_input(export, manifest, partition["Values"][0], partition),
+                }
+                for partition in found
+                if not catalog.fits_the_table(partition, wanted)
+            ]
+            for batch in _batches(entries):
+                answer = self._client.batch_update_partition(**table, Entries=batch)
+                _must_be_none(answer.get("Errors", []), "BatchUpdatePartition")
+
+    def _snapshot_table(self, export: Export) -> catalog.Described | None:
+        with final_errors_refuse(f"Table {export.snapshot_table} cannot be looked up"):
+            try:
+                table = self._client.get_table(DatabaseName=self._database, Name=export.snapshot_table)["Table"]
+            except self._client.exceptions.EntityNotFoundException:
+                return None
+        catalog.must_be_ours(export, table)
+        return table
+
+    def _update_table(self, export: Export, manifest: Manifest, table: catalog.Described, *, crawl_due: bool) -> None:
+        """Only if it still is as it was found: a crawl may be at it."""
+        version = {"VersionId": table["VersionId"]} if "VersionId" in table else {}
+        wanted = catalog.table_input(export, manifest, table, crawl_due=crawl_due)
+        with final_errors_refuse(f"Table {export.snapshot_table} cannot be updated"):
+            self._client.update_table(DatabaseName=self._database, TableInput=wanted, **version)
+
+    def _named(self, export: Export) -> dict[str, str]:
+        return {"DatabaseName": self._database, "TableName": export.snapshot_table}
+
+
+def _must_be_none(errors: Sequence[dict[str, Any]], operation: str) -> None:
+    """A batch call succeeds even if none of its entries did: its errors are in its answer."""
+    for error in errors:
+        detail = error["ErrorDetail"]
+        raise ClientError({"Error": {"Code": detail["ErrorCode"], "Message": detail["ErrorMessage"]}}, operation)
+
+
+def _batches(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(entries), PARTITIONS_PER_CALL):
+        yield entries[start : start + PARTITIONS_PER_CALL]
 
 
 def _arguments(export: Export) -> dict[str, str]:
@@ -71,6 +154,7 @@ def _arguments(export: Export) -> dict[str, str]:
         "--table_name": export.table_name,
         "--read_percentage": str(export.read_percentage),
         "--read_mode": export.read_mode,
+        "--table_export": export.table_export or "-",
         "--output_format": export.output_format,
         "--output_prefix": export.output_prefix,
         "--staging_prefix": naming.staging_prefix(export.output_prefix),

@@ -1,6 +1,7 @@
 """The AWS events that move an export on, read once: what ended, how, and when.
 
-Shapes: Glue and Athena user guides, "Automating with EventBridge" and "Monitoring Athena query events".
+Shapes: Glue and Athena user guides, "Automating with EventBridge" and "Monitoring Athena query events"; S3 user guide,
+"EventBridge event message structure".
 Fields that AWS may leave out are read as unknown, never guessed.
 """
 
@@ -8,11 +9,39 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from table_exports.domain.export import Export, waits_for_crawler, waits_for_job_run, waits_for_query
+from table_exports.domain import naming
+from table_exports.domain.export import (
+    Export,
+    waits_for_crawler,
+    waits_for_job_run,
+    waits_for_query,
+    waits_for_table_export,
+)
 
 UNKNOWN = "unknown"  # nobody waits for it
 NO_MESSAGE = "no message"
 ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryWritten:
+    """DynamoDB ended an export of a table, and wrote its summary last. The event says where, the summary of which."""
+
+    uri: str
+    arn: str = UNKNOWN  # of the table export
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        detail = event["detail"]
+        return cls(uri=f"s3://{detail['bucket']['name']}/{detail['object']['key']}")
+
+    @property
+    def waiting_on(self) -> str:
+        return waits_for_table_export(self.arn)
+
+    def is_of(self, export: Export) -> bool:
+        """Whether it lies where DynamoDB was asked to write, and is no copy of it elsewhere."""
+        return self.uri == naming.table_export_summary(export.table_export_prefix, self.arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

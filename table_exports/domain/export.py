@@ -11,6 +11,7 @@ from table_exports.domain import naming
 
 class Stage(StrEnum):
     STARTING = "STARTING"
+    STAGING = "STAGING"  # only in read mode export
     EXPORTING = "EXPORTING"
     CATALOGING = "CATALOGING"
     PUBLISHING = "PUBLISHING"
@@ -21,14 +22,16 @@ class Stage(StrEnum):
 TERMINAL = frozenset({Stage.SUCCEEDED, Stage.FAILED})
 
 NEXT = {
-    Stage.STARTING: {Stage.EXPORTING},
-    Stage.EXPORTING: {Stage.CATALOGING},
+    Stage.STARTING: {Stage.STAGING, Stage.EXPORTING},
+    Stage.STAGING: {Stage.EXPORTING},
+    Stage.EXPORTING: {Stage.CATALOGING, Stage.PUBLISHING},  # the latter: the catalog has the schema already
     Stage.CATALOGING: {Stage.CATALOGING, Stage.PUBLISHING},  # itself: another's crawl was in the way, now comes ours
     Stage.PUBLISHING: {Stage.SUCCEEDED},
 }
 
 START = timedelta(minutes=15)  # for all that Lambda tries of one request
 CATALOG_AND_VIEW = timedelta(hours=2)  # what a crawl and a view may take beyond the job's own timeout
+TABLE_EXPORT = timedelta(hours=24)  # DynamoDB promises no time; that of terabytes takes hours
 
 
 class IllegalTransition(Exception):
@@ -51,7 +54,10 @@ class Export:
     table_name: str
     catalog_name: str
     read_percentage: Decimal
-    read_mode: str = "scan"
+    read_mode: str = "scan"  # or export; decided once, with the two next
+    read_plan: str | None = None  # why so
+    read_cost_usd: Decimal | None = None  # estimated
+    table_export: str | None = None  # the table export's summary, where its manifest lies; None: the job scans
     output_format: str
     output_prefix: str
     glue_job_name: str
@@ -61,6 +67,7 @@ class Export:
     items: int | None = None
     files: int | None = None
     bytes: int | None = None
+    warning: str | None = None  # of what may be wrong with a snapshot that is proven complete
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
@@ -80,7 +87,8 @@ class Export:
         """Past it, nobody will end the export any more, and the pipeline's lock may be taken over."""
         if self.stage == Stage.STARTING:
             return self.requested_at + START
-        return self.requested_at + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW
+        table_export = TABLE_EXPORT if self.read_mode == "export" else timedelta(0)
+        return self.requested_at + table_export + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW
 
     @property
     def ended(self) -> bool:
@@ -93,6 +101,11 @@ class Export:
     @property
     def snapshot_location(self) -> str:
         return naming.snapshot_location(self.output_prefix, self.snapshot_timestamp)
+
+    @property
+    def table_export_prefix(self) -> str:
+        """Under which DynamoDB writes its export of the table."""
+        return naming.table_export_prefix(self.output_prefix, self.snapshot_timestamp)
 
     @property
     def manifest_uri(self) -> str:
@@ -128,6 +141,10 @@ class Export:
 def waits_for_request(export_id: str) -> str:
     """What a STARTING export waits for: its own request, handled to the end."""
     return f"export-request/{export_id}"
+
+
+def waits_for_table_export(arn: str) -> str:
+    return f"table-export/{arn}"
 
 
 def waits_for_job_run(run_id: str) -> str:

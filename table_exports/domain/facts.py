@@ -20,13 +20,13 @@ def of_change(before: Export | None, after: Export) -> list[Fact]:
     if before is None or before.stage == after.stage:
         return []
     match after.stage:
-        case Stage.EXPORTING:
-            run_id = (after.waiting_on or "").partition("/")[2]
-            return [_fact("Export Started", after, glue_job_name=after.glue_job_name, glue_job_run_id=run_id)]
+        case Stage.STAGING | Stage.EXPORTING if before.stage == Stage.STARTING:
+            return [_fact("Export Started", after, read_mode=after.read_mode, **_started(after))]
         case Stage.CATALOGING:
-            return [_fact("Snapshot Written", after, location=after.snapshot_location, **_written(after))]
+            return [_snapshot_written(after)]
         case Stage.PUBLISHING:
-            return [_fact("Snapshot Cataloged", after, snapshot_table=after.snapshot_table)]
+            cataloged = _fact("Snapshot Cataloged", after, snapshot_table=after.snapshot_table)
+            return [_snapshot_written(after), cataloged] if before.stage == Stage.EXPORTING else [cataloged]
         case Stage.SUCCEEDED:
             return [_fact("Export Succeeded", after, view=after.catalog_name, **_written(after))]
         case Stage.FAILED:
@@ -73,5 +73,17 @@ def _fact(detail_type: str, export: Export, **more: Any) -> Fact:
     )
 
 
+def _started(export: Export) -> dict[str, Any]:
+    thing = (export.waiting_on or "").partition("/")[2]
+    if export.stage == Stage.STAGING:
+        return {"table_export_arn": thing}
+    return {"glue_job_name": export.glue_job_name, "glue_job_run_id": thing}
+
+
+def _snapshot_written(export: Export) -> Fact:
+    return _fact("Snapshot Written", export, location=export.snapshot_location, **_written(export))
+
+
 def _written(export: Export) -> dict[str, Any]:
-    return {"items": export.items, "files": export.files, "bytes": export.bytes}
+    warning = {"warning": export.warning} if export.warning else {}
+    return {"items": export.items, "files": export.files, "bytes": export.bytes, **warning}

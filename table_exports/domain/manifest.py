@@ -1,25 +1,37 @@
-"""What the Glue job says it wrote, beside the snapshot: the proof that nothing is missing."""
+"""What the Glue job says it wrote, beside the snapshot: the proof that nothing is missing, and the columns."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export
+from table_exports.domain.naming import PARTITION_KEY
 
 VERSION = 1
+FAR_OFF_ITEMS = 1_000
+FAR_OFF_SHARE = 10  # per cent
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str  # Hive's, as cataloged
+    attribute: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     export_id: str
     snapshot_timestamp: str
+    output_format: str
     items_counted: int  # by DynamoDB, while it was read
     items_written: int  # read back from the snapshot
+    items_expected: int  # the table's own ItemCount
     files: int
     bytes: int
-    schema: dict[str, str]  # column -> Hive type, without the partition key
+    columns: tuple[Column, ...]  # all of the snapshot table, in its order, without the partition key
+    serde_parameters: dict[str, str]  # what the catalog's SerDe needs beside the format's own
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -30,29 +42,81 @@ class Manifest:
                 raise Refused(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services anew"
                 )
-            schema = {column["name"]: column["type"] for column in content["schema"]}
-            return cls(**{name: content[name] for name in cls.__slots__ if name != "schema"}, schema=schema)
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"The manifest cannot be read: {error!r}") from error
+            values = {name: content[name] for name in cls.__slots__}
+            values["columns"] = tuple(
+                Column(column["name"], column["type"], column["attribute"]) for column in content["columns"]
+            )
+            manifest = cls(**values)
+            manifest._check()
+            return manifest
+        except KeyError as missing:
+            raise Refused(
+                f"The manifest cannot be read: it lacks {missing}. The job is of another version than the services: "
+                "update the table stack"
+            ) from missing
+        except (ValueError, TypeError) as error:
+            raise Refused(f"The manifest cannot be read: {error}") from error
 
     def prove(self, export: Export) -> None:
         """Raises Refused unless this is the proof that the export's snapshot is complete."""
         if (self.export_id, self.snapshot_timestamp) != (export.export_id, export.snapshot_timestamp):
             raise Refused(f"The manifest is another export's, {self.export_id} of {self.snapshot_timestamp}")
+        if self.output_format != export.output_format:
+            raise Refused(f"The snapshot is {self.output_format}, not {export.output_format}")
         if self.items_counted != self.items_written:
             raise Refused(
                 f"Incomplete snapshot: DynamoDB counted {self.items_counted} items, {self.items_written} were written"
             )
 
-    def must_be_readable_as(self, columns: Mapping[str, str]) -> None:
-        """Raises Refused if Athena could not read the snapshot with the catalog's `columns`, of name -> Hive type.
+    @property
+    def view_columns(self) -> list[tuple[str, str]]:
+        """Each attribute once: the last column that it was given, and the name of its first, under which it shows."""
+        first: dict[str, str] = {}
+        last: dict[str, str] = {}
+        for column in self.columns:
+            first.setdefault(column.attribute, column.name)
+            last[column.attribute] = column.name
+        return [(last[attribute], shown) for attribute, shown in first.items()]
 
-        The catalog keeps the type that a column had first. Fields of nested types may come and go.
-        """
-        for name, written in self.schema.items():
-            cataloged = columns.get(name, written)
-            if written != cataloged and not ("<" in written and "<" in cataloged):
-                raise Refused(
-                    f"Column {name} is {written} in this snapshot and {cataloged} in the catalog, by an earlier one: "
-                    "remove the earlier snapshots and the table, or export under another CatalogName"
-                )
+    @property
+    def warning(self) -> str | None:
+        """In words for an operator, if the table's own count is far from what was written."""
+        off = abs(self.items_written - self.items_expected)
+        if off <= FAR_OFF_ITEMS or off * 100 <= self.items_expected * FAR_OFF_SHARE:
+            return None
+        return (
+            f"The snapshot has {self.items_written} items, the table's own ItemCount is {self.items_expected}. "
+            "DynamoDB updates it every six hours: if the table did not change as much meanwhile, look into it"
+        )
+
+    def _check(self) -> None:
+        """Raises ValueError for what the catalog cannot take, or a fact cannot tell."""
+        for name in ("export_id", "snapshot_timestamp", "output_format"):
+            _must(isinstance(getattr(self, name), str), f"{name} is no text")
+        for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):
+            _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, no count")
+        _must(_is_text_to_text(self.serde_parameters), "serde_parameters are not text to text")
+        _must(bool(self.columns), "it names no columns")
+        names = set()
+        for column in self.columns:
+            _must(
+                all(isinstance(text, str) and text for text in (column.name, column.type, column.attribute)),
+                f"{column} is no column",
+            )
+            folded = column.name.lower()  # as the catalog has it
+            _must(folded not in names, f"two columns are called {folded}")
+            _must(folded != PARTITION_KEY, f"a column is called {PARTITION_KEY}, as the partition key")
+            names.add(folded)
+
+
+def _must(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text_to_text(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair)

@@ -67,6 +67,17 @@ def staging_prefix(output_prefix: str) -> str:
     return f"{bucket}/staging/{catalog_name}"
 
 
+def table_export_prefix(output_prefix: str, snapshot_timestamp: str) -> str:
+    """Of all that DynamoDB writes of a table in read mode export, without a slash at the end."""
+    return f"{staging_prefix(output_prefix)}/{snapshot_timestamp}"
+
+
+def table_export_summary(table_export_prefix: str, arn: str) -> str:
+    """What DynamoDB writes last of a table export. Shape: DynamoDB developer guide, "Table export output format"."""
+    export_id = arn.rpartition("/")[2]
+    return f"{table_export_prefix}/AWSDynamoDB/{export_id}/manifest-summary.json"
+
+
 def manifest_uri(output_prefix: str, snapshot_timestamp: str) -> str:
     """Beside the table's folder, out of the crawler's sight."""
     bucket, catalog_name = output_prefix.split(f"/exports/{SNAPSHOT_PREFIX}")

@@ -21,6 +21,13 @@ class Pipeline:
     glue_job_name: str
     crawler_name: str
     timeout_minutes: int  # of the Glue job
+    dpus: int = 2  # of all its workers
+
+    read_mode: str = "auto"
+    read_capacity_cap: Decimal = Decimal(0)  # 0: none
+    max_read_cost: Decimal = Decimal(0)  # in USD for one export; 0: any
+    catalog_update: str = "on-schema-change"  # when to crawl; or always
+    table_role_arn: str = ""  # may describe and export the table; a stack of an earlier version has none
 
     export_in_flight: str | None = None  # the record of the export that holds the lock
     latest_export_id: str | None = None  # the last one begun, whatever became of it

@@ -8,13 +8,14 @@ import boto3
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
-from examples import an_export
+from examples import a_manifest, an_export
+from moto import mock_aws
 
 from table_exports.aws.athena import Athena
 from table_exports.aws.bus import Bus, NotPublished
 from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
-from table_exports.domain import view_sql
+from table_exports.domain import catalog, view_sql
 from table_exports.domain.errors import Refused
 from table_exports.domain.facts import Fact
 
@@ -46,6 +47,7 @@ def test_the_job_is_told_all_that_its_snapshot_depends_on(stubbed):
         "--table_name": "Reviews",
         "--read_percentage": "0.25",
         "--read_mode": "scan",
+        "--table_export": "-",
         "--output_format": "parquet",
         "--output_prefix": "s3://bucket/exports/snapshots_reviews",
         "--staging_prefix": "s3://bucket/staging/reviews",
@@ -104,43 +106,275 @@ def test_a_crawler_that_runs_already_is_no_failure(stubbed):
     assert Glue(client, "db").start_crawler(an_export()) is False
 
 
-def snapshot_table(keys=("snapshot_timestamp",)):
-    columns = [{"Name": "asin", "Type": "string"}, {"Name": "stars", "Type": "bigint"}]
-    table = {"Name": "snapshots_reviews", "StorageDescriptor": {"Columns": columns}}
-    return {"Table": table | {"PartitionKeys": [{"Name": key} for key in keys]}}
+TABLE = {"DatabaseName": "db", "TableName": "snapshots_reviews"}
+NAMED = {"DatabaseName": "db", "Name": "snapshots_reviews"}
+SNAPSHOT = "2026-11-23T02-00-07Z"
+MANIFEST = a_manifest(("asin", "string"), ("stars", "bigint"))
+EARLIER = a_manifest(("asin", "string"))
 
 
-def test_the_columns_are_the_catalogs_once_it_has_the_partition(stubbed):
+def described(manifest=MANIFEST, version="7", **options):
+    """As GetTable answers."""
+    table = catalog.table_input(an_export(), manifest, None, **options)
+    return {"Table": {**table, "DatabaseName": "db", "VersionId": version, "CreatedBy": "a crawler"}}
+
+
+def partition(manifest=MANIFEST, timestamp=SNAPSHOT):
+    return catalog.partition_input(an_export(), manifest, timestamp, None)
+
+
+def failure(values, code, key="PartitionValues"):
+    return {"Errors": [{key: values, "ErrorDetail": {"ErrorCode": code, "ErrorMessage": "Just so"}}]}
+
+
+@pytest.mark.parametrize(("manifest", "known"), [(MANIFEST, True), (EARLIER, False)])
+def test_the_catalog_is_asked_whether_it_has_the_schema(stubbed, manifest, known):
     client, glue = stubbed("glue")
-    glue.add_response("get_table", snapshot_table(), {"DatabaseName": "db", "Name": "snapshots_reviews"})
-    partition = {"TableName": "snapshots_reviews", "PartitionValues": ["2026-11-23T02-00-07Z"]}
-    glue.add_response("get_partition", {"Partition": {}}, {"DatabaseName": "db"} | partition)
+    glue.add_response("get_table", described(manifest), NAMED)
 
-    assert Glue(client, "db").snapshot_columns(an_export()) == {"asin": "string", "stars": "bigint"}
+    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is known
 
 
-@pytest.mark.parametrize("missing", ["get_table", "get_partition"])
-def test_a_crawl_that_left_no_table_or_partition_is_refused(stubbed, missing):
+def test_a_crawl_that_was_due_and_never_ended_is_made_by_the_next_try(stubbed):
     client, glue = stubbed("glue")
-    if missing == "get_partition":
-        glue.add_response("get_table", snapshot_table())
-    glue.add_client_error(missing, "EntityNotFoundException", "Not there")
+    glue.add_response("get_table", described(MANIFEST, crawl_due=True), NAMED)
 
-    with pytest.raises(Refused, match=r"^The crawl left no table snapshots_reviews with the snapshot in the catalog"):
-        Glue(client, "db").snapshot_columns(an_export())
+    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is False
 
 
-def test_a_table_that_is_partitioned_otherwise_is_not_ours(stubbed):
+def test_a_table_that_is_not_there_has_no_schema(stubbed):
     client, glue = stubbed("glue")
-    glue.add_response("get_table", snapshot_table(keys=("partition_0", "snapshot_timestamp")))
+    glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
+
+    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is False
+
+
+@pytest.mark.parametrize("step", ["has_schema", "prepare_crawl", "ensure_table"])
+def test_a_table_of_another_dataset_is_refused_and_left_alone(stubbed, step):
+    client, glue = stubbed("glue")
+    theirs = described()
+    theirs["Table"]["PartitionKeys"] = [{"Name": "day"}]
+    glue.add_response("get_table", theirs)
 
     with pytest.raises(Refused, match="another dataset lies in its folder"):
-        Glue(client, "db").snapshot_columns(an_export())
+        getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+
+
+def test_a_table_that_the_crawl_did_not_make_is_created(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
+    glue.add_response(
+        "create_table", {}, {"DatabaseName": "db", "TableInput": catalog.table_input(an_export(), MANIFEST, None)}
+    )
+
+    Glue(client, "db").ensure_table(an_export(), MANIFEST)
+
+
+@pytest.mark.parametrize(("step", "crawl_due"), [("prepare_crawl", True), ("ensure_table", False)])
+def test_a_table_with_other_columns_is_updated_if_it_still_is_as_it_was_found(stubbed, step, crawl_due):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(EARLIER), NAMED)
+    wanted = catalog.table_input(an_export(), MANIFEST, None, crawl_due=crawl_due)
+    glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
+
+    getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+
+
+@pytest.mark.parametrize("step", ["prepare_crawl", "ensure_table"])
+def test_a_table_that_is_right_is_not_written(stubbed, step):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(), NAMED)
+
+    getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+
+
+def test_a_crawl_is_left_to_make_the_first_table_itself(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
+
+    Glue(client, "db").prepare_crawl(an_export(), MANIFEST)
+
+
+def test_after_the_crawl_it_is_no_longer_due(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(crawl_due=True), NAMED)
+    wanted = catalog.table_input(an_export(), MANIFEST, None)
+    glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
+
+    Glue(client, "db").ensure_table(an_export(), MANIFEST)
+
+
+@pytest.mark.parametrize("code", ["ConcurrentModificationException", "AlreadyExistsException"])
+def test_a_race_that_is_lost_is_left_to_another_try(stubbed, code):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(EARLIER))
+    glue.add_client_error("update_table", code)
+
+    with pytest.raises(client.exceptions.ClientError, match=code):
+        Glue(client, "db").ensure_table(an_export(), MANIFEST)
+
+
+@pytest.mark.parametrize("missing", ["get_table", "create_table"])
+def test_a_catalog_that_says_no_is_refused_in_its_own_words(stubbed, missing):
+    client, glue = stubbed("glue")
+    if missing == "create_table":
+        glue.add_client_error("get_table", "EntityNotFoundException")
+    glue.add_client_error(missing, "AccessDeniedException", "Not you")
+
+    with pytest.raises(Refused, match=r"^Table snapshots_reviews cannot be .*: AccessDeniedException: Not you$"):
+        Glue(client, "db").ensure_table(an_export(), MANIFEST)
+
+
+def test_a_snapshot_becomes_a_partition(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("batch_create_partition", {}, TABLE | {"PartitionInputList": [partition()]})
+
+    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+
+
+def test_a_partition_that_is_there_and_right_is_not_written(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("batch_create_partition", failure([SNAPSHOT], "AlreadyExistsException"))
+    glue.add_response("get_partition", {"Partition": partition()}, TABLE | {"PartitionValues": [SNAPSHOT]})
+
+    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+
+
+def test_a_partition_that_is_there_with_other_columns_is_updated(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("batch_create_partition", failure([SNAPSHOT], "AlreadyExistsException"))
+    glue.add_response("get_partition", {"Partition": partition(EARLIER)})
+    update = TABLE | {"PartitionValueList": [SNAPSHOT], "PartitionInput": partition()}
+    glue.add_response("update_partition", {}, update)
+
+    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+
+
+def test_a_partition_that_the_catalog_refuses_is_refused_though_the_call_succeeds(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("batch_create_partition", failure([SNAPSHOT], "InvalidInputException"))
+
+    with pytest.raises(Refused, match=r"^Snapshot .*cannot be put into the catalog: InvalidInputException: Just so"):
+        Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+
+
+def test_a_partition_that_another_try_may_mend_is_left_to_it(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("batch_create_partition", failure([SNAPSHOT], "InternalServiceException"))
+
+    with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
+        Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+
+
+def test_partitions_that_a_crawl_left_otherwise_are_rewritten_a_hundred_at_a_time(stubbed):
+    client, glue = stubbed("glue")
+    timestamps = [f"2026-11-22T02-00-00Z-{n}" for n in range(150)]
+    inferred = a_manifest(("asin", "string"), ("stars", "double"))
+    right = [partition(timestamp=SNAPSHOT), partition(EARLIER, "2026-11-21T02-00-00Z")]
+    wrong = [partition(inferred, timestamp) for timestamp in timestamps]
+    glue.add_response("get_partitions", {"Partitions": right + wrong[:70], "NextToken": "t"}, TABLE)
+    glue.add_response("get_partitions", {"Partitions": wrong[70:]}, TABLE | {"NextToken": "t"})
+    entries = [{"PartitionValueList": [t], "PartitionInput": partition(timestamp=t)} for t in timestamps]
+    for batch in (entries[:100], entries[100:]):
+        glue.add_response("batch_update_partition", {}, TABLE | {"Entries": batch})
+
+    Glue(client, "db").correct_partitions(an_export(), MANIFEST)
+
+
+def test_a_partition_that_was_not_rewritten_is_no_silence(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("get_partitions", {"Partitions": [partition(a_manifest(("stars", "double")))]})
+    glue.add_response(
+        "batch_update_partition", failure([SNAPSHOT], "InternalServiceException", key="PartitionValueList")
+    )
+
+    with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
+        Glue(client, "db").correct_partitions(an_export(), MANIFEST)
+
+
+LATER = "2026-11-24T02-00-07Z"
+
+
+def crawl(client, inferred, timestamp):
+    """As a crawler does it that merges new columns, and lets partitions inherit the table's."""
+    try:
+        table = client.get_table(**NAMED)["Table"]
+    except client.exceptions.EntityNotFoundException:
+        table = catalog.table_input(an_export(), inferred, None)
+        client.create_table(DatabaseName="db", TableInput=table)
+    known = {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
+    new = [{"Name": column.name, "Type": column.type} for column in inferred.columns if column.name not in known]
+    descriptor = table["StorageDescriptor"] | {"Columns": table["StorageDescriptor"]["Columns"] + new}
+    kept = {name: table[name] for name in ("Name", "PartitionKeys", "Parameters")}
+    client.update_table(DatabaseName="db", TableInput=kept | {"StorageDescriptor": descriptor})
+    client.batch_create_partition(
+        **TABLE, PartitionInputList=[{"Values": [timestamp], "StorageDescriptor": descriptor}]
+    )
+    for found in client.get_partitions(**TABLE)["Partitions"]:
+        crawled = {"Values": found["Values"], "StorageDescriptor": descriptor}
+        client.update_partition(**TABLE, PartitionValueList=found["Values"], PartitionInput=crawled)
+
+
+def column_types(described):
+    return [column["Type"] for column in described["StorageDescriptor"]["Columns"]]
+
+
+@mock_aws
+def test_while_columns_are_added_no_query_meets_a_partition_that_contradicts_its_table():
+    client = boto3.client("glue")
+    client.create_database(DatabaseInput={"Name": "db"})
+    glue, first, second = Glue(client, "db"), an_export(), an_export(export_id="e2", snapshot_timestamp=LATER)
+    before, after = a_manifest(("asin", "string")), a_manifest(("asin", "string"), ("price", "decimal(38,2)"))
+    inferred = a_manifest(("asin", "string"), ("price", "double"))
+    glue.ensure_table(first, before)
+    glue.ensure_partition(first, before)
+    seen = []
+
+    def look(**_):
+        watching.disable()
+        try:
+            table = client.get_table(**NAMED)["Table"]
+            parts = client.get_partitions(**TABLE)["Partitions"]
+            seen.append([(column_types(part), column_types(table)) for part in parts])
+        finally:
+            watching.enable()
+
+    watching = Watch(client, look)
+    watching.enable()
+    glue.prepare_crawl(second, after)
+    crawl(client, inferred, LATER)
+    glue.ensure_table(second, after)
+    glue.correct_partitions(second, after)
+    glue.ensure_partition(second, after)
+    watching.disable()
+
+    contradictions = [
+        (part, table)
+        for moment in seen
+        for part, table in moment
+        if any(one != other for one, other in zip(part, table, strict=False))
+    ]
+    assert contradictions == []
+    assert seen[-1] == [(["string", "decimal(38,2)"], ["string", "decimal(38,2)"])] * 2
+    assert glue.has_schema(second, after)
+
+
+class Watch:
+    """Looks after each call of a client."""
+
+    def __init__(self, client, look):
+        self._events, self._look = client.meta.events, look
+
+    def enable(self):
+        self._events.register("after-call.glue", self._look)
+
+    def disable(self):
+        self._events.unregister("after-call.glue", self._look)
 
 
 def test_a_view_is_asked_for_with_a_token_in_our_workgroup(stubbed):
     client, athena = stubbed("athena")
-    sql = view_sql.create_view(an_export(), "db", ["asin"])
+    sql = view_sql.create_view(an_export(), "db", [("asin", "asin")])
     asked = {
         "QueryString": sql,
         "ClientRequestToken": view_sql.request_token(an_export(), sql),
@@ -149,7 +383,7 @@ def test_a_view_is_asked_for_with_a_token_in_our_workgroup(stubbed):
     }
     athena.add_response("start_query_execution", {"QueryExecutionId": "q1"}, asked)
 
-    assert Athena(client, "table-exports", "db").create_view(an_export(), ["asin"]) == "q1"
+    assert Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")]) == "q1"
 
 
 def test_athenas_limits_are_waits_not_refusals(stubbed):
@@ -157,13 +391,14 @@ def test_athenas_limits_are_waits_not_refusals(stubbed):
     athena.add_client_error("start_query_execution", "TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED")
 
     with pytest.raises(client.exceptions.TooManyRequestsException):
-        Athena(client, "table-exports", "db").create_view(an_export(), ["asin"])
+        Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")])
 
 
 def test_a_manifest_is_read_from_beside_the_tables_folder(stubbed):
     client, s3 = stubbed("s3")
     proof = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
-    proof |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9, "schema": []}
+    proof |= {"output_format": "parquet", "items_counted": 2, "items_written": 2, "items_expected": 2, "files": 1}
+    proof |= {"bytes": 9, "serde_parameters": {}, "columns": [{"name": "a", "type": "string", "attribute": "A"}]}
     body = json.dumps(proof).encode()
     where = {"Bucket": "bucket", "Key": "exports/manifests_reviews/2026-11-23T02-00-07Z.json"}
     s3.add_response("get_object", {"Body": StreamingBody(io.BytesIO(body), len(body))}, where)

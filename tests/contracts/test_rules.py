@@ -7,12 +7,19 @@ from moto.events.models import EventPattern, EventPatternParser
 from templates import resources
 
 
+def filled_in(pattern):
+    text = (
+        json.dumps(pattern).replace('{"Ref": "WorkGroup"}', '"table-exports"').replace('{"Ref": "Bucket"}', '"bucket"')
+    )
+    return json.loads(text)
+
+
 def rules():
     """Rule name -> (bus, pattern)."""
     found = {}
     for rule in resources("common", "AWS::Events::Rule").values():
         properties = rule["Properties"]
-        pattern = json.loads(json.dumps(properties["EventPattern"]).replace('{"Ref": "WorkGroup"}', '"table-exports"'))
+        pattern = filled_in(properties["EventPattern"])
         found[properties["Name"]] = ("ours" if "EventBusName" in properties else "default", pattern)
     return found
 
@@ -28,6 +35,7 @@ def reached(event, bus="default"):
 @pytest.mark.parametrize(
     ("event", "changes", "function"),
     [
+        ("s3_object_created", {}, "on_table_exported"),
         ("glue_job_succeeded", {}, "on_glue_complete"),
         ("glue_job_failed", {}, "on_glue_complete"),
         ("glue_job_failed", {"state": "TIMEOUT", "severity": "WARN"}, "on_glue_complete"),
@@ -53,6 +61,11 @@ def test_an_end_reaches_the_one_service_that_reacts_to_it(aws_event, event, chan
         ("athena_query_succeeded", {"workgroupName": "primary"}),
         ("athena_query_succeeded", {"currentState": "RUNNING"}),
         ("athena_query_succeeded", {"currentState": "QUEUED"}),
+        ("s3_object_created", {"bucket": {"name": "theirs"}}),
+        ("s3_object_created", {"object": {"key": "staging/reviews/t/00000-00000.json.gz"}}),
+        ("s3_object_created", {"object": {"key": "staging/reviews/t/AWSDynamoDB/1-a/data/x.json.gz"}}),
+        ("s3_object_created", {"object": {"key": "staging/reviews/t/AWSDynamoDB/1-a/manifest-files.json"}}),
+        ("s3_object_created", {"object": {"key": "exports/snapshots_reviews/AWSDynamoDB/1-a/manifest-summary.json"}}),
     ],
 )
 def test_what_is_not_ours_or_no_end_reaches_nobody(aws_event, event, changes):

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from examples import an_export
 
-from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded
+from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded, SummaryWritten
 from table_exports.domain.export import Stage
 
 BEGAN = datetime(
@@ -14,6 +14,32 @@ ENDED = datetime(2026, 11, 23, 2, 9, 20, tzinfo=UTC)
 
 def waiting(since, own_crawl=True):
     return an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=since, own_crawl=own_crawl)
+
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
+SUMMARY = "s3://bucket/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01795399210000-06e2188f/manifest-summary.json"
+
+
+def test_an_event_of_s3_says_where_the_summary_lies_and_not_of_what(aws_event):
+    summary = SummaryWritten.from_event(aws_event("s3_object_created"))
+
+    assert summary.uri == SUMMARY
+    assert summary.waiting_on == "table-export/unknown"
+    assert SummaryWritten(uri=SUMMARY, arn=ARN).waiting_on == f"table-export/{ARN}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "ours"),
+    [
+        (SUMMARY, True),
+        (SUMMARY.replace("01795399210000-06e2188f", "01795399210000-00000000"), False),
+        (SUMMARY.replace("reviews", "orders"), False),
+        (SUMMARY.replace("02-00-07Z", "03-00-00Z"), False),
+        (SUMMARY.replace("bucket", "another"), False),
+    ],
+)
+def test_a_summary_counts_only_where_dynamodb_was_asked_to_write_it(uri, ours):
+    assert SummaryWritten(uri=uri, arn=ARN).is_of(an_export(stage=Stage.STAGING, waiting_on="table-export/x")) is ours
 
 
 def test_a_job_run_is_known_by_its_id(aws_event):

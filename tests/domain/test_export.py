@@ -9,8 +9,11 @@ from table_exports.domain.export import TERMINAL, IllegalTransition, Stage
 
 # Written out again on purpose: read from the code, the table would agree with any mistake in it.
 ALLOWED = {
+    (Stage.STARTING, Stage.STAGING),
     (Stage.STARTING, Stage.EXPORTING),
+    (Stage.STAGING, Stage.EXPORTING),
     (Stage.EXPORTING, Stage.CATALOGING),
+    (Stage.EXPORTING, Stage.PUBLISHING),
     (Stage.CATALOGING, Stage.CATALOGING),
     (Stage.CATALOGING, Stage.PUBLISHING),
     (Stage.PUBLISHING, Stage.SUCCEEDED),
@@ -70,6 +73,13 @@ def test_a_pipelines_export_is_of_now_and_has_time_for_job_crawl_and_view():
     assert export.waiting_on == "export-request/e1"
     assert export.deadline - NOW == timedelta(minutes=15)  # to start
     assert export.advance(Stage.EXPORTING, waiting_on="glue-job-run/1", now=NOW).deadline - NOW == timedelta(hours=3)
+
+
+@pytest.mark.parametrize("stage", [Stage.STAGING, Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING])
+def test_a_table_export_has_a_day_more(stage):
+    export = an_export(stage=stage, read_mode="export", requested_at=NOW, timeout_minutes=60)
+
+    assert export.deadline - NOW == timedelta(hours=27)
 
 
 @pytest.mark.parametrize(

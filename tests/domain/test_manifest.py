@@ -1,29 +1,45 @@
 import json
 
 import pytest
-from examples import an_export
+from examples import a_manifest, an_export
 
 from table_exports.domain.errors import Refused
-from table_exports.domain.manifest import Manifest
+from table_exports.domain.manifest import Column, Manifest
 
 COMPLETE = {
     "version": 1,
     "export_id": "e1",
+    "table_name": "Reviews",
     "snapshot_timestamp": "2026-11-23T02-00-07Z",
+    "read_mode": "scan",
+    "output_format": "parquet",
+    "location": "s3://bucket/exports/snapshots_reviews/snapshot_timestamp=2026-11-23T02-00-07Z/",
     "items_counted": 2,
     "items_written": 2,
+    "items_expected": 3,
     "files": 1,
     "bytes": 1234,
-    "schema": [{"name": "asin", "type": "string"}],
+    "read_capacity_units": 2.0,
+    "columns": [{"name": "asin", "type": "string", "attribute": "Asin"}],
+    "serde_parameters": {"avro.schema.literal": "{}"},
+    "attributes": {"of": "the job's own"},
     "of_a_later_job": "ignored",
 }
 
 
+def read(**changes):
+    """`COMPLETE` with changes. A change to `...` takes the field out."""
+    content = {name: value for name, value in (COMPLETE | changes).items() if value is not ...}
+    return Manifest.from_json(json.dumps(content))
+
+
 def test_a_complete_snapshot_is_proven():
-    manifest = Manifest.from_json(json.dumps(COMPLETE))
+    manifest = read()
 
     manifest.prove(an_export())
     assert (manifest.items_written, manifest.files, manifest.bytes) == (2, 1, 1234)
+    assert manifest.columns == (Column("asin", "string", "Asin"),)
+    assert manifest.serde_parameters == {"avro.schema.literal": "{}"}
 
 
 @pytest.mark.parametrize(
@@ -33,40 +49,86 @@ def test_a_complete_snapshot_is_proven():
         ({"items_written": 3}, "Incomplete snapshot: DynamoDB counted 2 items, 3 were written"),
         ({"export_id": "e2"}, "another export's, e2 of 2026-11-23T02-00-07Z"),
         ({"snapshot_timestamp": "2026-11-22T02-00-07Z"}, "another export's"),
+        ({"output_format": "orc"}, "The snapshot is orc, not parquet"),
         ({"version": 2}, "version 2, not 1"),
     ],
 )
 def test_any_other_manifest_proves_nothing(change, reason):
     with pytest.raises(Refused, match=reason):
-        Manifest.from_json(json.dumps(COMPLETE | change)).prove(an_export())
+        read(**change).prove(an_export())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', b"\xff\xfe\x00"])
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(Refused, match="cannot be read"):
         Manifest.from_json(text)
 
 
 @pytest.mark.parametrize(
-    ("written", "cataloged"),
+    ("change", "reason"),
     [
-        ({"total": "decimal(38,2)"}, {"total": "decimal(38,2)", "gone": "string"}),
-        ({"total": "bigint", "new": "string"}, {"total": "bigint"}),
-        ({"m": "struct<a:bigint,b:string>"}, {"m": "struct<a:bigint>"}),
+        ({"columns": ...}, "it lacks 'columns'. The job is of another version than the services: update"),
+        ({"columns": []}, "it names no columns"),
+        ({"columns": "asin"}, "cannot be read"),
+        ({"columns": [{"name": "a", "type": "string"}]}, "it lacks 'attribute'"),
+        ({"columns": [{"name": "", "type": "string", "attribute": "a"}]}, "is no column"),
+        ({"columns": [{"name": "a", "type": None, "attribute": "a"}]}, "is no column"),
+        (
+            {"columns": [{"name": name, "type": "string", "attribute": name} for name in ("a", "A")]},
+            "two columns are called a",
+        ),
+        (
+            {"columns": [{"name": "snapshot_timestamp", "type": "string", "attribute": "x"}]},
+            "a column is called snapshot_timestamp, as the partition key",
+        ),
+        ({"items_written": "2"}, "items_written is '2', no count"),
+        ({"items_expected": None}, "items_expected is None, no count"),
+        ({"bytes": -1}, "bytes is -1, no count"),
+        ({"files": True}, "files is True, no count"),
+        ({"export_id": 7}, "export_id is no text"),
+        ({"serde_parameters": {"a": 1}}, "serde_parameters are not text to text"),
+        ({"serde_parameters": None}, "serde_parameters are not text to text"),
     ],
 )
-def test_a_snapshot_is_readable_with_columns_more_or_less_and_nested_fields_too(written, cataloged):
-    schema = [{"name": name, "type": hive} for name, hive in written.items()]
+def test_a_manifest_that_the_catalog_could_not_follow_is_refused_with_the_reason(change, reason):
+    with pytest.raises(Refused, match=r"^The manifest cannot be read: ") as refused:
+        read(**change)
+    assert reason in str(refused.value)
 
-    Manifest.from_json(json.dumps(COMPLETE | {"schema": schema})).must_be_readable_as(cataloged)
+
+def test_the_view_shows_each_attribute_once_by_its_first_name_from_its_last_column():
+    manifest = a_manifest(
+        ("id", "string"),
+        ("price", "bigint", "Price"),
+        ("note", "string"),
+        ("price_2", "decimal(38,2)", "Price"),
+        ("stars", "bigint"),
+        ("price_3", "string", "Price"),
+    )
+
+    assert manifest.view_columns == [("id", "id"), ("price_3", "price"), ("note", "note"), ("stars", "stars")]
+
+
+def test_an_attribute_whose_name_is_anothers_later_column_keeps_its_own():
+    manifest = a_manifest(
+        ("price", "bigint", "price"), ("price_2", "string", "price_2"), ("price_3", "string", "price")
+    )
+
+    assert manifest.view_columns == [("price_3", "price"), ("price_2", "price_2")]
 
 
 @pytest.mark.parametrize(
-    ("written", "cataloged"),
-    [("decimal(38,3)", "decimal(38,2)"), ("bigint", "string"), ("string", "boolean"), ("array<string>", "string")],
+    ("written", "expected"),
+    [(2, 2), (0, 0), (2, 1002), (1002, 2), (10_000, 11_001), (90_000, 100_000), (110_000, 100_000)],
 )
-def test_a_column_of_another_type_than_the_catalogs_is_not(written, cataloged):
-    manifest = Manifest.from_json(json.dumps(COMPLETE | {"schema": [{"name": "x", "type": written}]}))
+def test_a_count_near_the_tables_own_is_no_warning(written, expected):
+    assert a_manifest(items_written=written, items_expected=expected).warning is None
 
-    with pytest.raises(Refused, match=r"^Column x is .* remove the earlier snapshots and the table, or export under"):
-        manifest.must_be_readable_as({"x": cataloged})
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [(2, 1003), (1003, 2), (1001, 0), (0, 1001), (89_999, 100_000), (110_001, 100_000)]
+)
+def test_a_count_off_by_more_than_a_tenth_and_a_thousand_is(written, expected):
+    warning = a_manifest(items_written=written, items_expected=expected).warning
+
+    assert warning.startswith(f"The snapshot has {written} items, the table's own ItemCount is {expected}. ")

@@ -21,11 +21,27 @@ HOSTILE = [
 
 
 def test_a_view_lists_its_columns_and_shows_one_snapshot():
-    assert view_sql.create_view(an_export(), "dynamodb_exports", ["asin", "stars"]) == (
+    assert view_sql.create_view(an_export(), "dynamodb_exports", [("asin", "asin"), ("stars", "stars")]) == (
         'CREATE OR REPLACE VIEW "dynamodb_exports"."reviews" AS '
         'SELECT "asin", "stars", "snapshot_timestamp" FROM "dynamodb_exports"."snapshots_reviews" '
         "WHERE \"snapshot_timestamp\" = '2026-11-23T02-00-07Z'"
     )
+
+
+def test_a_column_that_took_anothers_place_is_shown_under_the_firsts_name():
+    sql = view_sql.create_view(an_export(), "db", [("id", "id"), ("price_2", "price")])
+
+    assert 'SELECT "id", "price_2" AS "price", "snapshot_timestamp" FROM' in sql
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_stays_one_column_of_the_view(name):
+    sql = view_sql.create_view(an_export(), "db", [("x", name), (name, "y")])
+
+    [statement] = sqlglot.parse(sql, dialect="trino")
+    columns = statement.expression.expressions
+    assert [column.alias_or_name for column in columns] == [name, "y", "snapshot_timestamp"]
+    assert [column.unalias().name for column in columns] == ["x", name, "snapshot_timestamp"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

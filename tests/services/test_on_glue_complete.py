@@ -1,5 +1,5 @@
 import pytest
-from examples import NOW
+from examples import NOW, a_manifest
 
 from on_glue_complete.handler import on_job_run_ended
 from table_exports.domain.aws_events import JobRunEnded
@@ -24,6 +24,130 @@ def test_a_run_that_succeeded_is_proven_and_crawled(cloud, in_flight, aws_event,
     assert (export.stage, export.waiting_on) == (Stage.CATALOGING, "glue-crawler/table-exports-reviews-parquet")
     assert (export.waiting_since, export.own_crawl) == (NOW, True)
     assert (export.items, export.files, export.bytes) == (2, 1, 1234)
+
+
+def test_before_a_crawl_the_table_gets_the_new_columns(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert cloud.glue.cataloged == ["columns before the crawl"]
+    assert len(cloud.glue.crawled) == 1
+    assert cloud.athena.published == []
+
+
+def test_a_snapshot_whose_schema_the_catalog_has_is_published_without_a_crawl(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.glue.schema_is_known = True
+
+    react(aws_event("glue_job_succeeded"))
+
+    export = cloud.the_export()
+    assert (export.stage, export.waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
+    assert (export.items, export.files, export.bytes) == (2, 1, 1234)
+    assert cloud.glue.cataloged == ["partition 2026-11-23T02-00-07Z"]
+    assert cloud.athena.published == [("2026-11-23T02-00-07Z", [("asin", "asin"), ("stars", "stars")])]
+    assert cloud.glue.crawled == []
+
+
+def test_a_pipeline_that_always_crawls_does_so_with_a_known_schema_too(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.glue.schema_is_known = True
+    cloud.set_head(catalog_update="always")
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert cloud.the_export().stage == Stage.CATALOGING
+    assert len(cloud.glue.crawled) == 1
+
+
+@pytest.mark.parametrize("schema_is_known", [True, False])
+def test_an_export_whose_time_is_over_leaves_the_catalog_alone(cloud, in_flight, aws_event, react, schema_is_known):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.glue.schema_is_known = schema_is_known
+    cloud.set_head(export_in_flight="export#2026-11-23T09-00-00Z#e2")
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert cloud.the_export().reason == "Another export took over: export#2026-11-23T09-00-00Z#e2"
+    assert (cloud.glue.cataloged, cloud.glue.crawled, cloud.athena.published) == ([], [], [])
+
+
+def test_a_table_that_is_another_datasets_fails_the_export_before_a_crawl(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.glue.refuses = "Table snapshots_reviews is partitioned by []: another dataset has its name"
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().reason) == (Stage.FAILED, cloud.glue.refuses)
+
+
+def test_a_count_far_from_the_tables_own_is_recorded_logged_and_measured(cloud, in_flight, aws_event, react, caplog):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.manifests.manifest = a_manifest(items_expected=5000)
+    metrics.clear_metrics()
+
+    react(aws_event("glue_job_succeeded"))
+
+    export = cloud.the_export()
+    assert export.stage == Stage.CATALOGING
+    assert export.warning.startswith("The snapshot has 2 items, the table's own ItemCount is 5000.")
+    assert metrics.metric_set["ItemCountWarnings"]["Value"] == [1.0]
+    assert [line.message for line in caplog.records if line.levelname == "WARNING"] == [export.warning]
+
+
+def test_a_count_near_the_tables_own_is_nothing_to_tell(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    metrics.clear_metrics()
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert cloud.the_export().warning is None
+    assert "ItemCountWarnings" not in metrics.metric_set
+
+
+def dies_once_after(monkeypatch, part, step):
+    """The function is killed when the step's call has been made, and not yet answered."""
+    call = getattr(part, step)
+
+    def killed(*arguments):
+        monkeypatch.setattr(part, step, call)
+        call(*arguments)
+        raise ConnectionError("killed")
+
+    monkeypatch.setattr(part, step, killed)
+
+
+@pytest.mark.parametrize(
+    ("part", "step"), [("glue", "ensure_partition"), ("athena", "create_view"), ("records", "move")]
+)
+def test_a_publication_that_died_goes_on_when_the_event_comes_again(
+    cloud, in_flight, aws_event, react, monkeypatch, part, step
+):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.glue.schema_is_known = True
+    dies_once_after(monkeypatch, getattr(cloud, part), step)
+
+    with pytest.raises(ConnectionError):
+        react(aws_event("glue_job_succeeded"))
+    react(aws_event("glue_job_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
+    assert len(set(map(str, cloud.athena.published))) == 1
+
+
+@pytest.mark.parametrize("step", ["prepare_crawl", "start_crawler"])
+def test_a_crawl_whose_start_died_is_waited_for_when_the_event_comes_again(
+    cloud, in_flight, aws_event, react, monkeypatch, step
+):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    dies_once_after(monkeypatch, cloud.glue, step)
+
+    with pytest.raises(ConnectionError):
+        react(aws_event("glue_job_succeeded"))
+    react(aws_event("glue_job_succeeded"))
+
+    assert cloud.the_export().stage == Stage.CATALOGING
 
 
 def test_another_crawl_that_runs_already_is_waited_for(cloud, in_flight, aws_event, react):

@@ -1,4 +1,5 @@
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -26,6 +27,12 @@ def a_change(request_type="Create", stack=STACK, physical_id=None, **properties)
             "TimeoutMinutes": "60",
             "ReadPercentage": "0.25",
             "ReadCapacityCap": "0",
+            "CatalogUpdate": "always",
+            "ReadMode": "export",
+            "MaxReadCost": "2.5",
+            "WorkerType": "G.2X",
+            "NumberOfWorkers": "10",
+            "TableRoleArn": "arn:aws:iam::123456789012:role/table-exports/x",
         }
         | properties,
     }
@@ -45,6 +52,22 @@ def test_a_new_table_stack_registers_its_pipeline_and_learns_its_names(cloud):
     }
     pipeline = cloud.records.pipeline("my_table-parquet")
     assert (pipeline.table_name, pipeline.timeout_minutes) == ("My-Table", 60)
+    assert (pipeline.read_mode, pipeline.max_read_cost, pipeline.read_capacity_cap) == ("export", Decimal("2.5"), 0)
+    assert pipeline.catalog_update == "always"
+    assert (pipeline.dpus, pipeline.table_role_arn) == (20, "arn:aws:iam::123456789012:role/table-exports/x")
+
+
+def test_a_table_stack_of_an_earlier_version_can_be_updated_rolled_back_and_deleted(cloud):
+    older = a_change("Update")
+    for name in ("CatalogUpdate", "ReadMode", "MaxReadCost", "WorkerType", "NumberOfWorkers", "TableRoleArn"):
+        del older["ResourceProperties"][name]
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    register_pipeline.on_table_stack_changed(older, cloud)
+
+    pipeline = cloud.records.pipeline("my_table-parquet")
+    assert (pipeline.read_mode, pipeline.max_read_cost, pipeline.table_role_arn) == ("auto", 0, "")
+    assert register_pipeline.on_table_stack_changed(older | {"RequestType": "Delete"}, cloud)["Status"] == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +154,8 @@ def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
         (a_change(ReadPercentage=".5"), "ReadPercentage: is .5: write a number as 0.25"),
         (a_change(ReadPercentage="nan"), "ReadPercentage: is nan"),
         (a_change(ReadCapacityCap="1e3"), "ReadCapacityCap: is 1e3"),
+        (a_change(MaxReadCost="-1"), "MaxReadCost: is -1: write an amount in USD as 5 or 0.5"),
+        (a_change(NumberOfWorkers="2.5"), "NumberOfWorkers: is 2.5: write a whole number of workers"),
         (a_change(TableName=None), "AttributeError"),
     ],
 )

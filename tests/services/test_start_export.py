@@ -1,7 +1,9 @@
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
-from examples import NOW, a_request, an_export
+from examples import NOW, a_pipeline, a_request, a_table, an_export
+from fakes import TABLE_EXPORT
 
 from start_export.handler import STARTED_WITHIN, TryAgain, on_export_requested
 from table_exports.domain.export import Stage
@@ -22,6 +24,103 @@ def test_a_request_starts_the_job_and_takes_the_lock(cloud):
     assert export.snapshot_timestamp == "2026-11-23T02-08-10Z"
     assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record_key
     assert cloud.bus.facts == []
+
+
+def test_how_the_table_is_read_is_recorded_with_reason_and_price(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.read_mode, export.read_cost_usd) == ("scan", Decimal("0.0271"))
+    assert export.read_plan.startswith("By scan, because the table export would not pay: a scan at 3000 read units")
+    assert cloud.glue.started[0].read_mode == "scan"
+    assert cloud.tables.exported == []
+
+
+@pytest.fixture
+def export_pays(cloud):
+    cloud.tables.table = a_table(on_demand=False, read_units=400)
+
+
+def test_where_it_pays_dynamodb_exports_the_table_and_the_job_waits_for_it(cloud, export_pays):
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.waiting_on) == (Stage.STAGING, f"table-export/{TABLE_EXPORT}")
+    assert (export.read_mode, export.read_cost_usd) == ("export", Decimal("0.1"))
+    assert cloud.tables.exported == [the_id()]
+    assert cloud.glue.started == []
+
+
+def test_the_requests_share_of_the_capacity_counts_not_the_stacks(cloud, export_pays):
+    cloud.tables.table = a_table(on_demand=False, read_units=1000)
+
+    on_export_requested(a_request(read_percentage=1.0), cloud, NOW)
+
+    assert cloud.the_export(the_id()).read_mode == "scan"
+
+
+def test_a_delivery_that_died_after_the_plan_keeps_to_it(cloud, export_pays, monkeypatch):
+    """Even if it would be another by now: the table must not be read in both ways."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.tables, "start_export", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            on_export_requested(a_request(), cloud, NOW)
+    cloud.tables.table = a_table(point_in_time_recovery=False)
+
+    on_export_requested(a_request(), cloud, LATER)
+
+    assert (cloud.the_export(the_id()).stage, cloud.tables.exported) == (Stage.STAGING, [the_id()])
+    assert cloud.tables.described == [the_id()]
+    assert cloud.glue.started == []
+
+
+def test_a_plan_that_another_delivery_made_first_is_left_to_it(cloud, monkeypatch):
+    monkeypatch.setattr(cloud.records, "move", lambda *_: False)
+
+    with pytest.raises(TryAgain, match="Another delivery is starting the export"):
+        on_export_requested(a_request(), cloud, NOW)
+
+    assert (cloud.glue.started, cloud.tables.exported) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("configured", "table", "reason"),
+    [
+        ({"max_read_cost": Decimal("0.01")}, {}, "Reading table Reviews would cost about $0.03, above the budget"),
+        ({"read_mode": "export"}, {"point_in_time_recovery": False}, "ReadMode is export, but point-in-time recovery"),
+    ],
+)
+def test_a_read_that_is_refused_fails_the_export_before_anything_is_read(cloud, configured, table, reason):
+    assert cloud.records.register(a_pipeline(**configured))
+    cloud.tables.table = a_table(**table)
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.failed_stage) == (Stage.FAILED, Stage.STARTING)
+    assert export.reason.startswith(reason)
+    assert (cloud.glue.started, cloud.tables.exported) == ([], [])
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
+
+
+def test_a_table_that_cannot_be_looked_at_fails_the_export(cloud):
+    cloud.tables.refuses = "There is no table Reviews in this account and Region"
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert cloud.the_export(the_id()).reason == cloud.tables.refuses
+    assert cloud.glue.started == []
+
+
+def test_a_table_stack_of_an_earlier_version_is_still_scanned(cloud):
+    assert cloud.records.register(a_pipeline(table_role_arn=""))
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.read_mode, export.read_cost_usd) == (Stage.EXPORTING, "scan", None)
+    assert "update it" in export.read_plan
+    assert cloud.tables.described == []
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 600])

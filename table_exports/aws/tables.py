@@ -1,0 +1,91 @@
+"""DynamoDB of the exported tables. Each is touched in the role of its own table stack, which may no other table."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from table_exports.aws.errors import FINAL, final_errors_refuse
+from table_exports.domain.errors import Refused
+from table_exports.domain.export import Export
+from table_exports.domain.reading import Table
+
+NO_TABLE = {"ResourceNotFoundException", "TableNotFoundException"}
+FINAL_OF_EXPORTS = FINAL | {
+    "ExportConflictException",
+    "PointInTimeRecoveryUnavailableException",
+    "TableNotFoundException",
+    "ValidationException",
+}
+
+
+class Tables:
+    def __init__(self, sts: Any, connect: Callable[..., Any]) -> None:
+        """`connect` makes a client of DynamoDB with the credentials that it is given."""
+        self._sts = sts
+        self._connect = connect
+
+    def describe(self, export: Export, role_arn: str) -> Table:
+        """Raises Refused if the table is not there, or may not be looked at."""
+        dynamodb = self._in_role(export, role_arn)
+        with final_errors_refuse(f"Table {export.table_name} cannot be described"):
+            try:
+                table = dynamodb.describe_table(TableName=export.table_name)["Table"]
+                backups = dynamodb.describe_continuous_backups(TableName=export.table_name)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in NO_TABLE:
+                    raise
+                raise Refused(
+                    f"There is no table {export.table_name} in this account and Region: create it, or delete the "
+                    "table stack that exports it"
+                ) from error
+        return Table.described(table, backups["ContinuousBackupsDescription"])
+
+    def start_export(self, export: Export, role_arn: str) -> str:
+        """Ask DynamoDB for an export of the table to S3. Returns its ARN.
+
+        Asking again within eight hours is harmless: the token makes DynamoDB answer with the same export.
+        Raises Refused if DynamoDB does not take it.
+        """
+        dynamodb = self._in_role(export, role_arn)
+        place = urlsplit(export.table_export_prefix)
+        with final_errors_refuse(f"Table {export.table_name} cannot be exported", final=FINAL_OF_EXPORTS | NO_TABLE):
+            table_arn = dynamodb.describe_table(TableName=export.table_name)["Table"]["TableArn"]
+            asked = dynamodb.export_table_to_point_in_time(
+                TableArn=table_arn,
+                ClientToken=export.export_id,
+                ExportFormat="DYNAMODB_JSON",
+                S3Bucket=place.netloc,
+                S3Prefix=place.path.lstrip("/"),
+            )
+        return asked["ExportDescription"]["ExportArn"]
+
+    def _in_role(self, export: Export, role_arn: str) -> Any:
+        with final_errors_refuse(f"The table stack's role {role_arn} cannot be assumed"):
+            assumed = self._sts.assume_role(RoleArn=role_arn, RoleSessionName=export.export_id)["Credentials"]
+        return self._connect(
+            aws_access_key_id=assumed["AccessKeyId"],
+            aws_secret_access_key=assumed["SecretAccessKey"],
+            aws_session_token=assumed["SessionToken"],
+        )
+
+
+class Summaries:
+    """The summaries that DynamoDB leaves in S3 of its exports of tables."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def arn_in(self, uri: str) -> str | None:
+        """The ARN of the table export that the summary is of. None if it is no summary, or is gone."""
+        place = urlsplit(uri)
+        try:
+            body = self._client.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
+            arn = json.loads(body)["exportArn"]
+        except self._client.exceptions.NoSuchKey:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return None
+        return arn if isinstance(arn, str) else None

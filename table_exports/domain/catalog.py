@@ -1,0 +1,182 @@
+"""A snapshot table and its partitions, as the Glue catalog has them. They follow the manifest.
+
+A crawler infers types from text, and other SerDes than ours: what it leaves is corrected, what else it knows is kept.
+Shapes: Glue API reference, TableInput and PartitionInput.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from table_exports.domain import naming
+from table_exports.domain.errors import Refused
+from table_exports.domain.export import Export
+from table_exports.domain.manifest import Manifest
+
+CRAWL_DUE = "table_exports_crawl_due"  # a table's parameter: it has columns that its crawler has not seen yet
+
+HIVE = "org.apache.hadoop.hive"
+ONE = {"serialization.format": "1"}
+TEXT = ("org.apache.hadoop.mapred.TextInputFormat", f"{HIVE}.ql.io.HiveIgnoreKeyTextOutputFormat")
+GZIPPED = {"compressionType": "gzip", "typeOfData": "file"}
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How a format is read."""
+
+    input_format: str
+    output_format: str
+    serde: str
+    serde_parameters: dict[str, str] = field(default_factory=lambda: ONE)
+    parameters: dict[str, str] = field(default_factory=dict)  # of the table and its partitions
+
+
+STORAGE = {
+    "parquet": Storage(
+        f"{HIVE}.ql.io.parquet.MapredParquetInputFormat",
+        f"{HIVE}.ql.io.parquet.MapredParquetOutputFormat",
+        f"{HIVE}.ql.io.parquet.serde.ParquetHiveSerDe",
+    ),
+    "orc": Storage(
+        f"{HIVE}.ql.io.orc.OrcInputFormat", f"{HIVE}.ql.io.orc.OrcOutputFormat", f"{HIVE}.ql.io.orc.OrcSerde"
+    ),
+    "avro": Storage(
+        f"{HIVE}.ql.io.avro.AvroContainerInputFormat",
+        f"{HIVE}.ql.io.avro.AvroContainerOutputFormat",
+        f"{HIVE}.serde2.avro.AvroSerDe",
+    ),
+    "json": Storage(*TEXT, "org.apache.hive.hcatalog.data.JsonSerDe", parameters=GZIPPED),
+    "csv": Storage(
+        *TEXT,
+        f"{HIVE}.serde2.OpenCSVSerde",
+        {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
+        GZIPPED | {"skip.header.line.count": "1"},
+    ),
+}
+
+Described = dict[str, Any]  # a table or partition, as Glue describes it
+
+
+def must_be_ours(export: Export, table: Described) -> None:
+    """Raises Refused if the table that has the snapshot table's name holds something else."""
+    keys = [key["Name"] for key in table.get("PartitionKeys", [])]
+    if keys != [naming.PARTITION_KEY]:
+        raise Refused(
+            f"Table {export.snapshot_table} is partitioned by {keys}, not by {naming.PARTITION_KEY} alone: "
+            "another dataset lies in its folder, or has its name"
+        )
+    location = table.get("StorageDescriptor", {}).get("Location", "")
+    if location.rstrip("/") != export.output_prefix:
+        raise Refused(
+            f"Table {export.snapshot_table} is of {location or 'no folder'}, not of {export.output_prefix}/: "
+            "another dataset has its name"
+        )
+
+
+def table_input(
+    export: Export, manifest: Manifest, existing: Described | None, *, crawl_due: bool = False
+) -> Described:
+    """The snapshot table of this manifest. Of the existing one stays what is not ours to say."""
+    existing = existing or {}
+    kept = {name: existing[name] for name in ("Description", "Owner", "Retention") if name in existing}
+    parameters = {name: text for name, text in existing.get("Parameters", {}).items() if name != CRAWL_DUE}
+    due = {CRAWL_DUE: "true"} if crawl_due else {}
+    return {
+        **kept,
+        "Name": export.snapshot_table,
+        "TableType": "EXTERNAL_TABLE",
+        "PartitionKeys": [{"Name": naming.PARTITION_KEY, "Type": "string"}],
+        "StorageDescriptor": _descriptor(export, manifest, existing, f"{export.output_prefix}/"),
+        "Parameters": {**parameters, "EXTERNAL": "TRUE", **_parameters(export), **due},
+    }
+
+
+def partition_input(export: Export, manifest: Manifest, timestamp: str, existing: Described | None) -> Described:
+    """The partition of the snapshot of `timestamp`, with all columns of the manifest's table."""
+    existing = existing or {}
+    location = naming.snapshot_location(export.output_prefix, timestamp)
+    return {
+        "Values": [timestamp],
+        "StorageDescriptor": _descriptor(export, manifest, existing, location),
+        "Parameters": existing.get("Parameters", {}) | _parameters(export),
+    }
+
+
+def same_schema(export: Export, manifest: Manifest, table: Described) -> bool:
+    """Whether the table is read as the manifest says, and its crawler has seen it so."""
+    wanted, found = table_input(export, manifest, table), table.get("Parameters", {})
+    return (
+        CRAWL_DUE not in found
+        and _columns(table) == _columns(wanted)
+        and _read_alike(table, wanted)
+        and STORAGE[export.output_format].parameters.items() <= found.items()
+    )
+
+
+def same_partition(found: Described, wanted: Described) -> bool:
+    """Whether a partition has all its columns, and is read as it should be."""
+    return (
+        _columns(found) == _columns(wanted)
+        and _read_alike(found, wanted)
+        and found["StorageDescriptor"].get("Location", "").rstrip("/")
+        == wanted["StorageDescriptor"]["Location"].rstrip("/")
+    )
+
+
+def fits_the_table(partition: Described, table: Described) -> bool:
+    """Whether Athena reads a partition with its table: its columns are the table's first, its SerDe the table's.
+
+    A snapshot from before some columns has fewer, and an Avro schema without them. Both are right.
+    """
+    columns, all_columns = _columns(partition), _columns(table)
+    fewer = 0 < len(columns) < len(all_columns)
+    if fewer:
+        return columns == all_columns[: len(columns)] and _serde(partition)[:3] == _serde(table)[:3]
+    return columns == all_columns and _read_alike(partition, table)
+
+
+def _descriptor(export: Export, manifest: Manifest, existing: Described, location: str) -> Described:
+    storage = STORAGE[export.output_format]
+    before = existing.get("StorageDescriptor", {})
+    comments = {column["Name"]: column["Comment"] for column in before.get("Columns", []) if column.get("Comment")}
+    columns = [{"Name": column.name, "Type": column.type} for column in manifest.columns]
+    for column in columns:
+        if column["Name"] in comments:
+            column["Comment"] = comments[column["Name"]]
+    return {
+        **before,
+        "Columns": columns,
+        "Location": location,
+        "InputFormat": storage.input_format,
+        "OutputFormat": storage.output_format,
+        "SerdeInfo": {
+            "SerializationLibrary": storage.serde,
+            "Parameters": storage.serde_parameters | manifest.serde_parameters,
+        },
+    }
+
+
+def _parameters(export: Export) -> dict[str, str]:
+    return {"classification": export.output_format, **STORAGE[export.output_format].parameters}
+
+
+def _columns(described: Described) -> list[tuple[str, str]]:
+    return [(column["Name"], column.get("Type", "")) for column in described["StorageDescriptor"].get("Columns", [])]
+
+
+def _serde(described: Described) -> tuple[str, str, str, dict[str, str]]:
+    descriptor = described["StorageDescriptor"]
+    serde = descriptor.get("SerdeInfo", {})
+    return (
+        descriptor.get("InputFormat", ""),
+        descriptor.get("OutputFormat", ""),
+        serde.get("SerializationLibrary", ""),
+        serde.get("Parameters", {}),
+    )
+
+
+def _read_alike(found: Described, wanted: Described) -> bool:
+    """The same formats and SerDe, with at least the parameters that are wanted."""
+    *found_names, found_parameters = _serde(found)
+    *wanted_names, wanted_parameters = _serde(wanted)
+    return found_names == wanted_names and wanted_parameters.items() <= found_parameters.items()

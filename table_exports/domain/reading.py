@@ -1,0 +1,123 @@
+"""How an export reads its table: by a scan of the job's own, or by DynamoDB's export to S3. And what that costs.
+
+Prices: AWS price list, us-east-1, August 2026. Elsewhere, and for other table classes, they differ by a little.
+"""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Self
+
+from table_exports.domain.errors import Refused
+from table_exports.domain.pipeline import Pipeline
+
+SCAN, EXPORT, AUTO = "scan", "export", "auto"
+READ_MODES = (AUTO, SCAN, EXPORT)
+
+READ_UNIT_USD = 0.125 / 1_000_000  # one read unit of an on-demand table
+TABLE_EXPORT_GB_USD = 0.10
+DPU_HOUR_USD = 0.44
+
+MB, GB = 2**20, 2**30
+READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
+ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
+
+WORTH_USD = 0.05  # what a table export must save: it takes minutes, however small the table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What DynamoDB says of a table. Its size is up to six hours old."""
+
+    bytes: int
+    on_demand: bool
+    read_units: float  # per second that it serves
+    point_in_time_recovery: bool
+
+    @classmethod
+    def described(cls, table: dict[str, Any], backups: dict[str, Any]) -> Self:
+        """From the answers of DescribeTable and DescribeContinuousBackups."""
+        on_demand = table.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST"
+        if on_demand:
+            capacity = table.get("WarmThroughput", {}).get("ReadUnitsPerSecond") or ON_DEMAND_READ_UNITS
+            limit = table.get("OnDemandThroughput", {}).get("MaxReadRequestUnits", -1)  # -1: the table sets none
+            capacity = min(capacity, limit) if limit > 0 else capacity
+        else:
+            capacity = table["ProvisionedThroughput"]["ReadCapacityUnits"]
+        recovery = backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+        return cls(
+            bytes=table["TableSizeBytes"],
+            on_demand=on_demand,
+            read_units=capacity,
+            point_in_time_recovery=recovery == "ENABLED",
+        )
+
+    def read_rate(self, percentage: float, cap: float) -> float:
+        """Read units per second that an export may consume. The job has the same rule, as `read_rate`."""
+        return min(self.read_units * percentage, cap or math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPlan:
+    mode: str  # scan or export
+    cost_usd: Decimal | None  # estimated; None where nobody could ask
+    why: str
+
+
+UNKNOWN = ReadPlan(
+    mode=SCAN, cost_usd=None, why="The table stack is of a version without read modes: update it to have them"
+)
+
+
+def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> ReadPlan:
+    """Raises Refused if the pipeline asks for what cannot be, or has a budget that this exceeds."""
+    rate = table.read_rate(float(read_percentage), float(pipeline.read_capacity_cap))
+    units = table.bytes / READ_UNIT_BYTES
+    seconds = units / rate
+    scan_usd = (units * READ_UNIT_USD if table.on_demand else 0) + seconds / 3600 * pipeline.dpus * DPU_HOUR_USD
+    export_usd = table.bytes / GB * TABLE_EXPORT_GB_USD
+    budget = float(pipeline.max_read_cost) or math.inf
+    too_slow = seconds > pipeline.timeout_minutes * 60 / 2
+    slow = ", more than half of the job's timeout," if too_slow else ""
+    scan = f"a scan at {rate:g} read units per second would take {_duration(seconds)}{slow} and cost {_usd(scan_usd)}"
+    export = f"a table export of {_size(table.bytes)} would cost {_usd(export_usd)}"
+
+    if pipeline.read_mode in (SCAN, EXPORT):
+        mode, reason = pipeline.read_mode, f"ReadMode is {pipeline.read_mode}"
+    elif not table.point_in_time_recovery:
+        mode, reason = SCAN, "point-in-time recovery is off"
+    elif too_slow:
+        mode, reason = EXPORT, "the scan would be too slow"
+    elif scan_usd - export_usd >= WORTH_USD or scan_usd > budget >= export_usd:
+        mode, reason = EXPORT, "the table export is cheaper"
+    else:
+        mode, reason = SCAN, "the table export would not pay"
+    why = f"By {'scan' if mode == SCAN else 'table export'}, because {reason}: {scan}; {export}"
+
+    if mode == EXPORT and not table.point_in_time_recovery:
+        raise Refused(
+            f"ReadMode is export, but point-in-time recovery of table {pipeline.table_name} is off: "
+            "switch it on, or deploy the table stack with ReadMode auto or scan"
+        )
+    cost, other = (export_usd, scan_usd) if mode == EXPORT else (scan_usd, export_usd)
+    if cost > budget:
+        way = "scan (ReadMode scan)" if mode == EXPORT else "table export (ReadMode auto, point-in-time recovery on)"
+        raise Refused(
+            f"Reading table {pipeline.table_name} would cost {_usd(cost)}, above the budget of ${budget:g}: deploy the "
+            f"table stack with a higher MaxReadCost{f', or read by a {way}' if other <= budget else ''}. {why}"
+        )
+    return ReadPlan(mode=mode, cost_usd=round(Decimal(cost), 4), why=why)
+
+
+def _usd(amount: float) -> str:
+    return f"about ${amount:.2f}" if amount >= 0.01 else "under $0.01"
+
+
+def _size(count: int) -> str:
+    return f"{count / GB:.1f} GB" if count >= GB else f"{count / MB:.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

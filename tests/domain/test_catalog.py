@@ -1,0 +1,259 @@
+import copy
+
+import pytest
+from examples import a_manifest, an_export
+
+from table_exports.domain import catalog
+from table_exports.domain.errors import Refused
+
+LITERAL = {"avro.schema.literal": '{"type": "record"}'}
+FORMATS = ["parquet", "orc", "avro", "json", "csv"]
+COLUMNS = [{"Name": "asin", "Type": "string"}, {"Name": "stars", "Type": "bigint"}]
+SNAPSHOT = "2026-11-23T02-00-07Z"
+
+
+def manifest_of(output_format, *columns):
+    serde_parameters = LITERAL if output_format == "avro" else {}
+    return a_manifest(*columns, output_format=output_format, serde_parameters=serde_parameters)
+
+
+def table_of(output_format, *columns):
+    """A snapshot table as the catalog describes it."""
+    export = an_export(output_format=output_format)
+    return catalog.table_input(export, manifest_of(output_format, *columns), None) | {"VersionId": "1"}
+
+
+def test_a_table_has_the_manifests_columns_and_is_partitioned_by_the_snapshot():
+    table = catalog.table_input(an_export(), manifest_of("parquet"), None)
+
+    assert (table["Name"], table["TableType"]) == ("snapshots_reviews", "EXTERNAL_TABLE")
+    assert table["PartitionKeys"] == [{"Name": "snapshot_timestamp", "Type": "string"}]
+    assert table["Parameters"] == {"EXTERNAL": "TRUE", "classification": "parquet"}
+    assert table["StorageDescriptor"]["Columns"] == COLUMNS
+    assert table["StorageDescriptor"]["Location"] == "s3://bucket/exports/snapshots_reviews/"
+
+
+@pytest.mark.parametrize(
+    ("output_format", "input_format", "serde", "serde_parameters", "parameters"),
+    [
+        ("parquet", "MapredParquetInputFormat", "ParquetHiveSerDe", {"serialization.format": "1"}, {}),
+        ("orc", "OrcInputFormat", "OrcSerde", {"serialization.format": "1"}, {}),
+        ("avro", "AvroContainerInputFormat", "AvroSerDe", {"serialization.format": "1", **LITERAL}, {}),
+        (
+            "json",
+            "TextInputFormat",
+            "JsonSerDe",
+            {"serialization.format": "1"},
+            {"compressionType": "gzip", "typeOfData": "file"},
+        ),
+        (
+            "csv",
+            "TextInputFormat",
+            "OpenCSVSerde",
+            {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
+            {"compressionType": "gzip", "typeOfData": "file", "skip.header.line.count": "1"},
+        ),
+    ],
+)
+def test_each_format_is_read_its_own_way(output_format, input_format, serde, serde_parameters, parameters):
+    table = table_of(output_format)
+
+    assert table["StorageDescriptor"]["InputFormat"].rpartition(".")[2] == input_format
+    assert table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"].rpartition(".")[2] == serde
+    assert table["StorageDescriptor"]["SerdeInfo"]["Parameters"] == serde_parameters
+    assert table["Parameters"] == {"EXTERNAL": "TRUE", "classification": output_format} | parameters
+
+
+def test_a_partition_is_its_snapshots_folder_read_as_the_table_is():
+    partition = catalog.partition_input(an_export(), manifest_of("parquet"), SNAPSHOT, None)
+
+    assert partition["Values"] == [SNAPSHOT]
+    location = partition["StorageDescriptor"].pop("Location")
+    assert location == f"s3://bucket/exports/snapshots_reviews/snapshot_timestamp={SNAPSHOT}/"
+    table = table_of("parquet")["StorageDescriptor"]
+    assert partition["StorageDescriptor"] == {name: of for name, of in table.items() if name != "Location"}
+
+
+def crawled(output_format="json", columns=COLUMNS, serde="org.openx.data.jsonserde.JsonSerDe"):
+    """What a crawler leaves: its own SerDe, types and parameters, and someone's comment."""
+    table = table_of(output_format)
+    table["Description"], table["Owner"] = "All reviews", "owner"
+    table["Parameters"] = {"UPDATED_BY_CRAWLER": "table-exports-reviews-json", "classification": "json"}
+    table["StorageDescriptor"] |= {
+        "Columns": copy.deepcopy(columns),
+        "SerdeInfo": {"SerializationLibrary": serde, "Parameters": {"paths": "asin,stars"}},
+        "Compressed": True,
+    }
+    return table
+
+
+def test_what_a_crawler_inferred_is_replaced_and_what_else_is_known_is_kept():
+    inferred = [{"Name": "asin", "Type": "string", "Comment": "of the shop"}, {"Name": "stars", "Type": "double"}]
+
+    table = catalog.table_input(an_export(output_format="json"), manifest_of("json"), crawled(columns=inferred))
+
+    assert table["StorageDescriptor"]["Columns"] == [{**COLUMNS[0], "Comment": "of the shop"}, COLUMNS[1]]
+    assert table["StorageDescriptor"]["SerdeInfo"] == table_of("json")["StorageDescriptor"]["SerdeInfo"]
+    assert table["StorageDescriptor"]["Compressed"]
+    assert table["Parameters"]["UPDATED_BY_CRAWLER"] == "table-exports-reviews-json"
+    assert (table["Description"], table["Owner"]) == ("All reviews", "owner")
+    assert "VersionId" not in table  # of what Glue describes, which it does not take back
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_table_that_was_made_from_the_manifest_has_its_schema(output_format):
+    export = an_export(output_format=output_format)
+
+    assert catalog.same_schema(export, manifest_of(output_format), table_of(output_format))
+
+
+def different(path, value):
+    def change(table):
+        *folders, last = path
+        for name in folders:
+            table = table[name]
+        table[last] = value
+
+    return change
+
+
+OTHERWISE = {
+    "a new column": different(["StorageDescriptor", "Columns"], COLUMNS[:1]),
+    "a column that only the catalog has": different(
+        ["StorageDescriptor", "Columns"], [*COLUMNS, {"Name": "x", "Type": "string"}]
+    ),
+    "another type": different(["StorageDescriptor", "Columns", 1, "Type"], "double"),
+    "another order": different(["StorageDescriptor", "Columns"], COLUMNS[::-1]),
+    "another SerDe": different(["StorageDescriptor", "SerdeInfo", "SerializationLibrary"], "org.openx.JsonSerDe"),
+    "another input format": different(["StorageDescriptor", "InputFormat"], "TextInputFormat"),
+    "a SerDe parameter that is missing": different(["StorageDescriptor", "SerdeInfo", "Parameters"], {}),
+    "no SerDe": different(["StorageDescriptor", "SerdeInfo"], {}),
+}
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_a_table_that_would_be_read_otherwise_has_not(output_format, change):
+    table = copy.deepcopy(table_of(output_format))
+    change(table)
+    export, manifest = an_export(output_format=output_format), manifest_of(output_format)
+
+    assert not catalog.same_schema(export, manifest, table)
+    assert catalog.same_schema(export, manifest, catalog.table_input(export, manifest, table))
+
+
+def test_another_avro_schema_is_another_schema():
+    table = copy.deepcopy(table_of("avro"))
+    table["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "{}"
+
+    assert not catalog.same_schema(an_export(output_format="avro"), manifest_of("avro"), table)
+
+
+def test_a_csv_table_that_would_show_headers_as_rows_is_not_as_it_should_be():
+    table = copy.deepcopy(table_of("csv"))
+    del table["Parameters"]["skip.header.line.count"]
+
+    assert not catalog.same_schema(an_export(output_format="csv"), manifest_of("csv"), table)
+
+
+def test_a_table_whose_crawl_is_due_is_not_as_it_should_be_until_it_is_written_again():
+    export, manifest = an_export(), manifest_of("parquet")
+
+    due = catalog.table_input(export, manifest, table_of("parquet"), crawl_due=True)
+    done = catalog.table_input(export, manifest, due)
+
+    assert not catalog.same_schema(export, manifest, due)
+    assert catalog.same_schema(export, manifest, done)
+    assert done["Parameters"] == {"EXTERNAL": "TRUE", "classification": "parquet"}
+
+
+def test_parameters_of_others_do_not_matter():
+    table = copy.deepcopy(table_of("parquet"))
+    table["Parameters"] |= {"objectCount": "7"}
+    table["StorageDescriptor"]["Parameters"] = {"objectCount": "7"}
+    table["StorageDescriptor"]["SerdeInfo"]["Parameters"]["of"] = "a person"
+
+    assert catalog.same_schema(an_export(), manifest_of("parquet"), table)
+
+
+def partition_of(output_format, *columns):
+    export = an_export(output_format=output_format)
+    return copy.deepcopy(catalog.partition_input(export, manifest_of(output_format, *columns), SNAPSHOT, None))
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_partition_of_before_a_column_fits_its_table(output_format):
+    table = table_of(output_format)
+
+    assert catalog.fits_the_table(partition_of(output_format), table)
+    assert catalog.fits_the_table(partition_of(output_format, ("asin", "string")), table)
+
+
+def test_an_avro_partition_of_before_a_column_keeps_its_own_schema():
+    partition = partition_of("avro", ("asin", "string"))
+    partition["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
+
+    assert catalog.fits_the_table(partition, table_of("avro"))
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [("asin", "string"), ("stars", "double")],
+        [("stars", "bigint")],
+        [("stars", "bigint"), ("asin", "string")],
+        [("asin", "string"), ("stars", "bigint"), ("inferred", "int")],
+    ],
+)
+def test_a_partition_with_other_columns_does_not(output_format, columns):
+    assert not catalog.fits_the_table(partition_of(output_format, *columns), table_of(output_format))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_partition_without_columns_or_of_another_serde_does_not(count):
+    partition = partition_of("json")
+    partition["StorageDescriptor"]["Columns"] = COLUMNS[:count]
+    if count:
+        partition["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"] = "org.openx.data.jsonserde.JsonSerDe"
+
+    assert not catalog.fits_the_table(partition, table_of("json"))
+
+
+@pytest.mark.parametrize("change", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_an_exports_own_partition_has_all_the_columns(change):
+    found, wanted = partition_of("parquet"), partition_of("parquet")
+    assert catalog.same_partition(found, wanted)
+
+    change(found)
+    assert not catalog.same_partition(found, wanted)
+
+
+def test_an_exports_own_partition_lies_in_its_folder():
+    found, wanted = partition_of("parquet"), partition_of("parquet")
+    found["StorageDescriptor"]["Location"] = found["StorageDescriptor"]["Location"].rstrip("/")
+    assert catalog.same_partition(found, wanted)
+
+    found["StorageDescriptor"]["Location"] = "s3://bucket/elsewhere/"
+    assert not catalog.same_partition(found, wanted)
+
+
+@pytest.mark.parametrize("keys", [[], ["partition_0", "snapshot_timestamp"], ["day"]])
+def test_a_table_that_is_partitioned_otherwise_is_not_ours(keys):
+    table = table_of("parquet") | {"PartitionKeys": [{"Name": key} for key in keys]}
+
+    with pytest.raises(Refused, match="another dataset lies in its folder, or has its name"):
+        catalog.must_be_ours(an_export(), table)
+
+
+@pytest.mark.parametrize(
+    "location", ["s3://bucket/exports/snapshots_reviews", "s3://bucket/exports/snapshots_reviews/"]
+)
+def test_a_table_of_the_snapshots_folder_is_ours(location):
+    catalog.must_be_ours(an_export(), {**table_of("parquet"), "StorageDescriptor": {"Location": location}})
+
+
+@pytest.mark.parametrize("storage", [{"Location": "s3://theirs/reviews/"}, {}])
+def test_a_table_that_lies_elsewhere_is_not(storage):
+    with pytest.raises(Refused, match=r"is of .*, not of s3://bucket/exports/snapshots_reviews/: another dataset"):
+        catalog.must_be_ours(an_export(), table_of("parquet") | {"StorageDescriptor": storage})

@@ -1,0 +1,140 @@
+"""How a table is read, and what that costs: at 1 GB, 131,072 read units, two DPUs and prices of August 2026."""
+
+from decimal import Decimal
+
+import pytest
+from examples import a_pipeline, a_table
+
+from table_exports.domain.errors import Refused
+from table_exports.domain.reading import GB, MB, Table, plan_read
+
+QUARTER = Decimal("0.25")
+PROVISIONED = {"on_demand": False, "read_units": 400}  # a quarter of it: 100 units per second
+
+
+def plan(table=None, **configured):
+    return plan_read(a_table(**table or {}), a_pipeline(**configured), QUARTER)
+
+
+@pytest.mark.parametrize(
+    ("table", "configured", "cost"),
+    [
+        # 131,072 units at $0.125 a million, and 43.7 s of two DPUs at $0.44 an hour.
+        pytest.param({}, {}, "0.0271", id="on demand"),
+        pytest.param({}, {"dpus": 20}, "0.1232", id="on demand, twenty DPUs"),
+        pytest.param({}, {"read_capacity_cap": Decimal(300)}, "0.1232", id="on demand, capped"),
+        # The capacity is paid for: what costs are 1,311 s of the two DPUs.
+        pytest.param(PROVISIONED, {}, "0.3204", id="provisioned"),
+        pytest.param({"bytes": 0}, {}, "0", id="empty, or loaded within six hours"),
+    ],
+)
+def test_a_scan_costs_read_units_on_demand_and_the_workers_time(table, configured, cost):
+    found = plan(table, read_mode="scan", **configured)
+
+    assert (found.mode, found.cost_usd) == ("scan", Decimal(cost))
+
+
+@pytest.mark.parametrize("table", [{}, PROVISIONED])
+def test_a_table_export_costs_the_same_however_fast_the_table(table):
+    assert plan(table, read_mode="export").cost_usd == Decimal("0.1000")
+
+
+@pytest.mark.parametrize(
+    ("table", "configured", "mode", "reason"),
+    [
+        pytest.param({}, {}, "scan", "would not pay", id="the scan is cheaper"),
+        pytest.param(PROVISIONED, {}, "export", "is cheaper", id="the table export is cheaper"),
+        pytest.param(
+            PROVISIONED | {"point_in_time_recovery": False}, {}, "scan", "recovery is off", id="cheaper, but impossible"
+        ),
+        pytest.param(PROVISIONED | {"bytes": 100 * MB}, {}, "scan", "would not pay", id="cheaper by two cents only"),
+        pytest.param({"bytes": 0}, {}, "scan", "would not pay", id="nothing to read"),
+        pytest.param({"bytes": 500 * GB}, {}, "export", "too slow", id="a scan of six hours in a job of eight"),
+        pytest.param(
+            {"bytes": 300 * GB}, {}, "scan", "would not pay", id="a scan of under four hours in a job of eight"
+        ),
+        pytest.param(
+            {"bytes": 500 * GB, "point_in_time_recovery": False}, {}, "scan", "recovery is off", id="no choice"
+        ),
+        pytest.param({}, {"read_mode": "export"}, "export", "ReadMode is export", id="export as asked"),
+        pytest.param(PROVISIONED, {"read_mode": "scan"}, "scan", "ReadMode is scan", id="scan as asked"),
+        pytest.param(
+            PROVISIONED | {"bytes": 100 * MB},
+            {"max_read_cost": Decimal("0.02")},
+            "export",
+            "is cheaper",
+            id="cheaper by two cents, and the budget wants them",
+        ),
+    ],
+)
+def test_the_way_to_read_follows_from_table_and_pipeline(table, configured, mode, reason):
+    found = plan(table, **configured)
+
+    assert found.mode == mode
+    assert reason in found.why
+
+
+def test_the_reason_is_one_sentence_with_both_prices():
+    assert plan().why == (
+        "By scan, because the table export would not pay: a scan at 3000 read units per second would take 44 s and "
+        "cost about $0.03; a table export of 1.0 GB would cost about $0.10"
+    )
+
+
+def test_a_slow_scan_is_said_to_be_slow_also_where_there_is_no_choice():
+    found = plan({"bytes": 500 * GB, "point_in_time_recovery": False})
+
+    assert "would take 6.1 h, more than half of the job's timeout, and cost" in found.why
+
+
+def test_an_export_without_point_in_time_recovery_is_refused_with_the_remedy():
+    with pytest.raises(Refused, match=r"recovery of table Reviews is off: switch it on, or deploy .* ReadMode auto or"):
+        plan({"point_in_time_recovery": False}, read_mode="export")
+
+
+def test_a_read_within_its_budget_goes_ahead():
+    assert plan(max_read_cost=Decimal("0.03")).mode == "scan"
+    assert plan(max_read_cost=Decimal(0)).mode == "scan"
+
+
+@pytest.mark.parametrize(
+    ("table", "configured", "words"),
+    [
+        (
+            {},
+            {"max_read_cost": Decimal("0.01")},
+            "Reading table Reviews would cost about $0.03, above the budget of $0.01: deploy the table stack with a "
+            "higher MaxReadCost. By scan",
+        ),
+        (
+            PROVISIONED | {"point_in_time_recovery": False},
+            {"max_read_cost": Decimal("0.2")},
+            "about $0.32, above the budget of $0.2: deploy the table stack with a higher MaxReadCost, or read by a "
+            "table export (ReadMode auto, point-in-time recovery on). By scan",
+        ),
+        (
+            {},
+            {"read_mode": "export", "max_read_cost": Decimal("0.05")},
+            "about $0.10, above the budget of $0.05: deploy the table stack with a higher MaxReadCost, or read by a "
+            "scan (ReadMode scan). By table export",
+        ),
+    ],
+)
+def test_a_read_above_its_budget_is_refused_with_price_and_remedy(table, configured, words):
+    with pytest.raises(Refused) as refusal:
+        plan(table, **configured)
+
+    assert words in str(refusal.value)
+
+
+def test_what_dynamodb_says_of_its_backups_tells_whether_an_export_is_possible():
+    table = {"TableSizeBytes": 5, "ProvisionedThroughput": {"ReadCapacityUnits": 7}}
+    on = {
+        "ContinuousBackupsStatus": "ENABLED",
+        "PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"},
+    }
+    off = on | {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "DISABLED"}}
+
+    assert Table.described(table, on) == Table(bytes=5, on_demand=False, read_units=7, point_in_time_recovery=True)
+    assert not Table.described(table, off).point_in_time_recovery
+    assert not Table.described(table, {"ContinuousBackupsStatus": "DISABLED"}).point_in_time_recovery
