@@ -73,14 +73,13 @@ attributes = {name: job.Seen.from_json(seen) for name, seen in task["attributes"
 KNOWN = """
 columns, attributes = job.snapshot_columns(attributes, task["table"], job.Snapshot([], {}), "parquet")
 rows = job.Rows(columns, attributes, "parquet")
-with open(parquet, "wb") as out, closing(job.ParquetWriter(out, rows.schema)) as writing:
-    job.convert(job.read_staged(S3(), [file]), rows, writing)
+with open(parquet, "wb") as out, closing(job.ParquetWriter(out, rows.schema)) as writing, job.no_garbage_collection():
+    for batch in job.read_staged(S3(), [file], rows.of):
+        writing.write(batch)
 """
 FOUND = f"""
-attributes = {{}}
-with job.without_garbage_collection():
-    for batch in job.read_staged(S3(), [file]):
-        job.see(batch, attributes)
+with job.no_garbage_collection():
+    attributes = job.see_lines(job.read_staged(S3(), [file], lambda lines: lines))
 {KNOWN}
 """
 DUCKDB = "import duckdb\nduckdb.execute('SET threads = 1; SET enable_progress_bar = false')"

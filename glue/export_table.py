@@ -57,6 +57,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import boto3
 import orjson
 import pyarrow as pa
+import pyarrow.json
 import pyarrow.orc
 import pyarrow.parquet
 from awsglue.utils import GlueArgumentError, getResolvedOptions
@@ -163,7 +164,7 @@ def scan(spark: SparkSession, export: "Export", table: dict[str, Any]) -> Staged
         pace = Pace(rate / segments, item_bytes / READ_UNIT_BYTES)
         stage = Stage(connect("s3", region), f"{export.staging}{segment:05d}")
         request = {"TableName": export.table_name, "Segment": segment, "TotalSegments": segments}
-        with without_garbage_collection():
+        with no_garbage_collection():
             for page in pages(connect("dynamodb", region), request, pace):
                 stage.add(page)
         return stage.close()
@@ -312,17 +313,14 @@ def infer(spark: SparkSession, files: list[StagedFile]) -> "Attributes":
     tasks = min(len(files), 4 * context.defaultParallelism) or 1
 
     def see_files(some: Iterable[StagedFile]) -> "list[Attributes]":
-        attributes: Attributes = {}
-        with without_garbage_collection():
-            for items in read_staged(connect("s3", region), some):
-                see(items, attributes)
-        return [attributes]
+        with no_garbage_collection():
+            return [see_lines(read_staged(connect("s3", region), some, lambda lines: lines))]
 
     return reduce(merge, context.parallelize(files, tasks).mapPartitions(see_files).collect())
 
 
 @contextmanager
-def without_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Items are trees without cycles, and so many that looking for cycles would take most of the time."""
     gc.disable()
     try:
@@ -331,17 +329,18 @@ def without_garbage_collection() -> Iterator[None]:
         gc.enable()
 
 
-def read_staged(s3: Any, files: Iterable[StagedFile]) -> Iterator[list[Item]]:
-    """The items of staged files, some at a time. Raises ExportFailed if a file is not as it was staged."""
+def read_staged(s3: Any, files: Iterable[StagedFile], parse: Callable[[bytes], Any]) -> Iterator[Any]:
+    """What `parse` makes of the lines of staged files, some at a time.
+
+    Raises ExportFailed if a file is not as it was staged.
+    """
     for file in files:
         count = 0
         content = Hashed(s3.get_object(**bucket_and_key(file.uri))["Body"])
         try:
-            with gzip.GzipFile(fileobj=io.BufferedReader(content, MB)) as lines:
-                while batch := lines.readlines(BATCH_BYTES):
-                    items = [orjson.loads(line)["Item"] for line in batch]
-                    count += len(items)
-                    yield items
+            for lines in whole_lines(content):
+                count += lines.count(b"\n")
+                yield parse(lines)
         except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, KeyError) as error:
             raise ExportFailed(f"The staged file {file.uri} is damaged ({error}). Run the export again.") from error
         if count != file.items:
@@ -350,6 +349,25 @@ def read_staged(s3: Any, files: Iterable[StagedFile]) -> Iterator[list[Item]]:
             )
         if content.md5 != file.md5:
             raise ExportFailed(f"The staged file {file.uri} is damaged (its checksum differs). Run the export again.")
+
+
+def whole_lines(packed: io.RawIOBase) -> Iterator[bytes]:
+    """The lines of a gzipped file in parts of some megabytes, each of which ends with a line."""
+    rest = b""
+    with gzip.GzipFile(fileobj=io.BufferedReader(packed, MB)) as file:
+        while part := file.read(BATCH_BYTES):
+            ended = part.rfind(b"\n") + 1
+            if ended:
+                yield rest + part[:ended]
+                rest = part[ended:]
+            else:
+                rest += part
+    if rest:
+        yield rest + b"\n"
+
+
+def items_of(lines: bytes) -> list[Item]:
+    return [orjson.loads(line)["Item"] for line in lines.splitlines()]
 
 
 class Hashed(io.RawIOBase):
@@ -406,6 +424,20 @@ class Seen:
                 self._element().add([{kind[0]: element} for element in chain.from_iterable(found)])
             elif kind == "M":
                 self._add_maps(found)
+
+    def add_array(self, values: pa.StructArray, kind: str) -> None:
+        """Add values of one kind and NULL, as Arrow read them from lines."""
+        found, null = values.flatten()
+        self.kinds.update(name for name, each in ((kind, found), ("NULL", null)) if each.null_count < len(each))
+        if kind == "N":
+            self._add_numbers(found.unique().drop_null().to_pylist())
+        elif kind == "L":
+            self._element().add_array(found.flatten(), found.type.value_type[0].name)
+        elif kind == "NS":
+            self._element()._add_numbers(found.flatten().unique().to_pylist())
+        elif kind == "M":
+            for place, each in enumerate(found.flatten()):
+                self.fields[found.type[place].name].add_array(each, found.type[place].type[0].name)
 
     def merge(self, other: "Seen") -> "Seen":
         self.kinds |= other.kinds
@@ -499,6 +531,25 @@ def see(items: list[Item], attributes: Attributes) -> None:
         attributes[name].add(values)
 
 
+def see_lines(parts: Iterable[bytes]) -> Attributes:
+    """What staged lines show. Arrow reads them, much faster, where they have nothing but what was seen before."""
+    attributes: Attributes = {}
+    shapes, parsing = {}, None
+    for lines in parts:
+        try:
+            found = read_items(lines, parsing) if parsing else None
+        except pa.ArrowInvalid:  # something new, or something that is wrong
+            found = None
+        if found is None:
+            see(items_of(lines), attributes)
+            shapes = {name: shape(seen, "parquet") for name, seen in attributes.items()}
+            parsing = parsing_of(shapes)
+        else:
+            for (name, known), values in zip(shapes.items(), found, strict=True):
+                attributes[name].add_array(values, known.kind)
+    return attributes
+
+
 def by_name(items: list[Item]) -> dict[str, list[Value]]:
     columns = defaultdict(list)
     for item in items:
@@ -564,20 +615,33 @@ def snapshot_columns(
 
 
 class Shape(NamedTuple):
-    """A type, and what makes an array of it from what DynamoDB values hold, None where there is none."""
+    """A type, and what makes arrays of it: of the values in items, and, much faster, of lines that Arrow has read.
+
+    Both give the same. Arrow reads no maps that have data for keys, and no attributes of several kinds.
+    """
 
     type: pa.DataType
     kind: str | None  # of the values that it takes, the others are NULL; None if it takes them whole
-    make: Callable[[list[Any]], pa.Array]
+    make: Callable[[list[Any]], pa.Array]  # of what values hold, None where there is none
+    in_line: pa.DataType | None = None  # what Arrow reads a value's content as; None: it cannot
+    read: Callable[[pa.Array], pa.Array] = lambda found: found  # of such contents
 
     def build(self, values: list[Value | None]) -> pa.Array:
         return self.make(contents(values, self.kind) if self.kind else values)
+
+    @property
+    def tagged_in_line(self) -> pa.DataType | None:
+        return pa.struct([(self.kind, self.in_line), ("NULL", pa.bool_())]) if self.in_line else None
+
+    def read_tagged(self, values: pa.StructArray) -> pa.Array:
+        return self.read(values.flatten()[0])
 
 
 def column_shape(seen: Seen, output_format: str) -> Shape:
     """The shape of a column: of `csv` text whatever the values, and text where a type would be too long to catalog."""
     if output_format == "csv":
-        return TEXT
+        kinds = seen.kinds - {"NULL"} or {"S"}
+        return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else TEXT
     found = shape(seen, output_format)
     return found if len(hive_type(found.type)) <= TYPE_CHARACTERS else TEXT
 
@@ -594,30 +658,55 @@ def shape(seen: Seen, output_format: str) -> Shape:
     - Several of these kinds in one attribute: string, scalars as their text, the rest as JSON. So no value is lost.
     - json has no binary values: they are text, in base64.
     """
-    kinds = seen.kinds - {"NULL"}
+    kinds = seen.kinds - {"NULL"} or {"S"}
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind == "S" or (kind == "B" and output_format == "json"):
-        return Shape(pa.string(), kind, lambda texts: pa.array(texts, pa.string()))
+        return text_of(kind)
     if kind == "BOOL":
-        return Shape(pa.bool_(), kind, lambda flags: pa.array(flags, pa.bool_()))
+        return Shape(pa.bool_(), kind, lambda flags: pa.array(flags, pa.bool_()), pa.bool_())
     if kind == "B":
-        return Shape(pa.binary(), kind, lambda texts: pa.array(map(decoded, texts), pa.binary()))
+        return Shape(pa.binary(), kind, binary, pa.string(), lambda texts: binary(texts.to_pylist()))
     if kind == "N" and seen.scale == 0 and not seen.is_beyond_int64:
-        return Shape(pa.int64(), kind, lambda texts: numbers(texts, pa.int64()))
+        return number(pa.int64())
     if kind == "N" and seen.digits + seen.scale <= DIGITS:
-        decimal = pa.decimal128(DIGITS, seen.scale)
-        return Shape(decimal, kind, lambda texts: numbers(texts, decimal))
+        return number(pa.decimal128(DIGITS, seen.scale))
+    if kind == "N":
+        return text_of(kind)
     if kind == "M" and seen.fields:
         return struct(seen.fields, output_format)
-    if kind in ("L", "M", "SS", "NS", "BS"):
+    if kind in ("L", "SS", "NS", "BS"):
+        return array(kind, shape(seen.element or Seen(), output_format))
+    if kind == "M":
         element = shape(seen.element or Seen(), output_format)
-        if kind == "L":
-            return Shape(pa.list_(element.type), kind, lambda found: lists(found, element.build))
-        if kind == "M":
-            return Shape(pa.map_(pa.string(), element.type), kind, lambda found: maps(found, element))
-        make = element.make if element.kind else lambda found: pa.array(found, pa.string())  # text of numbers in a set
-        return Shape(pa.list_(element.type), kind, lambda found: lists(found, make))
+        return Shape(pa.map_(pa.string(), element.type), kind, lambda found: maps(found, element))
     return TEXT
+
+
+def text_of(kind: str) -> Shape:
+    return Shape(pa.string(), kind, lambda texts: pa.array(texts, pa.string()), pa.string())
+
+
+def number(type: pa.DataType) -> Shape:
+    return Shape(
+        type,
+        "N",
+        lambda texts: numbers(pa.array(texts, pa.string()), type),
+        pa.string(),
+        lambda texts: numbers(texts, type),
+    )
+
+
+def array(kind: str, element: Shape) -> Shape:
+    """Of a list, whose elements have kinds of their own, or of a set, whose elements have one and do not say so."""
+    is_list = kind == "L"
+    make, read = (element.build, element.read_tagged) if is_list else (element.make, element.read)
+
+    def read_all(found: pa.ListArray) -> pa.Array:
+        return pa.ListArray.from_arrays(found.offsets, read(found.values), mask=found.is_null())
+
+    inner = element.tagged_in_line if is_list else element.in_line
+    in_line = pa.list_(inner) if inner else None
+    return Shape(pa.list_(element.type), kind, lambda found: lists(found, make), in_line, read_all)
 
 
 def struct(attributes: Attributes, output_format: str) -> Shape:
@@ -630,10 +719,35 @@ def struct(attributes: Attributes, output_format: str) -> Shape:
         arrays = [shapes[name].build(values) for name, values in in_columns(found, order).items()]
         return pa.StructArray.from_arrays(arrays, fields=members, mask=nulls(found))
 
-    return Shape(pa.struct(members), "M", make)
+    def read(found: pa.StructArray) -> pa.Array:
+        arrays = [shapes[name].read_tagged(values) for name, values in zip(order, found.flatten(), strict=True)]
+        return pa.StructArray.from_arrays(arrays, fields=members, mask=found.is_null())
+
+    return Shape(pa.struct(members), "M", make, line_struct({name: shapes[name] for name in order}), read)
 
 
-def in_columns(items: list[Item | None], names: Iterable[str]) -> dict[str, list[Value | None]]:
+def parsing_of(shapes: dict[str, Shape]) -> pyarrow.json.ParseOptions | None:
+    """How Arrow reads items of these attributes and no others; None if it cannot."""
+    items = line_struct(shapes)
+    return items and pyarrow.json.ParseOptions(
+        explicit_schema=pa.schema([("Item", items)]), unexpected_field_behavior="error"
+    )
+
+
+def read_items(lines: bytes, parsing: pyarrow.json.ParseOptions) -> list[pa.StructArray]:
+    """An array for each attribute that the parsing knows. Raises ArrowInvalid."""
+    reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines))
+    table = pyarrow.json.read_json(pa.py_buffer(lines), reading, parsing)
+    return table["Item"].combine_chunks().flatten()
+
+
+def line_struct(shapes: dict[str, Shape]) -> pa.DataType | None:
+    """What Arrow reads an item or a map as, or None if it cannot."""
+    types = {name: each.tagged_in_line for name, each in shapes.items()}
+    return pa.struct(list(types.items())) if all(types.values()) else None
+
+
+def in_columns(items: list[Item | None], names: list[str]) -> dict[str, list[Value | None]]:
     columns = {name: [None] * len(items) for name in names}
     for row, item in enumerate(items):
         for name, value in (item or {}).items():
@@ -713,16 +827,16 @@ def contents(values: list[Value | None], kind: str) -> list[Any]:
         return [value.get(kind) if value else None for value in values]
 
 
-def decoded(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)
+def binary(texts: list[str | None]) -> pa.Array:
+    return pa.array([None if text is None else base64.b64decode(text) for text in texts], pa.binary())
 
 
-def numbers(texts: list[str | None], kind: pa.DataType) -> pa.Array:
+def numbers(texts: pa.Array, type: pa.DataType) -> pa.Array:
     try:
-        return pa.array(texts, pa.string()).cast(kind)
+        return texts.cast(type)
     except pa.ArrowInvalid:  # forms that Arrow does not take for this type: 1.0 or 1E+2 for an integer, say
-        make = Decimal if pa.types.is_decimal(kind) else lambda text: int(Decimal(text))
-        return pa.array([None if text is None else make(text) for text in texts], kind)
+        make = Decimal if pa.types.is_decimal(type) else lambda text: int(Decimal(text))
+        return pa.array([None if text is None else make(text) for text in texts.to_pylist()], type)
 
 
 def lists(values: list[list[Any] | None], make: Callable[[list[Any]], pa.Array]) -> pa.Array:
@@ -798,17 +912,12 @@ def write(
         s3, rows = connect("s3", region), Rows(columns, attributes, export.output_format)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "snapshot")
-            with open(path, "wb") as file, closing(format.writer(file, rows.schema)) as writer:
-                convert(read_staged(s3, by_size[task::tasks]), rows, writer)
+            with open(path, "wb") as file, closing(format.writer(file, rows.schema)) as writer, no_garbage_collection():
+                for batch in read_staged(s3, by_size[task::tasks], rows.of):
+                    writer.write(batch)
             return upload(s3, path, f"{export.location}part-{task:05d}{format.suffix}", format.count(path))
 
     return context.parallelize(range(tasks), tasks).map(write_file).collect()
-
-
-def convert(staged: Iterator[list[Item]], rows: "Rows", writer: "Writer") -> None:
-    with without_garbage_collection():
-        for items in staged:
-            writer.write(rows.of(items))
 
 
 def snapshot_files(staged_bytes: int, cores: int) -> int:
@@ -829,18 +938,27 @@ def upload(s3: Any, path: str, uri: str, items: int) -> SnapshotFile:
 
 
 class Rows:
-    """Makes rows of items, in the columns of the snapshot table. Columns that an attribute has outgrown stay empty."""
+    """Makes rows of staged lines, in the columns of the snapshot table. Those that are outgrown stay empty."""
 
     def __init__(self, columns: list[Column], attributes: Attributes, output_format: str) -> None:
         current = {column.attribute: column for column in columns}
-        self._shapes = {name: column_shape(seen, output_format) for name, seen in attributes.items()}
         self._fed = [column.attribute if current[column.attribute] is column else None for column in columns]
         self.schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
+        self._shapes = {name: column_shape(seen, output_format) for name, seen in attributes.items()}
+        self._read_by_arrow = {name: each for name, each in self._shapes.items() if each.in_line}
+        self._made_of_items = {name: each for name, each in self._shapes.items() if not each.in_line}
+        self._parsing = parsing_of(self._read_by_arrow)
+        if self._made_of_items:
+            self._parsing.unexpected_field_behavior = "ignore"
 
-    def of(self, items: list[Item]) -> pa.RecordBatch:
-        values = in_columns(items, self._shapes)
+    def of(self, lines: bytes) -> pa.RecordBatch:
+        found = dict(zip(self._read_by_arrow, read_items(lines, self._parsing), strict=True))
+        made = {name: self._read_by_arrow[name].read_tagged(values) for name, values in found.items()}
+        if self._made_of_items:
+            items = items_of(lines)
+            made |= {name: each.build([item.get(name) for item in items]) for name, each in self._made_of_items.items()}
         arrays = [
-            self._shapes[attribute].build(values[attribute]) if attribute else pa.nulls(len(items), column.type)
+            made[attribute] if attribute else pa.nulls(lines.count(b"\n"), column.type)
             for attribute, column in zip(self._fed, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

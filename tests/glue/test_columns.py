@@ -5,6 +5,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
+from zoo import ZOO
 
 from glue.export_table import (
     MAP_KEYS,
@@ -14,9 +15,11 @@ from glue.export_table import (
     Snapshot,
     arrow_type,
     column_names,
+    column_shape,
     hive_type,
     merge,
     see,
+    see_lines,
     shape,
     snapshot_columns,
 )
@@ -31,6 +34,12 @@ ID_TABLE = {
 }
 
 
+def one_column(values, output_format="parquet"):
+    """What makes rows of items that have these values."""
+    seen = seen_in([{"id": {"S": ""}, "x": value} for value in values])
+    return *snapshot_columns(seen, ID_TABLE, Snapshot([], {}), output_format), output_format
+
+
 def number(text):
     return {"N": text}
 
@@ -39,6 +48,10 @@ def seen_in(items):
     attributes = {}
     see(items, attributes)
     return attributes
+
+
+def lines_of(items):
+    return "".join(f"{json.dumps({'Item': item}, ensure_ascii=False)}\n" for item in items).encode()
 
 
 def shape_of(values, output_format="parquet"):
@@ -142,6 +155,63 @@ def test_an_attribute_becomes_the_column_that_its_values_need(values, column_typ
     assert found.build([*values, None]).to_pylist(maps_as_pydicts="strict") == [*expected, None]
 
 
+@pytest.mark.parametrize("output_format", ["parquet", "json", "csv"])
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(case, output_format):
+    items = list(case.keyed_items)
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), output_format)
+
+    read = Rows(columns, attributes, output_format).of(lines_of(items))
+
+    for column, values in zip(columns, read.columns, strict=True):
+        made = column_shape(attributes[column.attribute], output_format).build(
+            [item.get(column.attribute) for item in items]
+        )
+        assert values.equals(made), column
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_the_same_is_seen_of_lines_as_of_items(size):
+    items = [item for case in ZOO if case.name != "data-for-keys" for item in case.keyed_items]
+    simple = [item for item in items if not {"mixed", "either", "order", "empty_map"} & item.keys()]
+
+    for some in (items, simple, simple * 2, simple[::-1]):
+        parts = [lines_of(some[start : start + size]) for start in range(0, len(some), size)]
+        assert see_lines(parts) == seen_in(some)
+
+
+def test_what_was_only_null_or_empty_at_first_is_seen_when_it_comes():
+    first = {"a": NULL, "l": {"L": []}, "m": {"M": {"x": NULL}}, "n": number("1"), "s": {"NS": ["1"]}}
+    second = {"a": {"S": "x"}, "l": {"L": [{"S": "y"}]}, "m": {"M": {"x": {"S": "z"}}}, "n": NULL, "s": {"NS": ["2.5"]}}
+
+    assert see_lines([lines_of([first]), lines_of([second])]) == seen_in([first, second])
+
+
+def test_arrow_reads_all_but_data_for_keys_and_attributes_of_several_kinds():
+    items = [item for case in ZOO for item in case.keyed_items]
+
+    made = {name for name, seen in seen_in(items).items() if not shape(seen, "parquet").in_line}
+
+    assert made == {"by_day", "empty_map", "mixed", "either", "order"}
+
+
+@pytest.mark.parametrize(
+    "text", ["1.5", "0.001", "12345678901234567890123456789012345.678", "1E+2", "-1.5e-3", "7.000"]
+)
+def test_a_number_is_never_changed_by_its_type(text):
+    values = [number(text), number("-0.001"), number("99999999999999999999999999999999999")]
+    found = shape_of(values)
+    assert hive_type(found.type) == "decimal(38,3)" or "e-3" in text
+
+    made = found.build(values).to_pylist()
+
+    assert [Decimal(value) for value in made] == [Decimal(value["N"]) for value in values]
+    assert (
+        Rows(*one_column(values)).of(lines_of([{"id": {"S": ""}, "x": value} for value in values]))["x"].to_pylist()
+        == made
+    )
+
+
 def test_a_map_of_as_many_keys_as_a_struct_may_have_is_a_struct():
     content = {f"f{number:03d}": {"S": "x"} for number in range(100)}
 
@@ -191,7 +261,7 @@ def test_key_attributes_come_first_then_columns_by_name():
     columns, attributes = snapshot_columns(seen_in(items), table, Snapshot([], {}), "parquet")
 
     assert [column.name for column in columns] == ["user", "when", "a", "b"]
-    assert Rows(columns, attributes, "parquet").of(items).to_pylist() == [
+    assert Rows(columns, attributes, "parquet").of(lines_of(items)).to_pylist() == [
         {"user": "u", "when": 1, "a": "a", "b": "b"},
         {"user": "v", "when": None, "a": None, "b": None},
     ]
@@ -251,7 +321,7 @@ def test_csv_has_text_alone():
     columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "csv")
 
     assert {column.type for column in columns} == {"string"}
-    assert Rows(columns, attributes, "csv").of(items).to_pylist() == [
+    assert Rows(columns, attributes, "csv").of(lines_of(items)).to_pylist() == [
         {"id": "1", "b": "AP8=", "m": '{"k":true}', "n": "1.50"}
     ]
 
@@ -279,7 +349,7 @@ def later(first, *others, output_format="parquet"):
         saved = {name: Seen.from_json(json.loads(json.dumps(seen.to_json()))) for name, seen in attributes.items()}
         assert saved == attributes
         snapshot = Snapshot(columns, saved)
-    rows = Rows(columns, attributes, output_format).of(items).to_pylist(maps_as_pydicts="strict")
+    rows = Rows(columns, attributes, output_format).of(lines_of(items)).to_pylist(maps_as_pydicts="strict")
     return [(column.name, column.type) for column in columns[1:]], [
         {name: value for name, value in row.items() if value is not None and name != "id"} for row in rows
     ]

@@ -387,7 +387,7 @@ def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
         (f"s3://{BUCKET}/staging/bounded/00007-00001.json.gz", 2),
         (f"s3://{BUCKET}/staging/bounded/00007-00002.json.gz", 1),
     ]
-    read = export_table.read_staged(boto3.client("s3"), staged.files)
+    read = export_table.read_staged(boto3.client("s3"), staged.files, export_table.items_of)
     assert [item["id"]["S"] for items in read for item in items] == ["a", "b", "c", "d", "e"]
 
 
