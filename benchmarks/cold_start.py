@@ -43,7 +43,7 @@ EXPORT = HEAD | {
     "requested_at": "2026-11-23T02:00:07+00:00",
     "waiting_since": "2026-11-23T02:00:07.654321+00:00",
 }
-PROOF = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
+PROOF = {"version": 2, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
 PROOF |= {
     "output_format": "parquet",
     "items_counted": 2,

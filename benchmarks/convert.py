@@ -74,8 +74,9 @@ KNOWN = """
 columns, attributes = job.snapshot_columns(attributes, task["table"], job.Snapshot([], {}), "parquet")
 rows = job.Rows(columns, attributes, "parquet")
 with open(parquet, "wb") as out, closing(job.ParquetWriter(out, rows.schema)) as writing, job.no_garbage_collection():
-    for batch in job.read_staged(S3(), [file], rows.of):
-        writing.write(batch)
+    for batches in job.read_staged(S3(), [file], rows.of):
+        for batch in batches:
+            writing.write(batch)
 """
 FOUND = f"""
 with job.no_garbage_collection():

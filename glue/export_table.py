@@ -47,10 +47,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, fields
 from decimal import Context, Decimal
 from functools import reduce
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 from operator import itemgetter
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -66,6 +67,7 @@ from pyspark.sql import SparkSession
 
 READ_MODES = ["scan", "export"]
 OUTPUT_FORMATS = ["parquet", "orc", "avro", "json", "csv"]
+MANIFEST_VERSION = 2
 PARTITION_COLUMN = "snapshot_timestamp"
 NOTE = ".publishing"  # after the name of a manifest: its snapshot's files are being completed
 
@@ -75,7 +77,8 @@ STAGED_FILE_BYTES = 16 * MB  # gzipped: what a reading task holds in memory
 SNAPSHOT_FILE_BYTES = 256 * MB  # of staged files per snapshot file: parquet comes out about as large
 BUSY_FILE_BYTES = 64 * MB  # the same, where larger files would leave cores idle
 BATCH_BYTES = 8 * MB  # of lines that are converted at once
-ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before parquet and ORC encode them
+BATCH_CELLS = 4_000_000  # rows times columns
+ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before parquet encodes them
 UPLOAD_PART_BYTES = 32 * MB  # S3 takes 10,000 parts
 CONNECTIONS = 16  # to S3, of the driver, as uploads are completed
 
@@ -296,6 +299,11 @@ def table_export(spark: SparkSession, s3: Any, export: "Export") -> Staged:
     """
     folder = os.path.dirname(export.table_export)  # the manifests' own paths may lack the prefix
     summary = json.loads(get(s3, export.table_export))
+    for name, wanted in {"outputFormat": "DYNAMODB_JSON", "exportType": "FULL_EXPORT"}.items():
+        if summary.get(name, wanted) != wanted:
+            raise ExportFailed(f"{export.table_export} has {name} {summary[name]}, not {wanted}. Run the export again.")
+    if summary["tableArn"].rpartition("/")[2] != export.table_name:
+        raise ExportFailed(f"{export.table_export} is of {summary['tableArn']}, not of table {export.table_name}.")
     listed = [json.loads(line) for line in get(s3, f"{folder}/manifest-files.json").splitlines() if line]
     sizes = {os.path.basename(found["Key"]): found["Size"] for found in objects(s3, f"{folder}/data/")}
     files = []
@@ -488,6 +496,14 @@ class Seen:
             self._element().merge(inner)
         self.fields = None
 
+    def sort(self) -> None:
+        """Put fields in an order that does not depend on which item came first."""
+        if self.fields:
+            self.fields = dict(sorted(self.fields.items()))
+        for inner in [self.element, *(self.fields or {}).values()]:
+            if inner:
+                inner.sort()
+
     def to_json(self) -> dict[str, Any]:
         """What differs from an attribute never seen."""
         known = {
@@ -585,11 +601,21 @@ def earlier_snapshot(s3: Any, export: "Export") -> Snapshot:
     manifests = [found["Key"] for found in objects(s3, export.manifests) if found["Key"].endswith(".json")]
     if not manifests:
         return Snapshot([], {})
-    manifest = json.loads(get(s3, f"{export.manifests}{os.path.basename(max(manifests))}"))
-    return Snapshot(
-        [Column(**column) for column in manifest["columns"]],
-        {name: Seen.from_json(known) for name, known in manifest["attributes"].items()},
-    )
+    latest = f"{export.manifests}{os.path.basename(max(manifests))}"
+    try:
+        manifest = json.loads(get(s3, latest))
+        if manifest["version"] != MANIFEST_VERSION:
+            raise ValueError(f"version {manifest['version']}")
+        return Snapshot(
+            [Column(**column) for column in manifest["columns"]],
+            {name: Seen.from_json(known) for name, known in manifest["attributes"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ExportFailed(
+            f"The columns of the snapshot table are unknown: {latest} is no manifest of version {MANIFEST_VERSION} "
+            f"({error!r}). Restore it; or begin anew: remove snapshots, manifests and snapshot table, or deploy the "
+            "table stack with another CatalogName."
+        ) from error
 
 
 def snapshot_columns(
@@ -604,7 +630,9 @@ def snapshot_columns(
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
     attributes = merge({key: Seen({types[key]}) for key in keys}, attributes)
-    attributes = merge(earlier.attributes, attributes)
+    for seen in attributes.values():
+        seen.sort()
+    attributes = merge(deepcopy(earlier.attributes), attributes)
     current = {column.attribute: column.type for column in earlier.columns}
     needed = {name: hive_type(column_shape(seen, output_format).type) for name, seen in attributes.items()}
     added = [name for name in [*keys, *sorted(attributes.keys() - set(keys))] if current.get(name) != needed[name]]
@@ -710,7 +738,7 @@ def array(kind: str, element: Shape) -> Shape:
 
 
 def struct(attributes: Attributes, output_format: str) -> Shape:
-    names = column_names(sorted(attributes), [], output_format)
+    names = column_names(attributes, [], output_format)  # in the order in which they came: once given, a name stays
     order = sorted(attributes, key=names.__getitem__)
     shapes = {name: shape(attributes[name], output_format) for name in order}
     members = [pa.field(names[name], shapes[name].type) for name in order]
@@ -767,7 +795,7 @@ def column_names(attributes: Iterable[str], taken: Iterable[str], output_format:
             name = re.sub(r"[^a-z0-9_]", "_", attribute.lower())
             name = name if re.match(r"[a-z_]", name) else f"_{name}"
         else:
-            name = re.sub(r"\W", "_", attribute.lower()) or "_"
+            name = "".join(c if c.isalpha() or c.isdecimal() else "_" for c in attribute.lower()) or "_"
         name = candidate = shorten(name, NAME_BYTES)
         number = 1
         while candidate in taken:
@@ -835,7 +863,8 @@ def numbers(texts: pa.Array, type: pa.DataType) -> pa.Array:
     try:
         return texts.cast(type)
     except pa.ArrowInvalid:  # forms that Arrow does not take for this type: 1.0 or 1E+2 for an integer, say
-        make = Decimal if pa.types.is_decimal(type) else lambda text: int(Decimal(text))
+        decimal = pa.types.is_decimal(type)
+        make = (lambda text: Decimal(text).normalize(EXACT)) if decimal else lambda text: int(Decimal(text))
         return pa.array([None if text is None else make(text) for text in texts.to_pylist()], type)
 
 
@@ -913,8 +942,9 @@ def write(
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "snapshot")
             with open(path, "wb") as file, closing(format.writer(file, rows.schema)) as writer, no_garbage_collection():
-                for batch in read_staged(s3, by_size[task::tasks], rows.of):
-                    writer.write(batch)
+                for batches in read_staged(s3, by_size[task::tasks], rows.of):
+                    for batch in batches:
+                        writer.write(batch)
             return upload(s3, path, f"{export.location}part-{task:05d}{format.suffix}", format.count(path))
 
     return context.parallelize(range(tasks), tasks).map(write_file).collect()
@@ -951,7 +981,15 @@ class Rows:
         if self._made_of_items:
             self._parsing.unexpected_field_behavior = "ignore"
 
-    def of(self, lines: bytes) -> pa.RecordBatch:
+    def of(self, lines: bytes) -> list[pa.RecordBatch]:
+        """In batches of a bounded number of cells: a table may have thousands of columns."""
+        size = max(1, BATCH_CELLS // (len(self._shapes) or 1))
+        if lines.count(b"\n") <= size:
+            return [self._batch(lines)]
+        each = lines.splitlines(keepends=True)
+        return [self._batch(b"".join(each[start : start + size])) for start in range(0, len(each), size)]
+
+    def _batch(self, lines: bytes) -> pa.RecordBatch:
         found = dict(zip(self._read_by_arrow, read_items(lines, self._parsing), strict=True))
         made = {name: self._read_by_arrow[name].read_tagged(values) for name, values in found.items()}
         if self._made_of_items:
@@ -1065,28 +1103,23 @@ def on_one_line(text: str | None) -> str | None:
 
 
 def avro_schema(schema: pa.Schema) -> dict[str, Any]:
-    return avro_type(pa.struct(list(schema)), "snapshot")
+    """Records need names of their own. Numbered in order, they keep them as columns are added at the end."""
+    numbers = count(1)
 
+    def of(kind: pa.DataType) -> Any:
+        if pa.types.is_struct(kind):
+            name = f"record_{next(numbers)}"
+            members = [{"name": inner.name, "type": ["null", of(inner.type)], "default": None} for inner in kind]
+            return {"type": "record", "name": name, "fields": members}
+        if pa.types.is_map(kind):
+            return {"type": "map", "values": ["null", of(kind.item_type)]}
+        if pa.types.is_list(kind):
+            return {"type": "array", "items": ["null", of(kind.value_type)]}
+        if pa.types.is_decimal(kind):
+            return {"type": "bytes", "logicalType": "decimal", "precision": kind.precision, "scale": kind.scale}
+        return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[kind]
 
-def avro_type(kind: pa.DataType, name: str) -> Any:
-    """In Avro each record needs a name of its own; `name` is its path."""
-
-    def nullable(inner: pa.DataType, path: str) -> list[Any]:
-        return ["null", avro_type(inner, path)]
-
-    if pa.types.is_struct(kind):
-        members = [
-            {"name": inner.name, "type": nullable(inner.type, f"{name}__{inner.name}"), "default": None}
-            for inner in kind
-        ]
-        return {"type": "record", "name": name, "fields": members}
-    if pa.types.is_map(kind):
-        return {"type": "map", "values": nullable(kind.item_type, f"{name}__value")}
-    if pa.types.is_list(kind):
-        return {"type": "array", "items": nullable(kind.value_type, f"{name}__element")}
-    if pa.types.is_decimal(kind):
-        return {"type": "bytes", "logicalType": "decimal", "precision": kind.precision, "scale": kind.scale}
-    return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[kind]
+    return of(pa.struct(list(schema)))
 
 
 def count_avro(path: str) -> int:
@@ -1142,7 +1175,11 @@ def publish(s3: Any, export: "Export", files: list[SnapshotFile]) -> None:
     expected = {bucket_and_key(file.uri)["Key"]: file.bytes for file in files}
     found = {seen["Key"]: seen["Size"] for seen in objects(s3, export.location)}
     if found != expected:
-        raise ExportFailed(f"{export.location} holds {found}, not the files written: {expected}. Run the export again.")
+        lost, strange = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        raise ExportFailed(
+            f"{export.location} does not hold the {len(expected)} files written: {len(lost)} are missing {lost[:3]}, "
+            f"{len(strange)} are others {strange[:3]}. Run the export again."
+        )
 
 
 def describe(
@@ -1157,7 +1194,7 @@ def describe(
     schema = pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
     is_avro = export.output_format == "avro"
     return {
-        "version": 1,
+        "version": MANIFEST_VERSION,
         "export_id": export.export_id,
         "table_name": export.table_name,
         "snapshot_timestamp": export.snapshot_timestamp,
@@ -1177,17 +1214,21 @@ def describe(
 
 
 def clear(s3: Any, export: "Export") -> None:
-    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest."""
+    """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest.
+
+    Should it be killed meanwhile, the note has the next run go on. Where a manifest is, its snapshot is whole.
+    """
+    put(s3, export.note, b"")
+    delete(s3, export.manifest)
     abort_uploads(s3, export.location)
     delete_all(s3, export.location)
     if export.read_mode == "scan":  # what DynamoDB exported, another run can use
         delete_all(s3, export.staging)
-    delete(s3, export.manifest)
     delete(s3, export.note)
 
 
 def clear_what_killed_runs_left(s3: Any, export: "Export") -> None:
-    """A note without a manifest: that run completed some of its uploads, and perhaps not all."""
+    """A note without a manifest: of that snapshot there may be a part."""
     names = {os.path.basename(found["Key"]) for found in objects(s3, export.manifests)}
     for name in sorted(names):
         if name.endswith(NOTE):
@@ -1274,6 +1315,8 @@ class Export:
         for name, (pattern, wanted) in ARGUMENTS.items():
             if not re.fullmatch(pattern, given[name]):
                 raise ExportFailed(f"--{name} is {given[name]!r}, but must be {wanted}.")
+        if (given["read_mode"] == "export") != (given["table_export"] != "-"):
+            raise ExportFailed("--table_export must be the summary of a table export in --read_mode export, else -.")
         return cls(**{argument.name: argument.type(given[argument.name]) for argument in fields(cls)})
 
 

@@ -186,6 +186,21 @@ ZOO = [
         },
     ),
     Case(
+        "nested-names",
+        [
+            {
+                "a": {"M": {"b": {"M": {"c": text("inner")}}}},
+                "a__b": {
+                    "M": {"c": text("outer")},
+                },
+                "a__element": {"L": [{"M": {"d": number("1")}}]},
+            }
+        ],
+        {"a": "struct<b:struct<c:string>>", "a__b": "struct<c:string>", "a__element": "array<struct<d:bigint>>"},
+        {"a.b.c": ["inner"], "a__b.c": ["outer"], "a__element[1].d": ["1"]},
+        shown_in={"csv": {"a": ['{"b":{"c":"inner"}}']}},
+    ),
+    Case(
         "empty",
         [{"empty_text": text(""), "empty_map": {"M": {}}, "empty_list": {"L": []}}],
         {"empty_text": "string", "empty_map": "map<string,string>", "empty_list": "array<string>"},

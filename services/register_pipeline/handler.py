@@ -22,6 +22,7 @@ DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}  # of one worker
 
 # What a table stack of an earlier version does not say.
 OLDER_STACKS = {
+    "CatalogUpdate": "on-schema-change",
     "ReadMode": "auto",
     "MaxReadCost": "0",
     "WorkerType": "G.1X",
@@ -74,7 +75,7 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         output_prefix=naming.output_prefix(properties["Bucket"], catalog_name),
         glue_job_name=naming.resource_name(name),
         crawler_name=naming.resource_name(name),
-        catalog_update=properties.get("CatalogUpdate", "on-schema-change"),  # a stack may be older than it
+        catalog_update=given["CatalogUpdate"],
         timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
         dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
         read_mode=given["ReadMode"],

@@ -79,7 +79,7 @@ def start_again(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime)
 
 def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
     try:
-        export = planned(export, pipeline, cloud)
+        export = planned(export, pipeline, cloud, now)
         if export.read_mode == reading.EXPORT:
             arn = cloud.tables.start_export(export, pipeline.table_role_arn)
             after = export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)
@@ -92,7 +92,7 @@ def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_
     move_on(export, after, cloud)
 
 
-def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
+def planned(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> Export:
     """The export with its plan recorded: another delivery must not read the table in another way, too."""
     if export.read_plan is not None:
         return export
@@ -100,7 +100,8 @@ def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
     if pipeline.table_role_arn:
         table = cloud.tables.describe(export, pipeline.table_role_arn)
         plan = reading.plan_read(table, pipeline, export.read_percentage)
-    after = replace(export, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
+    anew = max(now, export.waiting_since + timedelta(microseconds=1))  # so of two deliveries one alone records its plan
+    after = replace(export, waiting_since=anew, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
     if not cloud.records.move(export, after):
         raise TryAgain("Another delivery is starting the export")
     logger.info("Read planned", extra={"read_mode": plan.mode, "read_plan": plan.why})

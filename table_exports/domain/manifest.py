@@ -8,7 +8,7 @@ from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export
 from table_exports.domain.naming import PARTITION_KEY
 
-VERSION = 1
+VERSION = 2
 FAR_OFF_ITEMS = 1_000
 FAR_OFF_SHARE = 10  # per cent
 
@@ -26,7 +26,7 @@ class Manifest:
     snapshot_timestamp: str
     output_format: str
     items_counted: int  # by DynamoDB, while it was read
-    items_written: int  # read back from the snapshot
+    items_written: int  # counted in the finished files, before they could be seen
     items_expected: int  # the table's own ItemCount
     files: int
     bytes: int

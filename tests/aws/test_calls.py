@@ -396,7 +396,7 @@ def test_athenas_limits_are_waits_not_refusals(stubbed):
 
 def test_a_manifest_is_read_from_beside_the_tables_folder(stubbed):
     client, s3 = stubbed("s3")
-    proof = {"version": 1, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
+    proof = {"version": 2, "export_id": "e1", "snapshot_timestamp": "2026-11-23T02-00-07Z"}
     proof |= {"output_format": "parquet", "items_counted": 2, "items_written": 2, "items_expected": 2, "files": 1}
     proof |= {"bytes": 9, "serde_parameters": {}, "columns": [{"name": "a", "type": "string", "attribute": "A"}]}
     body = json.dumps(proof).encode()

@@ -7,7 +7,7 @@ from table_exports.domain.errors import Refused
 from table_exports.domain.manifest import Column, Manifest
 
 COMPLETE = {
-    "version": 1,
+    "version": 2,
     "export_id": "e1",
     "table_name": "Reviews",
     "snapshot_timestamp": "2026-11-23T02-00-07Z",
@@ -50,7 +50,7 @@ def test_a_complete_snapshot_is_proven():
         ({"export_id": "e2"}, "another export's, e2 of 2026-11-23T02-00-07Z"),
         ({"snapshot_timestamp": "2026-11-22T02-00-07Z"}, "another export's"),
         ({"output_format": "orc"}, "The snapshot is orc, not parquet"),
-        ({"version": 2}, "version 2, not 1"),
+        ({"version": 3}, "version 3, not 2"),
     ],
 )
 def test_any_other_manifest_proves_nothing(change, reason):
@@ -58,7 +58,7 @@ def test_any_other_manifest_proves_nothing(change, reason):
         read(**change).prove(an_export())
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', b"\xff\xfe\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 2}', b"\xff\xfe\x00"])
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(Refused, match="cannot be read"):
         Manifest.from_json(text)

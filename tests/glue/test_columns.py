@@ -7,6 +7,7 @@ from itertools import permutations
 import pytest
 from zoo import ZOO
 
+from glue import export_table
 from glue.export_table import (
     MAP_KEYS,
     Column,
@@ -102,6 +103,15 @@ def type_of(values, output_format="parquet"):
             ["1E+37", "0.01"],
             id="no 38 digits hold both: the digits as text",
         ),
+        pytest.param(
+            [number("1.1" + 44 * "0"), number("12345678901234567890123456789012345678." + 8 * "0")],
+            "string",
+            ["1.1" + 44 * "0", "12345678901234567890123456789012345678." + 8 * "0"],
+            id="zeros that say nothing, and too many digits",
+        ),
+        pytest.param(
+            [number("1.1" + 44 * "0")], "decimal(38,1)", [Decimal("1.1")], id="zeros that say nothing, beyond 38 digits"
+        ),
         pytest.param([number("1E-130")], "string", ["1E-130"], id="the smallest number"),
         pytest.param([{"SS": ["a", "b"]}], "array<string>", [["a", "b"]], id="string sets"),
         pytest.param([{"NS": ["1", "2"]}], "array<bigint>", [[1, 2]], id="number sets"),
@@ -161,7 +171,7 @@ def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(
     items = list(case.keyed_items)
     columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), output_format)
 
-    read = Rows(columns, attributes, output_format).of(lines_of(items))
+    [read] = Rows(columns, attributes, output_format).of(lines_of(items))
 
     for column, values in zip(columns, read.columns, strict=True):
         made = column_shape(attributes[column.attribute], output_format).build(
@@ -206,10 +216,8 @@ def test_a_number_is_never_changed_by_its_type(text):
     made = found.build(values).to_pylist()
 
     assert [Decimal(value) for value in made] == [Decimal(value["N"]) for value in values]
-    assert (
-        Rows(*one_column(values)).of(lines_of([{"id": {"S": ""}, "x": value} for value in values]))["x"].to_pylist()
-        == made
-    )
+    [read] = Rows(*one_column(values)).of(lines_of([{"id": {"S": ""}, "x": value} for value in values]))
+    assert read["x"].to_pylist() == made
 
 
 def test_a_map_of_as_many_keys_as_a_struct_may_have_is_a_struct():
@@ -261,7 +269,7 @@ def test_key_attributes_come_first_then_columns_by_name():
     columns, attributes = snapshot_columns(seen_in(items), table, Snapshot([], {}), "parquet")
 
     assert [column.name for column in columns] == ["user", "when", "a", "b"]
-    assert Rows(columns, attributes, "parquet").of(lines_of(items)).to_pylist() == [
+    assert Rows(columns, attributes, "parquet").of(lines_of(items))[0].to_pylist() == [
         {"user": "u", "when": 1, "a": "a", "b": "b"},
         {"user": "v", "when": None, "a": None, "b": None},
     ]
@@ -289,6 +297,8 @@ def test_an_empty_table_has_its_key_attributes_for_columns():
         pytest.param(["a-b", "a.b", "a b", "1st"], ["a_b", "a_b_2", "a_b_3", "1st"], id="hyphen, dot, space, digit"),
         pytest.param([" ,;{}()\n\t=<>:`\"'"], ["_" * 16], id="what types and formats refuse"),
         pytest.param(["Größe", "名前"], ["größe", "名前"], id="letters of any script"),
+        pytest.param(["m²", "½", "①", "٣"], ["m_", "_", "__2", "٣"], id="numbers that are no digits"),
+        pytest.param(["", "_"], ["_", "__2"], id="no name at all"),
         pytest.param(["x" * 300, "x" * 299], ["x" * 255, "x" * 253 + "_2"], id="longer than the catalog takes"),
         pytest.param(["snapshot_timestamp"], ["snapshot_timestamp_2"], id="the partition column's name"),
     ],
@@ -307,6 +317,17 @@ def test_only_a_column_of_the_table_minds_the_partition_column():
     assert type_of([{"M": {"snapshot_timestamp": {"S": "x"}}}]) == "struct<snapshot_timestamp:string>"
 
 
+def test_batches_of_wide_tables_are_short(monkeypatch):
+    monkeypatch.setattr(export_table, "BATCH_CELLS", 30)
+    items = [{"id": {"S": str(row)}, f"f{row % 9}": number(str(row))} for row in range(20)]
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "parquet")
+
+    batches = Rows(columns, attributes, "parquet").of(lines_of(items))
+
+    assert [len(batch) for batch in batches] == [3] * 6 + [2]
+    assert [id for batch in batches for id in batch["id"].to_pylist()] == [str(row) for row in range(20)]
+
+
 def test_an_attribute_never_seen_is_a_string():
     assert hive_type(shape(Seen(), "parquet").type) == "string"
 
@@ -321,7 +342,7 @@ def test_csv_has_text_alone():
     columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "csv")
 
     assert {column.type for column in columns} == {"string"}
-    assert Rows(columns, attributes, "csv").of(lines_of(items)).to_pylist() == [
+    assert Rows(columns, attributes, "csv").of(lines_of(items))[0].to_pylist() == [
         {"id": "1", "b": "AP8=", "m": '{"k":true}', "n": "1.50"}
     ]
 
@@ -349,7 +370,7 @@ def later(first, *others, output_format="parquet"):
         saved = {name: Seen.from_json(json.loads(json.dumps(seen.to_json()))) for name, seen in attributes.items()}
         assert saved == attributes
         snapshot = Snapshot(columns, saved)
-    rows = Rows(columns, attributes, output_format).of(lines_of(items)).to_pylist(maps_as_pydicts="strict")
+    rows = Rows(columns, attributes, output_format).of(lines_of(items))[0].to_pylist(maps_as_pydicts="strict")
     return [(column.name, column.type) for column in columns[1:]], [
         {name: value for name, value in row.items() if value is not None and name != "id"} for row in rows
     ]
@@ -417,6 +438,15 @@ def later(first, *others, output_format="parquet"):
             [("userid", "string"), ("userid_2", "string")],
             [{"userid": "z", "userid_2": "y"}],
             id="a name that differs only in case does not take over a column",
+        ),
+        pytest.param(
+            [
+                [{"p": {"M": {"userid": {"S": "x"}}}}],
+                [{"p": {"M": {"userId": {"S": "y"}, "userid": {"S": "z"}}}}],
+            ],
+            [("p", "struct<userid:string>"), ("p_2", "struct<userid:string,userid_2:string>")],
+            [{"p_2": {"userid": "z", "userid_2": "y"}}],
+            id="nor does a field's",
         ),
         pytest.param(
             [[{"a": number("1")}], [{"a": number("1.5"), "a_2": {"S": "x"}}]],

@@ -120,7 +120,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
     [file] = snapshot_files("Reviews")
     assert file.endswith("/part-00000.zstd.parquet")
     assert manifest("Reviews") == {
-        "version": 1,
+        "version": 2,
         "export_id": "e1",
         "table_name": "Reviews",
         "snapshot_timestamp": SNAPSHOT_TIMESTAMP,
@@ -262,6 +262,50 @@ def test_what_a_run_left_that_was_killed_while_it_published_is_removed_by_the_ne
     assert len(keys_below("exports/snapshots_half/")) == 1
 
 
+@pytest.mark.parametrize("calls", range(1, 9))
+def test_wherever_a_second_run_for_a_snapshot_is_killed_the_next_leaves_it_whole_or_not_at_all(
+    make_table, arguments, snapshot, snapshot_files, monkeypatch, calls
+):
+    make_table("Twice", TWO_REVIEWS)
+    export_table.main(arguments("Twice"))
+    connect, left = export_table.connect, iter(range(calls))
+
+    def dying(service, region=None):
+        client = connect(service, region)
+        client.meta.events.register("before-call.s3", kill)
+        return client
+
+    def kill(**_):
+        if next(left, None) is None:
+            raise Killed
+
+    monkeypatch.setattr(export_table, "connect", dying)
+    with pytest.raises(Killed):
+        export_table.main(arguments("Twice"))
+    monkeypatch.setattr(export_table, "connect", connect)
+    later = {
+        "snapshot_timestamp": "2026-11-24T02-00-07Z",
+        "manifest": f"s3://{BUCKET}/exports/manifests_twice/2026-11-24T02-00-07Z.json",
+    }
+
+    export_table.main(arguments("Twice", **later))
+
+    manifests = keys_below("exports/manifests_twice/")
+    assert bool(snapshot_files("Twice")) == (f"exports/manifests_twice/{SNAPSHOT_TIMESTAMP}.json" in manifests)
+    assert not [key for key in manifests if not key.endswith(".json")]
+    assert len(snapshot("Twice")) in (0, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 1, "schema": []}', b"[]"])
+def test_a_manifest_that_does_not_tell_the_columns_fails_the_run_and_says_what_to_do(make_table, arguments, content):
+    make_table("Unknown", TWO_REVIEWS)
+    key = "exports/manifests_unknown/2026-11-22T02-00-07Z.json"
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+
+    with pytest.raises(ExportFailed, match=rf"{key} is no manifest of version 2 .* remove snapshots, manifests and"):
+        export_table.main(arguments("Unknown"))
+
+
 def test_uploads_that_were_never_completed_are_aborted(make_table, arguments, monkeypatch):
     make_table("Aborted", TWO_REVIEWS)
     monkeypatch.setattr(export_table, "publish", lambda s3, export, files: 1 / 0)
@@ -365,7 +409,7 @@ def test_a_stranger_in_the_snapshots_folder_is_noticed(make_table, arguments, sn
 
     monkeypatch.setattr(export_table, "prove", meanwhile)
 
-    with pytest.raises(ExportFailed, match="not the files written"):
+    with pytest.raises(ExportFailed, match=r"0 are missing \[\], 1 are others \['.*/theirs\.parquet'\]"):
         export_table.main(arguments("Shared"))
 
     assert snapshot_files("Shared") == []
@@ -432,6 +476,14 @@ def test_a_bad_argument_is_named_with_what_it_takes(arguments, argument, value, 
         Export.from_arguments(arguments("Reviews", **{argument: value}))
 
     assert str(failed.value) == f"--{argument} is {value!r}, but must be {message}."
+
+
+@pytest.mark.parametrize(
+    ("read_mode", "table_export"), [("export", "-"), ("scan", "s3://bucket/AWSDynamoDB/0-a/manifest-summary.json")]
+)
+def test_a_table_export_goes_with_its_read_mode(arguments, read_mode, table_export):
+    with pytest.raises(ExportFailed, match="--table_export must be the summary of a table export in --read_mode"):
+        Export.from_arguments(arguments("Reviews", read_mode=read_mode, table_export=table_export))
 
 
 @pytest.mark.parametrize("percentage", ["0.1", "0.25", ".5", "0.99", "1", "1.0"])

@@ -126,6 +126,14 @@ def test_a_table_export_with_a_damaged_file_fails(make_table, arguments, export_
         export_table.main(arguments("Zoo", read_mode="export", table_export=summary))
 
 
+def test_a_table_export_of_another_table_fails(make_table, arguments, export_by_dynamodb):
+    make_table("Other")
+    summary = export_by_dynamodb([{"id": {"S": "1"}}], "other")
+
+    with pytest.raises(export_table.ExportFailed, match=r"is of arn:.*:table/Zoo, not of table Other"):
+        export_table.main(arguments("Other", read_mode="export", table_export=summary))
+
+
 def test_a_table_export_that_is_not_there_fails(make_table, arguments):
     make_table("Zoo")
     summary = f"s3://{BUCKET}/staging/zoo/{SNAPSHOT_TIMESTAMP}/AWSDynamoDB/0123-abcd/manifest-summary.json"

@@ -5,7 +5,7 @@ import pytest
 from examples import NOW, a_pipeline, a_request, a_table, an_export
 from fakes import TABLE_EXPORT
 
-from start_export.handler import STARTED_WITHIN, TryAgain, on_export_requested
+from start_export.handler import STARTED_WITHIN, TryAgain, on_export_requested, planned
 from table_exports.domain.export import Stage
 from table_exports.domain.request import export_id
 
@@ -74,13 +74,14 @@ def test_a_delivery_that_died_after_the_plan_keeps_to_it(cloud, export_pays, mon
     assert cloud.glue.started == []
 
 
-def test_a_plan_that_another_delivery_made_first_is_left_to_it(cloud, monkeypatch):
-    monkeypatch.setattr(cloud.records, "move", lambda *_: False)
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=1)])
+def test_a_plan_that_another_delivery_made_first_is_left_to_it(cloud, later):
+    begun = a_pipeline().begin("e1", Decimal("0.25"), NOW)
+    assert cloud.records.begin(begun)
+    planned(begun, a_pipeline(), cloud, NOW)
 
     with pytest.raises(TryAgain, match="Another delivery is starting the export"):
-        on_export_requested(a_request(), cloud, NOW)
-
-    assert (cloud.glue.started, cloud.tables.exported) == ([], [])
+        planned(begun, a_pipeline(), cloud, NOW + later)
 
 
 @pytest.mark.parametrize(
