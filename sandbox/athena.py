@@ -12,12 +12,14 @@ from sandbox.athena_sql import Malformed, Result, Session, parse, statement_of, 
 from sandbox.aws_events import AwsEvents
 from sandbox.calls import Answer, Call, Refused
 from sandbox.catalog import Catalog, Column, QueryFailed
-from sandbox.cloud import Cloud, Credentials, split_uri
+from sandbox.cloud import ACCOUNT, REGION, Cloud, Credentials, split_uri
 from sandbox.hive_types import split_type, trino_of_hive
+from sandbox.permissions import may_after_all
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED"}
 USER_ERROR, GENERIC_TYPE = 2, 1306
 PAGE = 1000  # rows
+LONGEST_QUERY = 262_144  # bytes of UTF-8: Athena user guide, "Service Quotas"
 INTEGERS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}  # digits
 PRECISION = {**INTEGERS, "float": 17, "double": 17, "date": 0, "timestamp": 3, "varchar": 2147483647}
 
@@ -174,6 +176,14 @@ class Queries:
         metadata = {"ColumnInfo": [column_info(column, execution.type) for column in columns]}
         return {"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": metadata}, **shown}
 
+    def wrongly_refused(self, call: Call, answer: Answer) -> bool:
+        """Whether the caller's role may do this: AWS checks the query's workgroup, the emulator knows no query's."""
+        execution = self._executions.get(call.json.get("QueryExecutionId", ""))
+        if execution is None:
+            return False
+        workgroup = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{execution.workgroup}"
+        return may_after_all(self._cloud, answer, f"athena:{call.action}", workgroup)
+
     def workgroup(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
         """With the settings that AWS has when none were given."""
         if not answer.ok:
@@ -190,6 +200,14 @@ class Queries:
 
     def _accept(self, query_id: str, request: dict[str, Any], caller: Credentials) -> Execution:
         """Raises Refused for what Athena does not even queue."""
+        sql = request["QueryString"]
+        if len(sql.encode()) > LONGEST_QUERY:
+            raise Refused(
+                "InvalidRequestException",
+                f"1 validation error detected: Value '{sql}' at 'queryString' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {LONGEST_QUERY}",
+                AthenaErrorCode="INVALID_INPUT",
+            )
         output = self._output(request)
         try:
             execution = Execution(query_id, request, output, caller)

@@ -1,7 +1,7 @@
-"""State-change events of the stand-ins, delivered to the rules of the default bus.
+"""Events that the emulator does not deliver: the stand-ins' state changes, and replayed ones.
 
-The emulator's PutEvents refuses `aws.*` sources, as AWS does. So the rules are asked for, the pattern is left to
-TestEventPattern, and Lambda and SQS targets are called by their own APIs. Archives see nothing of it.
+Its PutEvents refuses `aws.*` sources, as AWS does. So the rules are asked for, the pattern is left to TestEventPattern,
+and Lambda and SQS targets are called by their own APIs.
 """
 
 import fnmatch
@@ -10,6 +10,7 @@ import logging
 import threading
 import uuid
 from collections import deque
+from collections.abc import Collection
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import ACCOUNT, REGION, Cloud
+from sandbox.faults import Faults
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +28,8 @@ Event = dict[str, Any]
 
 
 class AwsEvents:
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+    def __init__(self, cloud: Cloud, faults: Faults) -> None:
+        self._cloud, self._faults = cloud, faults
         self.sent: deque[Event] = deque(maxlen=KEPT)
         self._waiting: SimpleQueue[Event] = SimpleQueue()
         threading.Thread(target=self._deliver_all, name="events", daemon=True).start()
@@ -45,36 +47,54 @@ class AwsEvents:
             "resources": [],
             "detail": detail,
         }
-        self.sent.append(event)
         self._waiting.put(event)
+
+    def deliver(self, event: Event, bus: str = "default", only: Collection[str] | None = None) -> None:
+        """To the targets of the rules of the bus that match; where rules are given by ARN, of those alone."""
+        for rule in self._rules(bus, only):
+            if self._matches(event, rule["EventPattern"]):
+                for target in self._targets(rule, bus):
+                    self._deliver_to(target, event, rule)
 
     def _deliver_all(self) -> None:
         """Like AWS's, delivery is best effort: what fails is logged."""
         while True:
             event = self._waiting.get()
             try:
-                for rule in self._matching_rules(event):
-                    for target in self._targets(rule):
-                        self._deliver(event, rule, target)
+                for _ in range(self._times(event)):
+                    self.sent.append(event)
+                    self.deliver(event)
             except Exception:
                 logger.exception("Not delivered: %s", event)
 
-    def _matching_rules(self, event: Event) -> list[dict[str, Any]]:
-        events, text = self._cloud.client("events"), json.dumps(event)
+    def _times(self, event: Event) -> int:
+        """Once, unless a fault was asked for."""
+        try:
+            fault = self._faults.of_event(lambda pattern: self._matches(event, pattern))
+        except ClientError as error:
+            logger.warning("A fault's event pattern: %s", error)
+            return 1
+        return {None: 1, "drop": 0, "repeat": 2}[fault and fault.do]
+
+    def _matches(self, event: Event, pattern: str) -> bool:
+        answer = self._cloud.client("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))
+        return answer["Result"]
+
+    def _rules(self, bus: str, only: Collection[str] | None) -> list[dict[str, Any]]:
+        pages = self._cloud.client("events").get_paginator("list_rules").paginate(EventBusName=bus)
         return [
             rule
-            for page in events.get_paginator("list_rules").paginate()
+            for page in pages
             for rule in page["Rules"]
-            if rule["State"] == "ENABLED"
-            and rule.get("EventPattern")
-            and events.test_event_pattern(EventPattern=rule["EventPattern"], Event=text)["Result"]
+            if rule["State"] == "ENABLED" and rule.get("EventPattern") and (only is None or rule["Arn"] in only)
         ]
 
-    def _targets(self, rule: dict[str, Any]) -> list[dict[str, Any]]:
-        pages = self._cloud.client("events").get_paginator("list_targets_by_rule").paginate(Rule=rule["Name"])
+    def _targets(self, rule: dict[str, Any], bus: str) -> list[dict[str, Any]]:
+        paginator = self._cloud.client("events").get_paginator("list_targets_by_rule")
+        pages = paginator.paginate(Rule=rule["Name"], EventBusName=bus)
         return [target for page in pages for target in page["Targets"]]
 
-    def _deliver(self, event: Event, rule: dict[str, Any], target: dict[str, Any]) -> None:
+    def _deliver_to(self, target: dict[str, Any], event: Event, rule: dict[str, Any]) -> None:
         payload = target.get("Input") or json.dumps(event)
         service = target["Arn"].split(":")[2]
         if service not in ("lambda", "sqs") or "InputPath" in target or "InputTransformer" in target:

@@ -20,8 +20,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from sandbox.calls import Answer, Call, Refused
-from sandbox.cloud import ACCOUNT, Cloud, Credentials
-from sandbox.permissions import REFUSED_ROLE
+from sandbox.cloud import Cloud, Credentials
+from sandbox.permissions import may_after_all
 
 LEAST_SECONDS = 1.0  # AWS takes minutes: a caller has the time to write down what it waits for
 HISTORY_SECONDS = 300  # how long ago an ExportTime may be and still mean now
@@ -112,16 +112,8 @@ class DynamodbExports:
 
     def wrongly_refused(self, call: Call, answer: Answer) -> bool:
         """Whether the caller's role may do this: AWS checks the table or the export, the emulator finds neither."""
-        role = REFUSED_ROLE.search(answer.json.get("message", ""))
         resource = call.json.get("ExportArn") or call.json.get("TableArn")
-        if role is None or resource is None:
-            return False
-        asked = self._cloud.client("iam").simulate_principal_policy(
-            PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role[2]}",
-            ActionNames=[f"dynamodb:{call.action}"],
-            ResourceArns=[resource],
-        )
-        return asked["EvaluationResults"][0]["EvalDecision"] == "allowed"
+        return bool(resource) and may_after_all(self._cloud, answer, f"dynamodb:{call.action}", resource)
 
     def note_session(self, call: Call, answer: Answer) -> Answer:
         """Of AssumeRole: what it issued, so that a later call with the access key writes as that role may.

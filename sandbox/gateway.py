@@ -9,8 +9,10 @@ import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from urllib.parse import unquote
+from xml.sax.saxutils import escape
 
 import aiohttp
 from aiohttp import web
@@ -19,8 +21,10 @@ from yarl import URL
 
 from sandbox import ledger
 from sandbox.calls import Answer, Call, Refused, StandIn
+from sandbox.faults import Fault, Faults
 from sandbox.ledger import Ledger
 from sandbox.permissions import Permissions, as_root
+from sandbox.processes import kill_caller
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +40,10 @@ Page = Callable[[web.Request], object]  # what /_sandbox/<name> answers, as JSON
 
 
 class Gateway:
-    def __init__(self, calls: Ledger) -> None:
-        self._calls = calls
+    def __init__(self, calls: Ledger, faults: Faults) -> None:
+        self._calls, self._faults = calls, faults
         self.emulator_url = ""
+        self.emulator_session = 0  # its processes'
         self.stand_ins: dict[tuple[str, str], StandIn] = {}
         self.rewrites: dict[tuple[str, str], Rewrite] = {}
         self.second_looks: dict[tuple[str, str], SecondLook] = {}
@@ -58,6 +63,7 @@ class Gateway:
             max_field_size=LONGEST_HEADER,
         )
         app = web.Application()
+        app.router.add_route("*", "/_sandbox/faults", self._faults.serve)
         app.router.add_get("/_sandbox/{page}", self._page)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(
@@ -87,15 +93,47 @@ class Gateway:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         access_key, service = scope(request)
+        caller = ledger.caller(request.headers.get("User-Agent", ""))
         if service == "s3" or not service:
-            return await self._stream(request, service)
+            return await self._serve_s3(request, service or "", caller)
         body = await request.content.read()
         action = action_of(request, body)
-        caller = ledger.caller(request.headers.get("User-Agent", ""))
         call = Call(request.method, request.raw_path, request.headers, body, service, action, caller, access_key)
-        answer = await self._answer(call)
+        fault = self._faults.of_call(caller, service, action)
+        if fault and fault.do == "refuse":
+            answer = Answer.refusing(call, Refused(fault.error, fault.message))
+        else:
+            answer = await self._answer(call)
         self._calls.record(caller, service, action, answer.status)
+        if fault and fault.do != "refuse":
+            return await self._never_answer(request, fault)
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    async def _serve_s3(self, request: web.Request, service: str, caller: str | None) -> web.StreamResponse:
+        """Its bodies may be big: they pass by as they come."""
+        action = f"{request.method} {unquote(request.raw_path.partition('?')[0])}"
+        fault = self._faults.of_call(caller, service, action)
+        if fault and fault.do == "refuse":
+            await request.read()
+            self._calls.record(caller, service, action, HTTPStatus.SERVICE_UNAVAILABLE)
+            error = f"<Error><Code>{escape(fault.error)}</Code><Message>{escape(fault.message)}</Message></Error>"
+            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/xml", text=error)
+        async with self._passed_on(request) as upstream:
+            self._calls.record(caller, service, action, upstream.status)
+            if fault:
+                return await self._never_answer(request, fault)
+            return await self._stream(request, upstream)
+
+    async def _never_answer(self, request: web.Request, fault: Fault) -> web.Response:
+        """What the caller asked for is done, and it will not hear of it."""
+        logger.info("%s %s", fault.do, request.headers.get("User-Agent"))
+        connection = request.transport
+        if connection and fault.do == "kill":
+            near, far = connection.get_extra_info("sockname"), connection.get_extra_info("peername")
+            await asyncio.to_thread(kill_caller, near, far, self.emulator_session)
+        if connection:
+            connection.abort()
+        return web.Response()
 
     async def _answer(self, call: Call) -> Answer:
         try:
@@ -134,28 +172,28 @@ class Gateway:
         ) as response:
             return Answer(response.status, end_to_end(response.headers), await response.read())
 
-    async def _stream(self, request: web.Request, service: str | None) -> web.StreamResponse:
+    def _passed_on(self, request: web.Request) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = end_to_end(request.headers, keep_length=True)
         headers["X-Forwarded-Proto"] = "https"  # as AWS is called: a bucket policy may refuse anything else
-        async with self._session.request(
+        return self._session.request(
             request.method,
             URL(self.emulator_url + request.raw_path, encoded=True),
             headers=headers,
             data=request.content.iter_chunked(CHUNK) if request.can_read_body else None,
             skip_auto_headers=OWN_HEADERS,
             allow_redirects=False,
-        ) as upstream:
-            caller = ledger.caller(request.headers.get("User-Agent", ""))
-            path = unquote(request.raw_path.partition("?")[0])
-            self._calls.record(caller, service or "", f"{request.method} {path}", upstream.status)
-            kept = end_to_end(upstream.headers, keep_length=True)
-            response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=kept)
-            await response.prepare(request)
-            if request.method != "HEAD" and upstream.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-                async for chunk in upstream.content.iter_chunked(CHUNK):
-                    await response.write(chunk)
-            await response.write_eof()
-            return response
+        )
+
+    @staticmethod
+    async def _stream(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+        kept = end_to_end(upstream.headers, keep_length=True)
+        response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=kept)
+        await response.prepare(request)
+        if request.method != "HEAD" and upstream.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            async for chunk in upstream.content.iter_chunked(CHUNK):
+                await response.write(chunk)
+        await response.write_eof()
+        return response
 
 
 def scope(request: web.Request) -> tuple[str | None, str | None]:

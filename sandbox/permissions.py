@@ -66,6 +66,17 @@ class Permissions:
         return None
 
 
+def may_after_all(cloud: Cloud, answer: Answer, action: str, resource: str) -> bool:
+    """Whether the role that the answer refuses may do this to the resource that AWS would check."""
+    role = REFUSED_ROLE.search(answer.json.get("message", ""))
+    if role is None:
+        return False
+    asked = cloud.client("iam").simulate_principal_policy(
+        PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/{role[2]}", ActionNames=[action], ResourceArns=[resource]
+    )
+    return asked["EvaluationResults"][0]["EvalDecision"] == "allowed"
+
+
 def resources(call: Call) -> list[str]:
     """What AWS checks the call against; nothing where the emulator is right."""
     if call.service != "glue":

@@ -1,9 +1,12 @@
-"""Ends child processes with all that they started. Each child leads a process group of its own."""
+"""Ends child processes with all that they started. Each child leads a session of its own."""
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 GRACE_SECONDS = 5
 
@@ -20,3 +23,50 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
+
+
+def can_find_callers() -> bool:
+    return Path("/proc/net/tcp").exists()
+
+
+def kill_caller(near: tuple[str, int], far: tuple[str, int], shared_session: int) -> None:
+    """Kill what is at the far end of a connection of ours: its whole session, but in the shared one the process alone.
+
+    Nothing but what this sandbox's own children started is ever killed.
+    """
+    ends = [_as_listed(far), _as_listed(near)]
+    listed = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+    sockets = {f"socket:[{fields[9]}]" for fields in listed if fields[1:3] == ends}
+    session_of = _descendants()
+    for caller in [pid for pid in session_of if pid != shared_session and sockets & _open_files(pid)]:
+        session = session_of[caller]
+        for pid in [caller] if session == shared_session else [one for one in session_of if session_of[one] == session]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _as_listed(address: tuple[str, int]) -> str:
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
+
+
+def _descendants() -> dict[int, int]:
+    """All processes of the sessions that children of this one lead, each with its session."""
+    found = {}
+    for pid in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
+        with suppress(OSError):
+            if _parent(session := os.getsid(pid)) == os.getpid():
+                found[pid] = session
+    return found
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _open_files(pid: int) -> set[str]:
+    files = set()
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                files.add(os.readlink(link))
+    return files

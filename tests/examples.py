@@ -9,6 +9,7 @@ from table_exports.domain.manifest import Column, Manifest
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reading import GB, Table
 
+ACCOUNT, REGION = "123456789012", "us-east-1"
 NOW = datetime(2026, 11, 23, 2, 8, 10, tzinfo=UTC)
 
 
@@ -89,6 +90,20 @@ def a_request(**changes: Any) -> dict[str, Any]:
         "crawler_name": "table-exports-reviews-parquet",
         "scheduled_time": "2026-11-23T02:00:00Z",
     }
-    envelope = {"id": "event-1", "source": "table-exports", "detail-type": "Export Requested"}
-    detail |= changes
-    return envelope | {"detail": {name: value for name, value in detail.items() if value is not ...}}
+    return an_event_of_ours(detail | changes)
+
+
+def a_resumption(export_id: str = "e1", **changes: Any) -> dict[str, Any]:
+    """An `Export Requested` for an export that is to go on."""
+    return an_event_of_ours({"pipeline": "reviews-parquet", "resume_export_id": export_id} | changes)
+
+
+def an_event_of_ours(detail: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": "event-1",
+        "source": "table-exports",
+        "detail-type": "Export Requested",
+        "account": ACCOUNT,
+        "region": REGION,
+        "detail": {name: value for name, value in detail.items() if value is not ...},
+    }

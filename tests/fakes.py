@@ -1,16 +1,26 @@
 """A cloud of a few lines: what a service asked of AWS, and answers that a test can set."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from examples import a_manifest, a_pipeline, a_table
+from examples import ACCOUNT, REGION, a_manifest, a_pipeline, a_table
 
 from table_exports.aws.records import Records
-from table_exports.domain.errors import Refused
+from table_exports.domain.aws_events import (
+    CrawlEnded,
+    Happening,
+    JobRunEnded,
+    QueryEnded,
+    SummaryWritten,
+    TableExportFailed,
+)
+from table_exports.domain.errors import Busy, Refused
 from table_exports.domain.export import Export
 from table_exports.domain.facts import Fact
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reading import Table
+from table_exports.domain.request import Resumption
 
 TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
 
@@ -23,20 +33,41 @@ class FakeGlue:
     schema_is_known: bool = False
     cataloged: list[str] = field(default_factory=list)  # what was done to the catalog, in order
     refuses: str | None = None
+    busy: str | None = None
+    ends: dict[str, JobRunEnded] = field(default_factory=dict)  # of job runs, by id
+    crawl: CrawlEnded | None = None  # the last that ended, if none runs
+    stopped: list[str] = field(default_factory=list)
 
     def start_job_run(self, export: Export) -> str:
         self._refuse()
         self.started.append(export)
-        return f"jr_of_{export.export_id}"
+        return self._run_id(export)
 
     def find_job_run(self, export: Export) -> str | None:
-        return next((f"jr_of_{run.export_id}" for run in self.started if run.export_id == export.export_id), None)
+        wanted = self._run_id(export)
+        return wanted if wanted in map(self._run_id, self.started) else None
+
+    def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
+        self._refuse()
+        return self.ends.get(run_id)
+
+    def stop_job_run(self, export: Export, run_id: str) -> None:
+        self.stopped.append(run_id)
 
     def start_crawler(self, export: Export) -> bool:
+        """As Glue: while a crawl runs, and be it this export's own, there is no other."""
         self._refuse()
-        if not self.another_crawl_runs:
-            self.crawled.append(export)
-        return not self.another_crawl_runs
+        if self.another_crawl_runs:
+            return False
+        self.another_crawl_runs = True
+        self.crawled.append(export)
+        return True
+
+    def crawl_end(self, export: Export, now: datetime) -> CrawlEnded | None:
+        return self.crawl
+
+    def stop_crawler(self, export: Export) -> None:
+        self.stopped.append(export.crawler_name)
 
     def has_schema(self, export: Export, manifest: Manifest) -> bool:
         self._refuse()
@@ -58,6 +89,12 @@ class FakeGlue:
     def _refuse(self) -> None:
         if self.refuses:
             raise Refused(self.refuses)
+        if self.busy:
+            raise Busy(self.busy)
+
+    @staticmethod
+    def _run_id(export: Export) -> str:
+        return f"jr_of_{export.export_id}" + (f"_{export.attempt}" if export.attempt > 1 else "")
 
 
 @dataclass
@@ -65,6 +102,7 @@ class FakeTables:
     table: Table = field(default_factory=a_table)
     described: list[str] = field(default_factory=list)
     exported: list[str] = field(default_factory=list)
+    end: SummaryWritten | TableExportFailed | None = None
     refuses: str | None = None
 
     def describe(self, export: Export, role_arn: str) -> Table:
@@ -79,6 +117,10 @@ class FakeTables:
         self.exported.append(export.export_id)
         return TABLE_EXPORT
 
+    def export_end(self, export: Export, arn: str, role_arn: str) -> SummaryWritten | TableExportFailed | None:
+        assert (arn, role_arn) == (TABLE_EXPORT, a_pipeline().table_role_arn)
+        return self.end
+
 
 @dataclass
 class FakeSummaries:
@@ -91,10 +133,21 @@ class FakeSummaries:
 @dataclass
 class FakeAthena:
     published: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    busy: str | None = None
+    end: QueryEnded | None = None
+    stopped: list[str] = field(default_factory=list)
 
     def create_view(self, export: Export, columns: list[tuple[str, str]]) -> str:
+        if self.busy:
+            raise Busy(self.busy)
         self.published.append((export.snapshot_timestamp, columns))
-        return f"query-of-{export.export_id}"
+        return f"query-of-{export.export_id}" + (f"-{export.attempt}" if export.attempt > 1 else "")
+
+    def query_end(self, query_id: str) -> QueryEnded | None:
+        return self.end
+
+    def stop_query(self, query_id: str) -> None:
+        self.stopped.append(query_id)
 
 
 @dataclass
@@ -111,9 +164,13 @@ class FakeManifests:
 @dataclass
 class FakeBus:
     facts: list[Fact] = field(default_factory=list)
+    told: list[Happening | Resumption] = field(default_factory=list)
 
     def publish(self, facts: list[Fact]) -> None:
         self.facts += facts
+
+    def tell(self, happenings: list[Happening | Resumption]) -> None:
+        self.told += happenings
 
 
 @dataclass
@@ -121,6 +178,9 @@ class FakeCloud:
     """The cloud of a service under test: its records are real, on moto."""
 
     records: Records
+    account: str = ACCOUNT
+    region: str = REGION
+    late_after: timedelta = timedelta(minutes=10)
     glue: FakeGlue = field(default_factory=FakeGlue)
     tables: FakeTables = field(default_factory=FakeTables)
     summaries: FakeSummaries = field(default_factory=FakeSummaries)

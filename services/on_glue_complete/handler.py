@@ -1,4 +1,4 @@
-"""A Glue job run ended: prove its snapshot complete and have it cataloged and published, or fail the export."""
+"""A Glue job run ended: prove its snapshot complete and have it cataloged and published; or try again, or fail."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from table_exports import publication
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.export import Export, Stage, waits_for_crawler
-from table_exports.reaction import react
+from table_exports.reaction import react, read
 from table_exports.telemetry import logger, metrics, tracer
 
 
@@ -18,21 +18,29 @@ from table_exports.telemetry import logger, metrics, tracer
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    on_job_run_ended(JobRunEnded.from_event(event), the_cloud(), datetime.now(UTC))
+    on_job_run_ended(event, the_cloud(), datetime.now(UTC))
 
 
-def on_job_run_ended(run: JobRunEnded, cloud: Cloud, now: datetime) -> None:
-    react(run, lambda export: next_step(export, run, cloud, now), cloud, now)
+def on_job_run_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
+    if run := read({"Glue Job State Change": JobRunEnded}, event, cloud):
+        react(run, lambda export: next_step(export, run, cloud, now), cloud, now)
 
 
-def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export | None:
-    match run.state:
-        case "SUCCEEDED":
-            return catalog(export, cloud, now)
-        case "FAILED" | "TIMEOUT" | "STOPPED":
-            return export.fail(f"Glue job run {run.run_id} ended {run.state}: {run.message}", now)
-        case _:
-            return None
+def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
+    if run.state == "SUCCEEDED":
+        return catalog(export, cloud, now)
+    if run.failed_by_itself and export.may_try_again:
+        return run_again(export, run, cloud, now)
+    return export.fail(f"Glue job run {run.run_id} ended {run.state}: {run.message}", now)
+
+
+def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
+    """The same snapshot, by another run. An earlier delivery of the event may have started it."""
+    logger.warning("The job run failed: another attempt", extra={"state": run.state, "reason": run.message})
+    metrics.add_metric("JobRunsRepeated", MetricUnit.Count, 1)
+    export = export.try_again()
+    run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
+    return export.run_job(run_id, now)
 
 
 def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
@@ -48,7 +56,8 @@ def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
     if manifest.warning:
         logger.warning(manifest.warning)
         metrics.add_metric("ItemCountWarnings", MetricUnit.Count, 1)
-    if pipeline.catalog_update != "always" and cloud.glue.has_schema(export, manifest):
+    crawl = pipeline.catalog_update == "always" and not export.crawled
+    if not crawl and cloud.glue.has_schema(export, manifest):
         return publication.publish(export, manifest, cloud, now, **learned)
     cloud.glue.prepare_crawl(export, manifest)
     return export.advance(

@@ -1,4 +1,4 @@
-"""DynamoDB exported a table to S3: start the Glue job on what it wrote."""
+"""DynamoDB's export of a table to S3 ended: start the Glue job on what it wrote, or fail the export."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain.aws_events import SummaryWritten
-from table_exports.domain.export import Export, Stage, waits_for_job_run
-from table_exports.reaction import react
+from table_exports.domain.aws_events import SummaryWritten, TableExportFailed
+from table_exports.domain.export import Export
+from table_exports.reaction import react, read
 from table_exports.telemetry import logger, metrics, tracer
 
 
@@ -17,7 +17,16 @@ from table_exports.telemetry import logger, metrics, tracer
 @metrics.log_metrics
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    on_summary_written(SummaryWritten.from_event(event), the_cloud(), datetime.now(UTC))
+    on_table_export_ended(event, the_cloud(), datetime.now(UTC))
+
+
+def on_table_export_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
+    match read({"Object Created": SummaryWritten, "Table Export State Change": TableExportFailed}, event, cloud):
+        case SummaryWritten() as summary:
+            on_summary_written(summary, cloud, now)
+        case TableExportFailed(message=message) as failure:
+            reason = f"DynamoDB's export of the table failed: {message}"
+            react(failure, lambda export: export.fail(reason, now), cloud, now)
 
 
 def on_summary_written(summary: SummaryWritten, cloud: Cloud, now: datetime) -> None:
@@ -25,12 +34,9 @@ def on_summary_written(summary: SummaryWritten, cloud: Cloud, now: datetime) -> 
         summary = replace(summary, arn=arn)
     else:
         logger.warning("No summary of a table export", extra={"uri": summary.uri})
-    react(summary, lambda export: next_step(export, summary, cloud, now), cloud, now)
+    react(summary, lambda export: run_job(export, cloud, now), cloud, now, table_export=summary.uri)
 
 
-def next_step(export: Export, summary: SummaryWritten, cloud: Cloud, now: datetime) -> Export | None:
-    if not summary.is_of(export):
-        return None
-    export = replace(export, table_export=summary.uri)
-    run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
-    return export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
+def run_job(export: Export, cloud: Cloud, now: datetime) -> Export:
+    """An earlier delivery may have come this far."""
+    return export.run_job(cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export), now)

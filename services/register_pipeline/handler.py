@@ -1,7 +1,7 @@
 """A table stack was created, changed or deleted: register its pipeline, or refuse the stack with a reason.
 
 A CloudFormation custom resource, for what CloudFormation cannot say itself: catalog names are lower case, and are
-one pipeline's alone. Its attributes name the pipeline, its Glue job and its folders.
+one pipeline's alone, so that a folder has one format. Its attributes name the pipeline, its Glue job and its folders.
 """
 
 import json
@@ -27,6 +27,7 @@ OLDER_STACKS = {
     "MaxReadCost": "0",
     "WorkerType": "G.1X",
     "NumberOfWorkers": "2",
+    "MaxAttempts": "2",
     "TableRoleArn": "",
 }
 
@@ -54,9 +55,22 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any
         return answer(event, "SUCCESS")
     logger.append_keys(pipeline=pipeline.pipeline)
     if not cloud.records.register(pipeline):
-        taken = f"{pipeline.catalog_name} is taken by another stack: give this one a CatalogName of its own"
-        raise InvalidRequest("CatalogName", taken)
+        raise refusal(pipeline, cloud.records.pipeline_of_catalog_name(pipeline.catalog_name, pipeline.stack_id))
     return answer(event, "SUCCESS", pipeline)
+
+
+def refusal(pipeline: Pipeline, before: str | None) -> InvalidRequest:
+    """`before` is the stack's own pipeline that has the name: one of another format, whose snapshots stay."""
+    name = pipeline.catalog_name
+    if before is None:
+        return InvalidRequest(
+            "CatalogName", f"{name} is taken by another stack: give this one a CatalogName of its own"
+        )
+    return InvalidRequest(
+        "OutputFormat",
+        f"{name} has {before.removeprefix(f'{name}-')}: deploy another table stack with a CatalogName of its own for "
+        f"{pipeline.output_format}",
+    )
 
 
 def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
@@ -80,6 +94,7 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
         read_mode=given["ReadMode"],
         read_capacity_cap=Decimal(cap),
+        max_attempts=int(number(given, "MaxAttempts", r"[1-9]\d*", "a whole number of attempts, 2 say")),
         max_read_cost=Decimal(number(given, "MaxReadCost", r"\d+(\.\d+)?", "an amount in USD as 5 or 0.5")),
         table_role_arn=given["TableRoleArn"],
     )

@@ -1,21 +1,23 @@
-"""An export was requested: take the pipeline's lock, decide how to read the table and begin with it, or say why not."""
+"""An export was requested: take the pipeline's lock, decide how to read the table and begin with it, or say why not.
+
+Or an export that failed, or whose start died, is to go on: then with what its record does not know to be done.
+"""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import facts, reading
-from table_exports.domain.errors import InvalidRequest, Refused
-from table_exports.domain.export import Export, Stage, waits_for_job_run, waits_for_table_export
+from table_exports.domain.aws_events import TOLD_AGAIN, check_envelope
+from table_exports.domain.errors import InvalidEvent, InvalidRequest
+from table_exports.domain.export import Export, Stage, waits_for_table_export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
-from table_exports.reaction import announce, move_on
+from table_exports.reaction import announce, claim, move_on, outcome
 from table_exports.telemetry import logger, metrics, tracer
-
-STARTED_WITHIN = timedelta(seconds=60)  # the function's timeout: until then another delivery may be at it
 
 
 class TryAgain(Exception):
@@ -31,78 +33,101 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
     try:
+        check_envelope(event, cloud.account, cloud.region)
         request = ExportRequest.from_event(event)
         logger.append_keys(pipeline=request.pipeline, export_id=request.export_id)
         pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
-    except InvalidRequest as error:
-        return announce([facts.refused(event, str(error))], cloud)
+        answer(request, pipeline, by_a_person=event.get("source") != TOLD_AGAIN, cloud=cloud, now=now)
+    except (InvalidEvent, InvalidRequest) as error:
+        announce([facts.refused(event, str(error))], cloud)
 
+
+def answer(request: ExportRequest, pipeline: Pipeline, by_a_person: bool, cloud: Cloud, now: datetime) -> None:
     export = cloud.records.find(pipeline, request.export_id)
+    if export is None and request.resumes:
+        raise InvalidRequest(
+            "resume_export_id", f"is of no export of {pipeline.pipeline} whose record is kept: request a new one"
+        )
     if export is None:
         begin(request, pipeline, cloud, now)
     elif export.stage == Stage.STARTING:
         start_again(export, pipeline, cloud, now)
+    elif export.stage == Stage.FAILED and request.resumes and by_a_person:
+        resume(export, pipeline, cloud, now)
     else:
-        logger.info("This request was delivered before: nothing to do", extra={"stage": export.stage})
+        logger.info("This request was answered before: nothing to do", extra={"stage": export.stage})
 
 
 def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
-    fail_overdue_export(pipeline, cloud, now)
     export = pipeline.begin(request.export_id, request.read_percentage, now)
     if cloud.records.begin(export):
         return start(export, pipeline, cloud, now)
 
     pipeline = cloud.records.pipeline(request.pipeline) or pipeline
     if pipeline.latest_export_id == request.export_id:
-        raise TryAgain("The same request was delivered a moment ago")
-    if pipeline.export_in_flight is None:
-        raise TryAgain("The lock was held when we took it, and free when we looked why")
-    announce([facts.skipped(request, pipeline.export_in_flight)], cloud)
-
-
-def fail_overdue_export(pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
-    """Free the lock of an export that nobody will end any more."""
-    if pipeline.export_in_flight is None:
-        return
-    holder = cloud.records.export(pipeline.pipeline, pipeline.export_in_flight)
-    if holder and not holder.ended and holder.deadline < now:
-        reason = f"Still waiting on {holder.waiting_on} at its deadline, {holder.deadline:%Y-%m-%d %H:%M:%S} UTC"
-        move_on(holder, holder.fail(reason, now), cloud)
+        return logger.info("The same request was delivered a moment ago: nothing to do")
+    skip(request.export_id, pipeline, cloud)
 
 
 def start_again(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
-    """An earlier delivery died on the way to the read, or just behind its start; or it is still on its way."""
-    if now <= export.requested_at + STARTED_WITHIN:
-        raise TryAgain("Another delivery may still be starting the export")
-    start(export, pipeline, cloud, now, look_first=True)
+    """An earlier delivery died on the way to the read, or just behind its start; or AWS held it up."""
+    if claimed := claim(export, cloud, now):
+        start(claimed, pipeline, cloud, now, look_first=True)
+
+
+def resume(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    if reason := pipeline.why_not_resume(export):
+        raise InvalidRequest("resume_export_id", reason)
+    resumed = export.resume(pipeline.max_attempts, now)
+    if cloud.records.resume(export, resumed):
+        return start(resumed, pipeline, cloud, now)
+
+    pipeline = cloud.records.pipeline(pipeline.pipeline) or pipeline
+    if pipeline.export_in_flight == export.record_key:
+        return logger.info("Another delivery resumed the export: nothing to do")
+    skip(export.export_id, pipeline, cloud)
+
+
+def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
+    if pipeline.export_in_flight is None:
+        raise TryAgain("The lock was held when we took it, and free when we looked why")
+    announce([facts.skipped(pipeline, export_id)], cloud)
 
 
 def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
-    try:
-        export = planned(export, pipeline, cloud, now)
-        if export.read_mode == reading.EXPORT:
-            arn = cloud.tables.start_export(export, pipeline.table_role_arn)
-            after = export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)
-        else:
-            run_id = cloud.glue.find_job_run(export) if look_first else None
-            run_id = run_id or cloud.glue.start_job_run(export)
-            after = export.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now)
-    except Refused as refusal:
-        after = export.fail(str(refusal), now)
-    move_on(export, after, cloud)
+    """Plan the read and begin with it. The export is claimed, so no other delivery is at it."""
+    if export.glue_job_run_id and go_on_with_its_run(export, export.glue_job_run_id, cloud, now):
+        return
+    if export.read_plan is None:
+        before, export = export, outcome(export, lambda export: planned(export, pipeline, cloud), now)
+        if not move_on(before, export, cloud) or export.ended or export.held_up_by:
+            return
+    move_on(export, outcome(export, lambda export: read(export, pipeline, cloud, now, look_first), now), cloud)
 
 
-def planned(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> Export:
-    """The export with its plan recorded: another delivery must not read the table in another way, too."""
-    if export.read_plan is not None:
-        return export
+def go_on_with_its_run(export: Export, run_id: str, cloud: Cloud, now: datetime) -> bool:
+    """Whether a job run of before the export was resumed has written the snapshot, or is still at it."""
+    end = cloud.glue.job_run_end(export, run_id)
+    if end and end.state != "SUCCEEDED":
+        return False
+    if move_on(export, export.run_job(run_id, now), cloud) and end:
+        cloud.bus.tell([end])
+    return True
+
+
+def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
+    """The export with its plan: it is recorded before it is carried out, so that no other try reads in another way."""
     plan = reading.UNKNOWN
     if pipeline.table_role_arn:
         table = cloud.tables.describe(export, pipeline.table_role_arn)
         plan = reading.plan_read(table, pipeline, export.read_percentage)
-    anew = max(now, export.waiting_since + timedelta(microseconds=1))  # so of two deliveries one alone records its plan
-    after = replace(export, waiting_since=anew, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
-    if not cloud.records.move(export, after):
-        raise TryAgain("Another delivery is starting the export")
-    logger.info("Read planned", extra={"read_mode": plan.mode, "read_plan": plan.why})
-    return after
+    return replace(export, held_up_by=None, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
+
+
+def read(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool) -> Export:
+    """The export, waiting for what reads the table."""
+    if export.read_mode == reading.EXPORT and export.table_export is None:
+        arn = cloud.tables.start_export(export, pipeline.table_role_arn)
+        return export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)
+    run_id = cloud.glue.find_job_run(export) if look_first else None
+    return export.run_job(run_id or cloud.glue.start_job_run(export), now)

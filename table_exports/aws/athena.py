@@ -3,9 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from table_exports.aws.errors import final_errors_refuse
+from table_exports.aws.errors import aws_may_refuse
 from table_exports.domain import view_sql
+from table_exports.domain.aws_events import NO_MESSAGE, QueryEnded
+from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export
+from table_exports.domain.foreign import words
+
+LONGEST_QUERY = 262_144  # bytes: StartQueryExecution
+RUNNING = {"QUEUED", "RUNNING"}  # as queries are that have not ended
 
 
 class Athena:
@@ -23,7 +29,12 @@ class Athena:
         Raises Refused if Athena does not take the query.
         """
         sql = view_sql.create_view(export, self._database, columns)
-        with final_errors_refuse(f"View {export.catalog_name} cannot be created"):
+        if (size := len(sql.encode())) > LONGEST_QUERY:
+            raise Refused(
+                f"View {export.catalog_name} cannot be created: {size} bytes of SQL for {len(columns)} columns, and "
+                f"Athena takes {LONGEST_QUERY}. Query {export.snapshot_table}, which has them all"
+            )
+        with aws_may_refuse(f"View {export.catalog_name} cannot be created"):
             query = self._client.start_query_execution(
                 QueryString=sql,
                 ClientRequestToken=view_sql.request_token(export, sql),
@@ -31,3 +42,22 @@ class Athena:
                 WorkGroup=self._workgroup,
             )
         return query["QueryExecutionId"]
+
+    def query_end(self, query_id: str) -> QueryEnded | None:
+        """How the query ended; None if it has not."""
+        asked = self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        if asked["State"] in RUNNING:
+            return None
+        error = asked.get("AthenaError", {})
+        return QueryEnded(
+            query_id=query_id,
+            workgroup=self._workgroup,
+            state=asked["State"],
+            message=words(error.get("ErrorMessage") or asked.get("StateChangeReason"), NO_MESSAGE),
+            error_category=error.get("ErrorCategory"),
+            error_type=error.get("ErrorType"),
+            called_retryable=error.get("Retryable", False),
+        )
+
+    def stop_query(self, query_id: str) -> None:
+        self._client.stop_query_execution(QueryExecutionId=query_id)

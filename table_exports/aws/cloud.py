@@ -1,6 +1,7 @@
 """The AWS that a service sees: each part is built when it is first asked for, so no service pays for another's."""
 
 import os
+from datetime import timedelta
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 
 class Cloud:
     @cached_property
+    def account(self) -> str:
+        return os.environ["ACCOUNT"]
+
+    @cached_property
+    def region(self) -> str:
+        return os.environ["AWS_REGION"]
+
+    @cached_property
+    def late_after(self) -> timedelta:
+        """How long an event may take before the reconciler asks for what it should tell."""
+        return timedelta(minutes=float(os.environ["LATE_AFTER_MINUTES"]))
+
+    @cached_property
     def records(self) -> "Records":
         from table_exports.aws.records import Records
 
@@ -27,7 +41,7 @@ class Cloud:
     def glue(self) -> "Glue":
         from table_exports.aws.glue import Glue
 
-        return Glue(_client("glue"), os.environ["DATABASE"])
+        return Glue(_client("glue"), partial(_client_without_retries, "glue"), os.environ["DATABASE"])
 
     @cached_property
     def tables(self) -> "Tables":
@@ -76,3 +90,10 @@ def _session() -> "Session":
 def _client(service: str, **credentials: str) -> "BaseClient":
     """From botocore, as boto3 has it from there: boto3 itself would import S3 transfers and resources on top."""
     return _session().create_client(service, **credentials)
+
+
+def _client_without_retries(service: str) -> "BaseClient":
+    """For a call that may not be made twice: after a timeout nobody knows whether it was carried out."""
+    from botocore.config import Config
+
+    return _session().create_client(service, config=Config(retries={"total_max_attempts": 1}))

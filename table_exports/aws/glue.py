@@ -1,47 +1,104 @@
 """Glue: job runs, crawlers and the catalog."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from table_exports.aws.errors import final_errors_refuse
+from table_exports.aws.errors import aws_may_refuse
 from table_exports.domain import catalog, naming
+from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
 from table_exports.domain.export import Export
+from table_exports.domain.foreign import words
 from table_exports.domain.manifest import Manifest
 
 PARTITIONS_PER_CALL = 100
+RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}  # as job runs are that have not ended
+DELETED = "DELETED"  # a state of our own: Glue knows the job run no more
 
 
 class Glue:
-    def __init__(self, client: Any, database: str) -> None:
+    def __init__(self, client: Any, connect_without_retries: Callable[[], Any], database: str) -> None:
         self._client = client
+        self._connect_without_retries = connect_without_retries
         self._database = database
 
     def start_job_run(self, export: Export) -> str:
-        """Start the export's job run. Returns its id.
+        """Start a job run for this attempt at the export. Returns its id.
 
-        Glue has no idempotency token: `find_job_run` first if an earlier attempt may have come this far.
-        Raises Refused if the job is not there or takes no such arguments.
+        Glue has no idempotency token, so a call whose answer was lost is not repeated: `find_job_run` first if an
+        earlier delivery may have come this far.
+        Raises Refused if the job is not there or takes no such arguments, Busy if it runs already.
         """
-        with final_errors_refuse(f"Glue job {export.glue_job_name} cannot be started"):
-            run = self._client.start_job_run(JobName=export.glue_job_name, Arguments=_arguments(export))
+        once = self._connect_without_retries()
+        with aws_may_refuse(f"Glue job {export.glue_job_name} cannot be started"):
+            run = once.start_job_run(JobName=export.glue_job_name, Arguments=_arguments(export))
         return run["JobRunId"]
 
     def find_job_run(self, export: Export) -> str | None:
-        """The id of the run that was started for this export, if one was. Raises Refused if the job is not there."""
+        """The id of the run that was started for this attempt, if one was. Raises Refused if the job is not there."""
+        wanted = {"--export_id": export.export_id, "--attempt": str(export.attempt)}
         pages = self._client.get_paginator("get_job_runs").paginate(JobName=export.glue_job_name)
-        with final_errors_refuse(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
+        with aws_may_refuse(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
             for run in (run for page in pages for run in page["JobRuns"]):  # newest first
-                if run.get("Arguments", {}).get("--export_id") == export.export_id:
+                if wanted.items() <= run.get("Arguments", {}).items():
                     return run["Id"]
                 if run["StartedOn"].timestamp() < int(export.requested_at.timestamp()):
                     break
         return None
 
+    def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
+        """How the run ended; None if it has not."""
+        try:
+            run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
+        except self._client.exceptions.EntityNotFoundException as error:
+            run = {"JobRunState": DELETED, "ErrorMessage": error.response["Error"]["Message"]}
+        if run["JobRunState"] in RUNNING:
+            return None
+        return JobRunEnded(
+            job_name=export.glue_job_name,
+            run_id=run_id,
+            state=run["JobRunState"],
+            message=words(run.get("ErrorMessage") or run.get("StateDetail"), NO_MESSAGE),
+        )
+
+    def stop_job_run(self, export: Export, run_id: str) -> None:
+        answer = self._client.batch_stop_job_run(JobName=export.glue_job_name, JobRunIds=[run_id])
+        _must_be_none(answer.get("Errors", []), "BatchStopJobRun")
+
+    def crawl_end(self, export: Export, now: datetime) -> CrawlEnded | None:
+        """How the crawl ended that the export waits for; None if it has not."""
+        try:
+            crawler = self._client.get_crawler(Name=export.crawler_name)["Crawler"]
+        except self._client.exceptions.EntityNotFoundException as error:
+            gone = {"Status": "CANCELLED", "ErrorMessage": error.response["Error"]["Message"], "StartTime": now}
+            crawler = {"State": "READY", "LastCrawl": gone}
+        if crawler["State"] != "READY":
+            return None
+        last, since = crawler.get("LastCrawl", {}), export.waiting_since
+        began = last.get("StartTime")
+        if export.own_crawl and (began is None or began < since - ROUNDING):
+            last, began = {"Status": "CANCELLED", "ErrorMessage": "The crawler knows of no such crawl"}, None
+        return CrawlEnded(
+            crawler=export.crawler_name,
+            state=last.get("Status", "CANCELLED").capitalize(),
+            began=began,
+            ended=now,
+            message=words(last.get("ErrorMessage"), NO_MESSAGE),
+        )
+
+    def stop_crawler(self, export: Export) -> None:
+        """Only its own crawl is the export's to stop."""
+        if export.own_crawl:
+            over = self._client.exceptions
+            with suppress(over.CrawlerNotRunningException, over.CrawlerStoppingException):
+                self._client.stop_crawler(Name=export.crawler_name)
+
     def start_crawler(self, export: Export) -> bool:
         """False if it runs already, for someone else: what it finds may be of before the snapshot was complete."""
-        with final_errors_refuse(f"Crawler {export.crawler_name} cannot be started"):
+        with aws_may_refuse(f"Crawler {export.crawler_name} cannot be started"):
             try:
                 self._client.start_crawler(Name=export.crawler_name)
             except self._client.exceptions.CrawlerRunningException:
@@ -74,7 +131,7 @@ class Glue:
         """
         table = self._snapshot_table(export)
         if table is None:
-            with final_errors_refuse(f"Table {export.snapshot_table} cannot be created"):
+            with aws_may_refuse(f"Table {export.snapshot_table} cannot be created"):
                 self._client.create_table(
                     DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
                 )
@@ -84,7 +141,7 @@ class Glue:
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:
         """Have the export's snapshot in the catalog, as a partition with all of the manifest's columns."""
         table = self._named(export)
-        with final_errors_refuse(f"Snapshot {export.snapshot_timestamp} cannot be put into the catalog"):
+        with aws_may_refuse(f"Snapshot {export.snapshot_timestamp} cannot be put into the catalog"):
             wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, None)
             answer = self._client.batch_create_partition(**table, PartitionInputList=[wanted])
             errors = answer.get("Errors", [])
@@ -99,7 +156,7 @@ class Glue:
         """Rewrite the partitions that a crawl left with other columns or another SerDe than the manifest's."""
         table = self._named(export)
         wanted = catalog.table_input(export, manifest, None)
-        with final_errors_refuse(f"The partitions of {export.snapshot_table} cannot be corrected"):
+        with aws_may_refuse(f"The partitions of {export.snapshot_table} cannot be corrected"):
             pages = self._client.get_paginator("get_partitions").paginate(**table)
             found = [partition for page in pages for partition in page["Partitions"]]
             entries = [
@@ -115,7 +172,7 @@ class Glue:
                 _must_be_none(answer.get("Errors", []), "BatchUpdatePartition")
 
     def _snapshot_table(self, export: Export) -> catalog.Described | None:
-        with final_errors_refuse(f"Table {export.snapshot_table} cannot be looked up"):
+        with aws_may_refuse(f"Table {export.snapshot_table} cannot be looked up"):
             try:
                 table = self._client.get_table(DatabaseName=self._database, Name=export.snapshot_table)["Table"]
             except self._client.exceptions.EntityNotFoundException:
@@ -127,7 +184,7 @@ class Glue:
         """Only if it still is as it was found: a crawl may be at it."""
         version = {"VersionId": table["VersionId"]} if "VersionId" in table else {}
         wanted = catalog.table_input(export, manifest, table, crawl_due=crawl_due)
-        with final_errors_refuse(f"Table {export.snapshot_table} cannot be updated"):
+        with aws_may_refuse(f"Table {export.snapshot_table} cannot be updated"):
             self._client.update_table(DatabaseName=self._database, TableInput=wanted, **version)
 
     def _named(self, export: Export) -> dict[str, str]:
@@ -150,6 +207,7 @@ def _arguments(export: Export) -> dict[str, str]:
     """What differs from export to export. The rest are the job's default arguments, in infra/table.yaml."""
     return {
         "--export_id": export.export_id,
+        "--attempt": str(export.attempt),
         "--snapshot_timestamp": export.snapshot_timestamp,
         "--table_name": export.table_name,
         "--read_percentage": str(export.read_percentage),

@@ -3,7 +3,7 @@
 The only module that writes a condition. Losing a race is an answer, not an exception.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,10 @@ from table_exports.domain.pipeline import Pipeline
 
 WRITE_TRIES = 3  # another write to the same records is over in milliseconds
 HEAD = "pipeline"  # the sort key of a pipeline's head
+HEAD_EXISTS = "attribute_exists(pipeline)"
+LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
+FENCE = ("waiting_on", "waiting_since", "claimed_at", "ended_at")  # whoever changes one of them was first
+NOT_BEGUN_BEFORE = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
 
 
 class Records:
@@ -42,29 +46,36 @@ class Records:
     def waiting_on(self, thing: str) -> list[Export]:
         """The exports that wait for `thing`, e.g. `athena-query/0123`.
 
-        The index lags behind the table, so an export that has moved on may still be among them. Harmless: `move`
-        checks again.
+        The index lags behind the table, so it only says where to look: what is done to AWS before `move` could refuse
+        it must not be done for an export as it was.
         """
-        return [export_of(item) for item in self._query("waiting_on", thing)]
+        found = [self.export(item["pipeline"], item["record"]) for item in self._query("waiting_on", thing)]
+        return [export for export in found if export and export.waiting_on == thing]
+
+    def in_flight(self) -> Iterator[Export]:
+        """All exports that wait for something. The index holds no others, so to read all of it costs no more."""
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table, IndexName="waiting_on")
+        return (export_of(plain(item)) for page in pages for item in page["Items"])
 
     def begin(self, export: Export) -> bool:
         """Store a new export and take its pipeline's lock, both or neither.
 
         False if another export holds the lock, or this one was begun before.
         """
-        head_exists = "attribute_exists(pipeline)"
-        lock_is_free = "attribute_not_exists(export_in_flight)"
-        not_begun_before = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
-        take_lock = _set(
-            _key(export.pipeline, HEAD),
-            {"export_in_flight": export.record_key, "latest_export_id": export.export_id},
-        )
-        take_lock["ConditionExpression"] = f"{head_exists} AND {lock_is_free} AND {not_begun_before}"
+        take_lock = self._take_lock(export)
+        take_lock["ConditionExpression"] += f" AND {NOT_BEGUN_BEFORE}"
         item = _key(export.pipeline, export.record_key) | _attributes(export)
         return self._write_all(
             {"Put": {"Item": _item(item), "ConditionExpression": "attribute_not_exists(pipeline)"}},
             {"Update": take_lock},
         )
+
+    def resume(self, before: Export, after: Export) -> bool:
+        """Turn a failed export into one in flight, and take its pipeline's lock: both or neither.
+
+        False if it is not as it was any more, or another export holds the lock.
+        """
+        return self._write_all({"Update": self._change(before, after)}, {"Update": self._take_lock(after)})
 
     def move(self, before: Export, after: Export) -> bool:
         """Turn `before` into `after`; an end also frees the lock and is noted in the head.
@@ -72,6 +83,8 @@ class Records:
         False if `before` no longer stands as it was: the event was a duplicate or late.
         Writes only what changed, so that attributes of a newer version of this package survive.
         """
+        if after == before:
+            return True
         if after.ended and self._write_all({"Update": self._change(before, after)}, {"Update": self._note_end(after)}):
             return True
         # Not at its end; or the lock is another's by now.
@@ -80,16 +93,21 @@ class Records:
     def register(self, pipeline: Pipeline) -> bool:
         """Claim the pipeline's catalog name and store its configuration, both or neither. Where it stands is kept.
 
-        False if the name is another stack's.
+        False if the name is another's: another stack's, or another pipeline's of this one.
         """
         holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
         claim = {
             "Item": _item(_claim(pipeline.catalog_name) | holder),
-            "ConditionExpression": "attribute_not_exists(pipeline) OR stack_id = :stack_id",
-            "ExpressionAttributeValues": _item({":stack_id": pipeline.stack_id}),
+            "ConditionExpression": ("attribute_not_exists(pipeline) OR (stack_id = :stack_id AND held_by = :held_by)"),
+            "ExpressionAttributeValues": _item({f":{name}": value for name, value in holder.items()}),
         }
         head = _set(_key(pipeline.pipeline, HEAD), _attributes(pipeline))
         return self._write_all({"Put": claim}, {"Update": head})
+
+    def pipeline_of_catalog_name(self, catalog_name: str, stack_id: str) -> str | None:
+        """Which of the stack's pipelines holds the catalog name."""
+        claim = self._get(*_claim(catalog_name).values()) or {}
+        return claim.get("held_by") if claim.get("stack_id") == stack_id else None
 
     def unregister(self, name: str, stack_id: str) -> None:
         """Forget a pipeline's head and free its catalog name. What is another stack's by now is left alone.
@@ -103,14 +121,27 @@ class Records:
         self._delete(_claim(pipeline.catalog_name), stack_id=stack_id, held_by=name)
 
     def _change(self, before: Export, after: Export) -> dict[str, Any]:
+        """The one write of a transition, if the export still waits as it did before: or, ended, as it ended."""
         old, new = _attributes(before), _attributes(after)
         changed = {name: value for name, value in new.items() if old.get(name) != value}
+        removed = old.keys() - new.keys()
         if after.ended:
             changed["expires_at"] = int((after.requested_at + self._history).timestamp())
-        update = _set(_key(before.pipeline, before.record_key), changed, remove=old.keys() - new.keys())
-        update["ConditionExpression"] = "waiting_on = :awaited AND waiting_since = :awaited_since"
-        awaited = {":awaited": before.waiting_on, ":awaited_since": before.waiting_since}
-        update["ExpressionAttributeValues"] |= _item(awaited)
+        elif before.ended:
+            removed |= {"expires_at"}
+        update = _set(_key(before.pipeline, before.record_key), changed, removed)
+        known = {name: old[name] for name in FENCE if name in old}
+        unknown = [f"attribute_not_exists({name})" for name in FENCE if name not in old]
+        update["ConditionExpression"] = " AND ".join(
+            ["attribute_exists(pipeline)", *(f"{name} = :was_{name}" for name in known), *unknown]
+        )
+        update["ExpressionAttributeValues"] |= _item({f":was_{name}": value for name, value in known.items()})
+        return update
+
+    def _take_lock(self, export: Export) -> dict[str, Any]:
+        taken = {"export_in_flight": export.record_key, "latest_export_id": export.export_id}
+        update = _set(_key(export.pipeline, HEAD), taken)
+        update["ConditionExpression"] = f"{HEAD_EXISTS} AND {LOCK_IS_FREE}"
         return update
 
     def _note_end(self, export: Export) -> dict[str, Any]:
@@ -118,7 +149,7 @@ class Records:
             known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
         else:
             known = {"last_failed_at": export.ended_at}
-        update = _set(_key(export.pipeline, HEAD), known, remove={"export_in_flight"})
+        update = _set(_key(export.pipeline, HEAD), known, removed={"export_in_flight"})
         update["ConditionExpression"] = "export_in_flight = :mine"
         update["ExpressionAttributeValues"] |= _item({":mine": export.record_key})
         return update
@@ -204,14 +235,12 @@ def _attributes(thing: Export | Pipeline) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None and name != "pipeline"}
 
 
-def _set(key: dict[str, str], known: dict[str, Any], remove: Iterable[str] = ()) -> dict[str, Any]:
-    expression = "SET " + ", ".join(f"#{name} = :{name}" for name in known)
-    if remove:
-        expression += " REMOVE " + ", ".join(f"#{name}" for name in remove)
+def _set(key: dict[str, str], known: dict[str, Any], removed: Iterable[str] = ()) -> dict[str, Any]:
+    sets, removes = ", ".join(f"#{name} = :{name}" for name in known), ", ".join(f"#{name}" for name in removed)
     return {
         "Key": _item(key),
-        "UpdateExpression": expression,
-        "ExpressionAttributeNames": {f"#{name}": name for name in [*known, *remove]},
+        "UpdateExpression": " ".join([f"SET {sets}"] * bool(sets) + [f"REMOVE {removes}"] * bool(removes)),
+        "ExpressionAttributeNames": {f"#{name}": name for name in [*known, *removed]},
         "ExpressionAttributeValues": _item({f":{name}": value for name, value in known.items()}),
     }
 

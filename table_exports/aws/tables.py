@@ -1,17 +1,22 @@
 """DynamoDB of the exported tables. Each is touched in the role of its own table stack, which may no other table."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from table_exports.aws.errors import FINAL, final_errors_refuse
+from table_exports.aws.errors import FINAL, aws_may_refuse
+from table_exports.domain import naming
+from table_exports.domain.aws_events import NO_MESSAGE, SummaryWritten, TableExportFailed
 from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export
+from table_exports.domain.foreign import words
 from table_exports.domain.reading import Table
 
+ARN = r"arn:[!-~]{1,1020}"
 NO_TABLE = {"ResourceNotFoundException", "TableNotFoundException"}
 FINAL_OF_EXPORTS = FINAL | {
     "ExportConflictException",
@@ -30,7 +35,7 @@ class Tables:
     def describe(self, export: Export, role_arn: str) -> Table:
         """Raises Refused if the table is not there, or may not be looked at."""
         dynamodb = self._in_role(export, role_arn)
-        with final_errors_refuse(f"Table {export.table_name} cannot be described"):
+        with aws_may_refuse(f"Table {export.table_name} cannot be described"):
             try:
                 table = dynamodb.describe_table(TableName=export.table_name)["Table"]
                 backups = dynamodb.describe_continuous_backups(TableName=export.table_name)
@@ -51,25 +56,46 @@ class Tables:
         """
         dynamodb = self._in_role(export, role_arn)
         place = urlsplit(export.table_export_prefix)
-        with final_errors_refuse(f"Table {export.table_name} cannot be exported", final=FINAL_OF_EXPORTS | NO_TABLE):
+        with aws_may_refuse(f"Table {export.table_name} cannot be exported", final=FINAL_OF_EXPORTS | NO_TABLE):
             table_arn = dynamodb.describe_table(TableName=export.table_name)["Table"]["TableArn"]
             asked = dynamodb.export_table_to_point_in_time(
                 TableArn=table_arn,
-                ClientToken=export.export_id,
+                ClientToken=_token(export),
                 ExportFormat="DYNAMODB_JSON",
                 S3Bucket=place.netloc,
                 S3Prefix=place.path.lstrip("/"),
             )
         return asked["ExportDescription"]["ExportArn"]
 
+    def export_end(self, export: Export, arn: str, role_arn: str) -> SummaryWritten | TableExportFailed | None:
+        """How DynamoDB's export of the table ended; None if it has not."""
+        dynamodb = self._in_role(export, role_arn)
+        try:
+            asked = dynamodb.describe_export(ExportArn=arn)["ExportDescription"]
+        except dynamodb.exceptions.ExportNotFoundException as error:
+            return TableExportFailed(arn=arn, message=words(error.response["Error"]["Message"], NO_MESSAGE))
+        match asked["ExportStatus"]:
+            case "COMPLETED":
+                place = urlsplit(naming.table_export_summary(export.table_export_prefix, arn))
+                return SummaryWritten(bucket=place.netloc, key=place.path.lstrip("/"), arn=arn)
+            case "FAILED":
+                why = f"{asked.get('FailureCode')}: {asked.get('FailureMessage')}"
+                return TableExportFailed(arn=arn, message=words(why, NO_MESSAGE))
+        return None
+
     def _in_role(self, export: Export, role_arn: str) -> Any:
-        with final_errors_refuse(f"The table stack's role {role_arn} cannot be assumed"):
+        with aws_may_refuse(f"The table stack's role {role_arn} cannot be assumed"):
             assumed = self._sts.assume_role(RoleArn=role_arn, RoleSessionName=export.export_id)["Credentials"]
         return self._connect(
             aws_access_key_id=assumed["AccessKeyId"],
             aws_secret_access_key=assumed["SecretAccessKey"],
             aws_session_token=assumed["SessionToken"],
         )
+
+
+def _token(export: Export) -> str:
+    """Another for each attempt: DynamoDB answers a token that it knows with the export of before, failed or not."""
+    return export.export_id if export.attempt == 1 else f"{export.export_id}-{export.attempt}"
 
 
 class Summaries:
@@ -86,6 +112,6 @@ class Summaries:
             arn = json.loads(body)["exportArn"]
         except self._client.exceptions.NoSuchKey:
             return None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        return arn if isinstance(arn, str) else None
+        return arn if isinstance(arn, str) and re.fullmatch(ARN, arn) else None

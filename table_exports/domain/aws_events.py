@@ -1,15 +1,19 @@
-"""The AWS events that move an export on, read once: what ended, how, and when.
+"""The events that move an export on, read once: what ended, how, and when. And the same, written by the reconciler.
 
 Shapes: Glue and Athena user guides, "Automating with EventBridge" and "Monitoring Athena query events"; S3 user guide,
 "EventBridge event message structure".
-Fields that AWS may leave out are read as unknown, never guessed.
+Who or what ended must be named, and a time that is given must be one: else the event is invalid. Fields that AWS may
+leave out are read as unknown, never guessed. A state that we do not know is none that anybody waits for.
 """
 
+import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from table_exports.domain import naming
+from table_exports.domain.errors import InvalidEvent
 from table_exports.domain.export import (
     Export,
     waits_for_crawler,
@@ -17,47 +21,147 @@ from table_exports.domain.export import (
     waits_for_query,
     waits_for_table_export,
 )
+from table_exports.domain.foreign import shown, words
 
+TOLD_AGAIN = "table-exports.reconciler"  # the source of what we say in AWS's stead
 UNKNOWN = "unknown"  # nobody waits for it
 NO_MESSAGE = "no message"
+NOT_GIVEN = (None, "", "N/A")  # as AWS writes what it has no value for
+SYSTEM_ERROR = 1  # Athena's error category: its own fault, not the query's
+SKEW = timedelta(minutes=1)  # at most, between AWS's clocks
 ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
+LONGEST_NAME = 255  # characters, of jobs, runs, crawlers and workgroups
+LONGEST_ARN = 1024
+LONGEST_CRAWL = timedelta(days=366)
+
+# AWS tells of those and of others, which are no ends. The last of each is the reconciler's word.
+FAILED_RUNS = {"FAILED", "TIMEOUT", "ERROR", "EXPIRED", "DELETED"}
+ENDS_OF_CRAWLS = {"Succeeded", "Failed", "Cancelled"}
+ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED", "CANCELLED"}
+
+BUCKET = r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"
+SUMMARY_KEY = r"(?=.{1,1024}$)[A-Za-z0-9_=/\-]+/AWSDynamoDB/[A-Za-z0-9\-]+/manifest-summary\.json"
+TIME = r"[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+
+
+def check_envelope(event: Any, account: str, region: str) -> None:
+    """Raises InvalidEvent unless it is an event of the account and Region that the function is in."""
+    if not isinstance(event, dict):
+        raise InvalidEvent("event", f"is {shown(event)}: it must be an object, as EventBridge delivers it")
+    for name, ours in (("account", account), ("region", region)):
+        if event.get(name) != ours:
+            raise InvalidEvent(
+                name,
+                f"{_is(event, name)}: the exports are in {ours}, and no event from elsewhere can be about them. "
+                "Take out the rule that sends it here",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryWritten:
     """DynamoDB ended an export of a table, and wrote its summary last. The event says where, the summary of which."""
 
-    uri: str
+    detail_type: ClassVar[str] = "Object Created"
+
+    bucket: str
+    key: str
     arn: str = UNKNOWN  # of the table export
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        detail = event["detail"]
-        return cls(uri=f"s3://{detail['bucket']['name']}/{detail['object']['key']}")
+        return cls(
+            bucket=_matching(event, "detail.bucket.name", BUCKET, "the name of an S3 bucket"),
+            key=_matching(
+                event,
+                "detail.object.key",
+                SUMMARY_KEY,
+                "where DynamoDB writes the summary of a table export, FOLDER/AWSDynamoDB/ID/manifest-summary.json",
+            ),
+        )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        return {"bucket": {"name": self.bucket}, "object": {"key": self.key}}
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
     @property
     def waiting_on(self) -> str:
         return waits_for_table_export(self.arn)
 
-    def is_of(self, export: Export) -> bool:
+    def ends_the_wait_of(self, export: Export) -> bool:
         """Whether it lies where DynamoDB was asked to write, and is no copy of it elsewhere."""
         return self.uri == naming.table_export_summary(export.table_export_prefix, self.arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobRunEnded:
-    run_id: str
-    state: str  # SUCCEEDED, FAILED, TIMEOUT or STOPPED
+class TableExportFailed:
+    """DynamoDB gave up an export of a table. AWS has no event for it: this one is the reconciler's own."""
+
+    detail_type: ClassVar[str] = "Table Export State Change"
+
+    arn: str
+    state: str = "FAILED"
     message: str
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        detail = event["detail"]
         return cls(
-            run_id=detail.get("jobRunId") or UNKNOWN,
-            state=detail.get("state") or UNKNOWN,
-            message=detail.get("message") or NO_MESSAGE,
+            arn=_name(event, "detail.exportArn", "the ARN of a table export", LONGEST_ARN),
+            state=_name(event, "detail.state", "a table export's state, FAILED say"),
+            message=words(event["detail"].get("message"), NO_MESSAGE),
         )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        return {"exportArn": self.arn, "state": self.state, "message": self.message}
+
+    def ends_the_wait_of(self, export: Export) -> bool:
+        return self.state == "FAILED"
+
+    @property
+    def waiting_on(self) -> str:
+        return waits_for_table_export(self.arn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRunEnded:
+    detail_type: ClassVar[str] = "Glue Job State Change"
+
+    job_name: str
+    run_id: str
+    state: str  # AWS tells of SUCCEEDED, FAILED, TIMEOUT and STOPPED; the reconciler also of ERROR, EXPIRED, DELETED
+    message: str
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        return cls(
+            job_name=_name(event, "detail.jobName", "the name of a Glue job"),
+            run_id=_name(event, "detail.jobRunId", "the id of a Glue job run"),
+            state=_name(event, "detail.state", "a job run's state, SUCCEEDED say"),
+            message=words(event["detail"].get("message"), NO_MESSAGE),
+        )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        severity = {"SUCCEEDED": "INFO", "STOPPED": "INFO", "TIMEOUT": "WARN"}
+        return {
+            "jobName": self.job_name,
+            "severity": severity.get(self.state, "ERROR"),
+            "state": self.state,
+            "jobRunId": self.run_id,
+            "message": self.message,
+        }
+
+    @property
+    def failed_by_itself(self) -> bool:
+        """And was not stopped, so that another attempt may be made."""
+        return self.state in FAILED_RUNS
+
+    def ends_the_wait_of(self, export: Export) -> bool:
+        return self.state in ("SUCCEEDED", "STOPPED") or self.failed_by_itself
 
     @property
     def waiting_on(self) -> str:
@@ -68,31 +172,54 @@ class JobRunEnded:
 class CrawlEnded:
     """A crawler names itself but no crawl, so only times tell whose crawl this was."""
 
+    detail_type: ClassVar[str] = "Glue Crawler State Change"
+
     crawler: str
-    state: str  # Succeeded or Failed
+    state: str  # AWS tells of Succeeded and Failed; the reconciler also of Cancelled
     began: datetime | None  # unknown of a failed crawl
-    ended: datetime
+    ended: datetime  # or when the reconciler found it ended
     message: str
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
+        crawler = _name(event, "detail.crawlerName", "the name of a crawler")
+        state = _name(event, "detail.state", "a crawl's state, Succeeded say")
         detail = event["detail"]
-        completed, seconds = _time(detail.get("completionDate")), _seconds(detail.get("runningTime (sec)"))
+        completed = _given(event, "detail.completionDate", _time)
+        ran = _given(event, "detail.runningTime (sec)", _seconds)
         return cls(
-            crawler=detail.get("crawlerName") or UNKNOWN,
-            state=detail.get("state") or UNKNOWN,
-            began=completed - seconds if completed and seconds is not None else None,
-            ended=completed or datetime.fromisoformat(event["time"]),
-            message=detail.get("errorMessage") or detail.get("message") or NO_MESSAGE,
+            crawler=crawler,
+            state=state,
+            began=completed - ran if completed and ran is not None else None,
+            ended=completed or _time(event, "time"),
+            message=words(detail.get("errorMessage") or detail.get("message"), NO_MESSAGE),
         )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """All values are strings, and times are to the second, as in AWS's."""
+        ended = self.ended.astimezone(UTC).replace(microsecond=0)
+        known = {"crawlerName": self.crawler, "state": self.state, "completionDate": f"{ended:%Y-%m-%dT%H:%M:%SZ}"}
+        if self.began is not None:
+            ran = ended - self.began
+            known["runningTime (sec)"] = str(max(0, round(ran.total_seconds())))
+        if self.state in ("Failed", "Cancelled"):
+            return known | {"message": f"Crawler {self.state}", "errorMessage": self.message}
+        return known | {"message": self.message}
 
     @property
     def waiting_on(self) -> str:
         return waits_for_crawler(self.crawler)
 
+    def just_after(self, now: datetime) -> datetime:
+        """When a wait may begin that this crawl does not end: it ended at a second, and by another clock."""
+        return max(now, min(self.ended, now + SKEW) + timedelta(seconds=1))
+
     def ends_the_wait_of(self, export: Export) -> bool:
         """Whether this is the crawl that the export waits for, and not one before it."""
         assert export.waiting_since is not None
+        if self.state not in ENDS_OF_CRAWLS:
+            return False
         since = export.waiting_since.replace(microsecond=0)
         if self.ended < since:
             return False
@@ -101,35 +228,130 @@ class CrawlEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryEnded:
+    detail_type: ClassVar[str] = "Athena Query State Change"
+
+    workgroup: str
     query_id: str
-    state: str  # SUCCEEDED, FAILED or CANCELLED
+    state: str  # AWS tells of SUCCEEDED, FAILED and CANCELLED; the reconciler also of DELETED
     message: str
+    error_category: int | None = None
+    error_type: int | None = None
+    called_retryable: bool = False  # by Athena
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        detail = event["detail"]
-        error = detail.get("athenaError")
+        workgroup = _name(event, "detail.workgroupName", "the name of a workgroup")
+        query_id = _name(event, "detail.queryExecutionId", "the id of a query")
+        state = _name(event, "detail.currentState", "a query's state, SUCCEEDED say")
+        error = event["detail"].get("athenaError")
+        error = error if isinstance(error, dict) else {"errorMessage": error}
         return cls(
-            query_id=detail.get("queryExecutionId") or UNKNOWN,
-            state=detail.get("currentState") or UNKNOWN,
-            message=(error.get("errorMessage") if isinstance(error, dict) else error) or NO_MESSAGE,
+            workgroup=workgroup,
+            query_id=query_id,
+            state=state,
+            message=words(error.get("errorMessage"), NO_MESSAGE),
+            error_category=_whole(error.get("errorCategory")),
+            error_type=_whole(error.get("errorType")),
+            called_retryable=error.get("retryable") is True,
         )
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        told = {
+            "currentState": self.state,
+            "queryExecutionId": self.query_id,
+            "workgroupName": self.workgroup,
+        }
+        numbers = {"errorCategory": self.error_category, "errorType": self.error_type}
+        error = {name: number for name, number in numbers.items() if number is not None}
+        if self.state != "FAILED" and not error and not self.called_retryable and self.message == NO_MESSAGE:
+            return told
+        return told | {"athenaError": error | {"retryable": self.called_retryable, "errorMessage": self.message}}
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same query may well succeed another time."""
+        return self.called_retryable or self.error_category == SYSTEM_ERROR
+
+    def ends_the_wait_of(self, export: Export) -> bool:
+        return self.state in ENDS_OF_QUERIES
 
     @property
     def waiting_on(self) -> str:
         return waits_for_query(self.query_id)
 
 
-def _time(text: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+Happening = SummaryWritten | TableExportFailed | JobRunEnded | CrawlEnded | QueryEnded
 
 
-def _seconds(text: Any) -> timedelta | None:
+def _name(event: Any, path: str, what: str, longest: int = LONGEST_NAME) -> str:
+    """A name or id that AWS always gives. Nothing in it is invisible: it becomes a key of ours."""
+    value = _at(event, path, what)
+    if not isinstance(value, str) or not 1 <= len(value) <= longest or not _is_plain(value):
+        raise InvalidEvent(path, f"is {shown(value)}: it must be {what}, of 1 to {longest} visible ASCII characters")
+    return value
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _matching(event: Any, path: str, pattern: str, what: str) -> str:
+    value = _at(event, path, what)
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise InvalidEvent(path, f"is {shown(value)}: it must be {what}")
+    return value
+
+
+def _time(event: Any, path: str) -> datetime:
+    value = _at(event, path, "a time")
     try:
-        return timedelta(seconds=float(text))
+        if re.fullmatch(TIME, value):
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        return None
+        pass
+    raise InvalidEvent(path, f"is {shown(value)}: it must be a time in UTC, as 2026-11-23T02:09:20Z")
+
+
+def _seconds(event: Any, path: str) -> timedelta:
+    value = _at(event, path, "a number of seconds")
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST_CRAWL.total_seconds():  # NaN is in no range
+        longest = f"{LONGEST_CRAWL.total_seconds():.0f}"
+        raise InvalidEvent(path, f"is {shown(value)}: it must be a number of seconds from 0 to {longest}")
+    return timedelta(seconds=seconds)
+
+
+def _given(event: Any, path: str, read: Any) -> Any:
+    """What AWS may leave out: None where it did."""
+    parent, _, name = path.rpartition(".")
+    value = event[parent].get(name)
+    return None if isinstance(value, str | None) and value in NOT_GIVEN else read(event, path)
+
+
+def _whole(value: Any) -> int | None:
+    """Athena writes its numbers as 2.0."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and math.isfinite(value) and 0 <= value < 10**9 else None
+
+
+def _at(event: Any, path: str, what: str) -> Any:
+    """The value at `path`, `detail.bucket.name` say. Raises InvalidEvent if there is no such field."""
+    holder, walked = event, []
+    for name in path.split("."):
+        if not isinstance(holder, dict):
+            where = ".".join(walked) or "event"
+            raise InvalidEvent(where, f"is {shown(holder)}: it must be an object with {name}, {what}")
+        walked.append(name)
+        if name not in holder:
+            raise InvalidEvent(".".join(walked), f"is missing: it must be {what}")
+        holder = holder[name]
+    return holder
+
+
+def _is(holder: dict[str, Any], name: str) -> str:
+    return f"is {shown(holder[name])}" if name in holder else "is missing"

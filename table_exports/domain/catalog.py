@@ -54,11 +54,19 @@ STORAGE = {
     ),
 }
 
+FORMAT_OF = {storage.serde: name for name, storage in STORAGE.items()} | {  # the last two are crawlers' choice
+    "org.openx.data.jsonserde.JsonSerDe": "json",
+    f"{HIVE}.serde2.lazy.LazySimpleSerDe": "csv",
+}
+
 Described = dict[str, Any]  # a table or partition, as Glue describes it
 
 
 def must_be_ours(export: Export, table: Described) -> None:
-    """Raises Refused if the table that has the snapshot table's name holds something else."""
+    """Raises Refused if the table that has the snapshot table's name holds something else.
+
+    Another format, for one: a SerDe is the table's, so that snapshots in two could never be read together.
+    """
     keys = [key["Name"] for key in table.get("PartitionKeys", [])]
     if keys != [naming.PARTITION_KEY]:
         raise Refused(
@@ -71,6 +79,12 @@ def must_be_ours(export: Export, table: Described) -> None:
             f"Table {export.snapshot_table} is of {location or 'no folder'}, not of {export.output_prefix}/: "
             "another dataset has its name"
         )
+    found = FORMAT_OF.get(_serde(table)[2], export.output_format)
+    if found != export.output_format:
+        raise Refused(
+            f"Table {export.snapshot_table} is of snapshots in {found}, and the export is {export.output_format}: "
+            'deploy another table stack with a CatalogName of its own, or begin anew: docs/schema.md, "To begin anew"'
+        )
 
 
 def table_input(
@@ -78,7 +92,7 @@ def table_input(
 ) -> Described:
     """The snapshot table of this manifest. Of the existing one stays what is not ours to say."""
     existing = existing or {}
-    kept = {name: existing[name] for name in ("Description", "Owner", "Retention") if name in existing}
+    kept = {name: existing[name] for name in ("Description", "Owner", "Retention") if existing.get(name)}
     parameters = {name: text for name, text in existing.get("Parameters", {}).items() if name != CRAWL_DUE}
     due = {CRAWL_DUE: "true"} if crawl_due else {}
     return {
@@ -137,7 +151,7 @@ def fits_the_table(partition: Described, table: Described) -> bool:
 
 def _descriptor(export: Export, manifest: Manifest, existing: Described, location: str) -> Described:
     storage = STORAGE[export.output_format]
-    before = existing.get("StorageDescriptor", {})
+    before = _known(existing.get("StorageDescriptor", {}))
     comments = {column["Name"]: column["Comment"] for column in before.get("Columns", []) if column.get("Comment")}
     columns = [{"Name": column.name, "Type": column.type} for column in manifest.columns]
     for column in columns:
@@ -154,6 +168,16 @@ def _descriptor(export: Export, manifest: Manifest, existing: Described, locatio
             "Parameters": storage.serde_parameters | manifest.serde_parameters,
         },
     }
+
+
+def _known(described: Any) -> Any:
+    """Without what is empty: what nobody set may be described so, and is refused if it is handed back so."""
+    if isinstance(described, dict):
+        known = {name: _known(value) for name, value in described.items()}
+        return {name: value for name, value in known.items() if value not in ("", None, [], {})}
+    if isinstance(described, list):
+        return [value for value in map(_known, described) if value not in ("", None, [], {})]
+    return described
 
 
 def _parameters(export: Export) -> dict[str, str]:

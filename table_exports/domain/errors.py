@@ -9,5 +9,17 @@ class InvalidRequest(Exception):
         self.field = field
 
 
+class InvalidEvent(Exception):
+    """An event that is not as its sender documents it. The message names the field and the remedy."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
 class Refused(Exception):
     """AWS, or a proof of ours, refused this step for good: trying again would change nothing."""
+
+
+class Busy(Exception):
+    """AWS says "not now": nothing was started, and a later try may be taken."""

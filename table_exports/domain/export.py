@@ -21,17 +21,25 @@ class Stage(StrEnum):
 
 TERMINAL = frozenset({Stage.SUCCEEDED, Stage.FAILED})
 
+# A stage that follows itself: another attempt; or another's crawl was in the way, now comes ours.
 NEXT = {
     Stage.STARTING: {Stage.STAGING, Stage.EXPORTING},
     Stage.STAGING: {Stage.EXPORTING},
-    Stage.EXPORTING: {Stage.CATALOGING, Stage.PUBLISHING},  # the latter: the catalog has the schema already
-    Stage.CATALOGING: {Stage.CATALOGING, Stage.PUBLISHING},  # itself: another's crawl was in the way, now comes ours
-    Stage.PUBLISHING: {Stage.SUCCEEDED},
+    Stage.EXPORTING: {Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING},  # the last: the catalog has the schema
+    Stage.CATALOGING: {Stage.CATALOGING, Stage.PUBLISHING},
+    Stage.PUBLISHING: {Stage.PUBLISHING, Stage.SUCCEEDED},
 }
 
-START = timedelta(minutes=15)  # for all that Lambda tries of one request
-CATALOG_AND_VIEW = timedelta(hours=2)  # what a crawl and a view may take beyond the job's own timeout
-TABLE_EXPORT = timedelta(hours=24)  # DynamoDB promises no time; that of terabytes takes hours
+# How long an export may wait for one thing. A job run has its own timeout, too.
+PATIENCE = {
+    Stage.STARTING: timedelta(hours=1),  # AWS may say "not now" for a while
+    Stage.STAGING: timedelta(hours=24),  # DynamoDB promises no time; that of terabytes takes hours
+    Stage.EXPORTING: timedelta(hours=1),  # in Glue's queue
+    Stage.CATALOGING: timedelta(hours=2),
+    Stage.PUBLISHING: timedelta(hours=2),
+}
+STOPPED_WITHIN = timedelta(hours=1)  # what is overdue is stopped, and its end ends the export
+CLAIM = timedelta(seconds=60)  # the functions' timeout: until then the delivery that claimed an export may be at it
 
 
 class IllegalTransition(Exception):
@@ -50,6 +58,11 @@ class Export:
     timeout_minutes: int  # of the Glue job
     waiting_on: str | None = None
     waiting_since: datetime | None = None
+    claimed_at: datetime | None = None  # a delivery is starting what must not be started twice
+    held_up_by: str | None = None  # why AWS did not take the next step yet, in its own words
+
+    attempt: int = 1  # never used again, so that whatever it starts can be told from an earlier attempt's
+    last_attempt: int = 1  # that may be made before a person is asked
 
     table_name: str
     catalog_name: str
@@ -63,7 +76,9 @@ class Export:
     glue_job_name: str
     crawler_name: str
 
+    glue_job_run_id: str | None = None  # of the last attempt
     own_crawl: bool | None = None  # False: it waits for another's crawl to end
+    crawled: bool | None = None
     items: int | None = None
     files: int | None = None
     bytes: int | None = None
@@ -83,12 +98,31 @@ class Export:
         return f"export#{self.snapshot_timestamp}#{self.export_id}"
 
     @property
+    def awaited_id(self) -> str:
+        """The ARN, id or name of what it waits for."""
+        return (self.waiting_on or "").partition("/")[2]
+
+    @property
     def deadline(self) -> datetime:
-        """Past it, nobody will end the export any more, and the pipeline's lock may be taken over."""
-        if self.stage == Stage.STARTING:
-            return self.requested_at + START
-        table_export = TABLE_EXPORT if self.read_mode == "export" else timedelta(0)
-        return self.requested_at + table_export + timedelta(minutes=self.timeout_minutes) + CATALOG_AND_VIEW
+        """Past it, what the export waits for is stopped."""
+        assert self.waiting_since is not None
+        own = timedelta(minutes=self.timeout_minutes) if self.stage == Stage.EXPORTING else timedelta(0)
+        return self.waiting_since + PATIENCE[self.stage] + own
+
+    def is_overdue(self, now: datetime) -> bool:
+        return not self.ended and self.deadline < now
+
+    def is_given_up(self, now: datetime) -> bool:
+        """What it waits for should have come to an end, and did not: the pipeline's lock may be taken over."""
+        return not self.ended and self.deadline + STOPPED_WITHIN < now
+
+    def is_claimed(self, now: datetime) -> bool:
+        """Whether another delivery may be at it still."""
+        return self.claimed_at is not None and now < self.claimed_at + CLAIM
+
+    @property
+    def may_try_again(self) -> bool:
+        return self.attempt < self.last_attempt
 
     @property
     def ended(self) -> bool:
@@ -111,26 +145,71 @@ class Export:
     def manifest_uri(self) -> str:
         return naming.manifest_uri(self.output_prefix, self.snapshot_timestamp)
 
+    def claim(self, now: datetime, **learned: Any) -> Self:
+        """For one delivery alone: of two that read the same record, one can write this."""
+        return replace(self, claimed_at=now, **learned)
+
+    def unclaim(self) -> Self:
+        return replace(self, claimed_at=None)
+
+    def hold_up(self, by: str) -> Self:
+        """AWS said "not now". The claim is given back, for nothing was started."""
+        return replace(self.unclaim(), held_up_by=by)
+
+    def try_again(self) -> Self:
+        return replace(self, attempt=self.attempt + 1)
+
     def advance(self, stage: Stage, *, waiting_on: str, now: datetime, **learned: Any) -> Self:
         """The export in its next stage, waiting for `waiting_on`, with what was learned on the way."""
         self._allow(stage)
-        return replace(self, stage=stage, waiting_on=waiting_on, waiting_since=now, **learned)
+        return replace(
+            self, stage=stage, waiting_on=waiting_on, waiting_since=now, claimed_at=None, held_up_by=None, **learned
+        )
+
+    def run_job(self, run_id: str, now: datetime) -> Self:
+        """The export, waiting for the Glue job run of this attempt."""
+        return self.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now, glue_job_run_id=run_id)
 
     def succeed(self, now: datetime) -> Self:
         self._allow(Stage.SUCCEEDED)
-        return replace(self, stage=Stage.SUCCEEDED, waiting_on=None, waiting_since=None, ended_at=now)
+        return self._end(Stage.SUCCEEDED, now)
 
     def fail(self, reason: str, now: datetime) -> Self:
         if self.ended:
             raise IllegalTransition(f"{self.stage} -> {Stage.FAILED}")
+        reason = f"{reason} ({self.held_up_by})" if self.held_up_by else reason
+        return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
+
+    def give_up(self, now: datetime, told: str = "") -> Self:
+        """`told` is what was found of the thing it waits for, and was handled by nobody."""
+        reason = f"Still waiting on {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC"
+        if told:
+            reason += (
+                f": it was told of {told}, and could not go on. See the functions' log, mend it, resume the export"
+            )
+        return self.fail(reason, now)
+
+    def resume(self, attempts: int, now: datetime) -> Self:
+        """The failed export, on its way again. What its record knows to be done is not done again."""
+        if self.stage != Stage.FAILED:
+            raise IllegalTransition(f"{self.stage} -> {Stage.STARTING}")
         return replace(
             self,
-            stage=Stage.FAILED,
-            waiting_on=None,
-            waiting_since=None,
-            ended_at=now,
-            failed_stage=self.stage,
-            reason=reason,
+            stage=Stage.STARTING,
+            waiting_on=waits_for_request(self.export_id),
+            waiting_since=now,
+            claimed_at=now,
+            attempt=self.attempt + 1,
+            last_attempt=self.attempt + attempts,
+            read_plan=self.read_plan if self.table_export or self.glue_job_run_id else None,
+            ended_at=None,
+            failed_stage=None,
+            reason=None,
+        )
+
+    def _end(self, stage: Stage, now: datetime) -> Self:
+        return replace(
+            self, stage=stage, waiting_on=None, waiting_since=None, claimed_at=None, held_up_by=None, ended_at=now
         )
 
     def _allow(self, stage: Stage) -> None:

@@ -1,10 +1,12 @@
 """The facts of an export's life that we publish: the extension point. Their schemas lie in `table_exports/schemas`."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from table_exports.domain.export import Export, Stage
-from table_exports.domain.request import ExportRequest
+from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.request import NAME
 
 SOURCE = "table-exports"
 
@@ -34,27 +36,27 @@ def of_change(before: Export | None, after: Export) -> list[Fact]:
     return []
 
 
-def skipped(request: ExportRequest, holder: str) -> Fact:
-    """`holder` is the record of the export that is in flight."""
+def skipped(pipeline: Pipeline, export_id: str) -> Fact:
+    """What was asked for is not done: the pipeline is at another export."""
     return Fact(
         "Export Skipped",
         {
             "version": "1",
-            "pipeline": request.pipeline,
-            "table_name": request.table_name,
-            "export_id": request.export_id,
-            "reason": f"{holder} is in flight: a pipeline has one export at a time",
+            "pipeline": pipeline.pipeline,
+            "table_name": pipeline.table_name,
+            "export_id": export_id,
+            "reason": f"{pipeline.export_in_flight} is in flight: a pipeline has one export at a time",
         },
     )
 
 
-def refused(event: dict[str, Any], reason: str) -> Fact:
+def refused(event: Any, reason: str) -> Fact:
     """A bad request, of which no export came. It is named as far as it named itself."""
-    asked = event.get("detail")
+    asked = event.get("detail") if isinstance(event, dict) else None
     named = {
         name: asked[name]
         for name in ("pipeline", "table_name")
-        if isinstance(asked, dict) and isinstance(asked.get(name), str) and len(asked[name]) <= 255
+        if isinstance(asked, dict) and isinstance(asked.get(name), str) and re.fullmatch(NAME, asked[name])
     }
     return Fact("Export Failed", {"version": "1", **named, "stage": Stage.STARTING, "reason": reason})
 
@@ -74,10 +76,9 @@ def _fact(detail_type: str, export: Export, **more: Any) -> Fact:
 
 
 def _started(export: Export) -> dict[str, Any]:
-    thing = (export.waiting_on or "").partition("/")[2]
     if export.stage == Stage.STAGING:
-        return {"table_export_arn": thing}
-    return {"glue_job_name": export.glue_job_name, "glue_job_run_id": thing}
+        return {"table_export_arn": export.awaited_id}
+    return {"glue_job_name": export.glue_job_name, "glue_job_run_id": export.awaited_id}
 
 
 def _snapshot_written(export: Export) -> Fact:

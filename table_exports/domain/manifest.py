@@ -100,7 +100,8 @@ class Manifest:
         names = set()
         for column in self.columns:
             _must(
-                all(isinstance(text, str) and text for text in (column.name, column.type, column.attribute)),
+                all(isinstance(text, str) for text in (column.name, column.type, column.attribute))
+                and bool(column.name and column.type),  # an attribute's name may be empty
                 f"{column} is no column",
             )
             folded = column.name.lower()  # as the catalog has it

@@ -26,6 +26,7 @@ class Pipeline:
     read_mode: str = "auto"
     read_capacity_cap: Decimal = Decimal(0)  # 0: none
     max_read_cost: Decimal = Decimal(0)  # in USD for one export; 0: any
+    max_attempts: int = 2  # of one export, before a person is asked
     catalog_update: str = "on-schema-change"  # when to crawl; or always
     table_role_arn: str = ""  # may describe and export the table; a stack of an earlier version has none
 
@@ -46,6 +47,8 @@ class Pipeline:
             timeout_minutes=self.timeout_minutes,
             waiting_on=waits_for_request(export_id),
             waiting_since=now,
+            claimed_at=now,
+            last_attempt=self.max_attempts,
             table_name=self.table_name,
             catalog_name=self.catalog_name,
             read_percentage=read_percentage,
@@ -54,6 +57,15 @@ class Pipeline:
             glue_job_name=self.glue_job_name,
             crawler_name=self.crawler_name,
         )
+
+    def why_not_resume(self, export: Export) -> str | None:
+        """None if an export that failed may go on."""
+        if self.published_snapshot and self.published_snapshot >= export.snapshot_timestamp:
+            return (
+                f"is of the snapshot {export.snapshot_timestamp}, and the view shows {self.published_snapshot} "
+                "already: request a new export"
+            )
+        return None
 
     def why_not_publish(self, export: Export) -> str | None:
         """None if the view may show this export's snapshot. It never moves backwards."""

@@ -5,7 +5,7 @@ Prices: AWS price list, us-east-1, August 2026. Elsewhere, and for other table c
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Self
 
 from table_exports.domain.errors import Refused
@@ -21,6 +21,8 @@ DPU_HOUR_USD = 0.44
 MB, GB = 2**20, 2**30
 READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
 ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
+
+TWO_DIGITS_UP = Context(prec=2, rounding=ROUND_UP)
 
 WORTH_USD = 0.05  # what a table export must save: it takes minutes, however small the table
 
@@ -103,14 +105,20 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
     if cost > budget:
         way = "scan (ReadMode scan)" if mode == EXPORT else "table export (ReadMode auto, point-in-time recovery on)"
         raise Refused(
-            f"Reading table {pipeline.table_name} would cost {_usd(cost)}, above the budget of ${budget:g}: deploy the "
-            f"table stack with a higher MaxReadCost{f', or read by a {way}' if other <= budget else ''}. {why}"
+            f"Reading table {pipeline.table_name} would cost {_usd(cost)}, above the budget of "
+            f"${pipeline.max_read_cost:f}: deploy the table stack with MaxReadCost {_enough(cost)} or more"
+            f"{f', or read by a {way}' if other <= budget else ''}. {why}"
         )
     return ReadPlan(mode=mode, cost_usd=round(Decimal(cost), 4), why=why)
 
 
 def _usd(amount: float) -> str:
     return f"about ${amount:.2f}" if amount >= 0.01 else "under $0.01"
+
+
+def _enough(cost: float) -> str:
+    """The amount as MaxReadCost takes it, rounded up to two digits."""
+    return f"{Decimal(str(cost)).normalize(TWO_DIGITS_UP):f}"
 
 
 def _size(count: int) -> str:

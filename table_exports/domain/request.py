@@ -6,58 +6,76 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.export import Export
+from table_exports.domain.foreign import shown
 from table_exports.domain.pipeline import Pipeline
 
+NAME = r"[A-Za-z0-9_.\-]{1,255}"
 LOWEST_READ_PERCENTAGE, HIGHEST_READ_PERCENTAGE = 0.1, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What the schedule asks for: the blog's payload, and which pipeline it is for."""
+    """What the schedule asks for: the blog's payload, and which pipeline it is for. Or which export is to go on."""
 
     export_id: str  # of the export that answers this request, however often it is delivered
     pipeline: str
-    table_name: str
-    read_percentage: Decimal
-    output_prefix: str
-    output_format: str
-    glue_job_name: str
-    crawler_name: str
+    resumes: bool = False
+    read_percentage: Decimal = Decimal(0)
+    deployed: dict[str, str]  # what must be as the pipeline is deployed
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         """Raises InvalidRequest for the first field that is missing, unknown, or not what it must be."""
         detail = event.get("detail")
         if not isinstance(detail, dict):
-            raise InvalidRequest("detail", f"is {_shown(detail)}: it must be an object with {', '.join(_REQUIRED)}")
+            raise InvalidRequest("detail", f"is {shown(detail)}: it must be an object with {', '.join(_REQUIRED)}")
         for name in detail:
             if name not in _REQUIRED and name not in _OPTIONAL:
                 known = ", ".join([*_REQUIRED, *_OPTIONAL])
-                raise InvalidRequest(_shown(name), f"is no field of a request: take it out. Known are {known}")
-        for name, rule in _REQUIRED.items():
-            if name not in detail:
-                raise InvalidRequest(name, f"is missing: {rule.remedy}")
-            rule.check(name, detail[name])
-        for name, rule in _OPTIONAL.items():
+                raise InvalidRequest(shown(name), f"is no field of a request: take it out. Known are {known}")
+        resumes = "resume_export_id" in detail
+        for name, rule in (_REQUIRED | _OPTIONAL).items():
             if name in detail:
                 rule.check(name, detail[name])
-        fields = {name: detail[name] for name in _REQUIRED}
-        fields["read_percentage"] = Decimal(str(detail["read_percentage"]))
-        return cls(export_id=export_id(event), **fields)
+            elif name == "pipeline" or (name in _REQUIRED and not resumes):
+                raise InvalidRequest(name, f"is missing: {rule.remedy}")
+        for name, rule in _ENVELOPE.items():
+            rule.check(name, event.get(name))
+        return cls(
+            export_id=detail["resume_export_id"] if resumes else export_id(event),
+            pipeline=detail["pipeline"],
+            resumes=resumes,
+            read_percentage=Decimal(str(detail.get("read_percentage", 0))),
+            deployed={name: detail[name] for name in _DEPLOYED if name in detail},
+        )
 
     def must_fit(self, pipeline: Pipeline | None) -> Pipeline:
         """The pipeline it is for. Raises InvalidRequest if that is not deployed, or not as the request says."""
         if pipeline is None:
             raise InvalidRequest("pipeline", f"{self.pipeline} is unknown: deploy its table stack, infra/table.yaml")
-        for name in ("table_name", "output_prefix", "output_format", "glue_job_name", "crawler_name"):
-            asked, deployed = getattr(self, name), getattr(pipeline, name)
+        for name, asked in self.deployed.items():
+            deployed = getattr(pipeline, name)
             if asked != deployed:
                 raise InvalidRequest(name, f"is {asked}, but {self.pipeline} is deployed with {deployed}: send that")
         return pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """The request that an export go on, as the reconciler makes it."""
+
+    detail_type: ClassVar[str] = "Export Requested"
+
+    export: Export
+
+    @property
+    def detail(self) -> dict[str, str]:
+        return {"pipeline": self.export.pipeline, "resume_export_id": self.export.export_id}
 
 
 def export_id(event: dict[str, Any]) -> str:
@@ -80,11 +98,15 @@ class _Rule:
 
     def check(self, name: str, value: Any) -> None:
         if not self.holds(value):
-            raise InvalidRequest(name, f"is {_shown(value)}: {self.remedy}")
+            raise InvalidRequest(name, f"is {shown(value)}: {self.remedy}")
 
 
 def _text(pattern: str) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def _is_short_text(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= 255
 
 
 def _is_read_percentage(value: Any) -> bool:
@@ -93,7 +115,7 @@ def _is_read_percentage(value: Any) -> bool:
     return LOWEST_READ_PERCENTAGE <= value <= HIGHEST_READ_PERCENTAGE  # NaN is in no range
 
 
-_NAME = _Rule(_text(r"[A-Za-z0-9_.\-]{1,255}"), "it must be a name of letters, digits, hyphens, underscores and dots")
+_NAME = _Rule(_text(NAME), "it must be a name of letters, digits, hyphens, underscores and dots")
 _REQUIRED = {
     "pipeline": _NAME,
     "table_name": _Rule(_text(r"[A-Za-z0-9_.\-]{3,255}"), "it must be the name of a DynamoDB table"),
@@ -109,15 +131,16 @@ _REQUIRED = {
     "glue_job_name": _NAME,
     "crawler_name": _NAME,
 }
+_ENVELOPE = {
+    "id": _Rule(_is_short_text, "it must be text, as EventBridge gives it; or send a request_id"),
+    "replay-name": _Rule(lambda value: value is None or _is_short_text(value), "it must be the name of a replay"),
+}
+_DEPLOYED = ("table_name", "output_prefix", "output_format", "glue_job_name", "crawler_name")
 _OPTIONAL = {
+    "resume_export_id": _Rule(_text(r"[0-9a-f]{20}"), "it must be the export_id of an export that failed"),
     "scheduled_time": _Rule(
-        _text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "it must be a time in UTC, as 2026-11-23T02:00:00Z"
+        _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z"),
+        "it must be a time in UTC, as 2026-11-23T02:00:00Z",
     ),
     "request_id": _Rule(_text(r"[A-Za-z0-9_.:\-]{1,128}"), "it must be 1 to 128 letters, digits or _ . : -"),
 }
-
-
-def _shown(value: Any) -> str:
-    """A foreign value as it may stand in a message: JSON, and not too much of it."""
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,10 +2,12 @@
 
 import io
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 from examples import a_manifest, an_export
@@ -13,10 +15,12 @@ from moto import mock_aws
 
 from table_exports.aws.athena import Athena
 from table_exports.aws.bus import Bus, NotPublished
+from table_exports.aws.cloud import _client_without_retries
 from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.domain import catalog, view_sql
-from table_exports.domain.errors import Refused
+from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.errors import Busy, Refused
 from table_exports.domain.facts import Fact
 
 JOB = CRAWLER = "table-exports-reviews-parquet"
@@ -43,6 +47,7 @@ def test_the_job_is_told_all_that_its_snapshot_depends_on(stubbed):
     client, glue = stubbed("glue")
     arguments = {
         "--export_id": "e1",
+        "--attempt": "1",
         "--snapshot_timestamp": "2026-11-23T02-00-07Z",
         "--table_name": "Reviews",
         "--read_percentage": "0.25",
@@ -55,7 +60,7 @@ def test_the_job_is_told_all_that_its_snapshot_depends_on(stubbed):
     }
     glue.add_response("start_job_run", {"JobRunId": "jr_1"}, {"JobName": JOB, "Arguments": arguments})
 
-    assert Glue(client, "db").start_job_run(an_export()) == "jr_1"
+    assert Glue(client, lambda: client, "db").start_job_run(an_export()) == "jr_1"
 
 
 @pytest.mark.parametrize("code", ["EntityNotFoundException", "InvalidInputException", "AccessDeniedException"])
@@ -64,20 +69,47 @@ def test_what_glue_refuses_for_good_is_refused_in_its_own_words(stubbed, code):
     glue.add_client_error("start_job_run", code, "No such thing")
 
     with pytest.raises(Refused, match=f"^Glue job {JOB} cannot be started: {code}: No such thing$"):
-        Glue(client, "db").start_job_run(an_export())
+        Glue(client, lambda: client, "db").start_job_run(an_export())
 
 
-@pytest.mark.parametrize("code", ["ConcurrentRunsExceededException", "ThrottlingException", "InternalServiceException"])
-def test_what_another_try_may_mend_is_left_to_it(stubbed, code):
+@pytest.mark.parametrize(
+    "code", ["ConcurrentRunsExceededException", "ThrottlingException", "ResourceNumberLimitExceededException"]
+)
+def test_what_glue_cannot_do_now_is_a_wait(stubbed, code):
     client, glue = stubbed("glue")
     glue.add_client_error("start_job_run", code, "Later")
 
-    with pytest.raises(client.exceptions.ClientError, match=code):
-        Glue(client, "db").start_job_run(an_export())
+    with pytest.raises(Busy, match=f"^Glue job {JOB} cannot be started: {code}: Later$"):
+        Glue(client, lambda: client, "db").start_job_run(an_export())
 
 
-def run(run_id, export_id, started):
-    return {"Id": run_id, "StartedOn": datetime.fromisoformat(started), "Arguments": {"--export_id": export_id}}
+def test_what_another_try_may_mend_is_left_to_it(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("start_job_run", "InternalServiceException", "Who knows")
+
+    with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
+        Glue(client, lambda: client, "db").start_job_run(an_export())
+
+
+def test_a_start_whose_answer_is_lost_is_not_repeated_by_botocore(monkeypatch):
+    """It may have started a run: the next delivery looks first."""
+    sent = []
+
+    def lost(self, request):
+        sent.append(request.url)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", lost)
+
+    with pytest.raises(ReadTimeoutError):
+        Glue(None, partial(_client_without_retries, "glue"), "db").start_job_run(an_export())
+
+    assert len(sent) == 1
+
+
+def run(run_id, export_id, started, attempt="1"):
+    named = {"--export_id": export_id, "--attempt": attempt}
+    return {"Id": run_id, "StartedOn": datetime.fromisoformat(started), "Arguments": named}
 
 
 def test_the_run_of_an_export_is_found_by_its_argument(stubbed):
@@ -86,7 +118,146 @@ def test_the_run_of_an_export_is_found_by_its_argument(stubbed):
     glue.add_response("get_job_runs", {"JobRuns": [newest], "NextToken": "t"}, {"JobName": JOB})
     glue.add_response("get_job_runs", {"JobRuns": [ours]}, {"JobName": JOB, "NextToken": "t"})
 
-    assert Glue(client, "db").find_job_run(an_export()) == "jr_1"
+    assert Glue(client, lambda: client, "db").find_job_run(an_export()) == "jr_1"
+
+
+def test_the_run_of_another_attempt_is_another(stubbed):
+    client, glue = stubbed("glue")
+    first, second = (run(f"jr_{n}", "e1", f"2026-11-23T02:0{n}:08Z", attempt=n) for n in "12")
+    glue.add_response("get_job_runs", {"JobRuns": [second, first]}, {"JobName": JOB})
+    glue.add_response("get_job_runs", {"JobRuns": [second, first]}, {"JobName": JOB})
+
+    assert Glue(client, lambda: client, "db").find_job_run(an_export()) == "jr_1"
+    assert Glue(client, lambda: client, "db").find_job_run(an_export(attempt=3)) is None
+
+
+def asked_for_a_run(stubbed, **answer):
+    client, glue = stubbed("glue")
+    described = {"Id": "jr_1", "JobName": JOB} | answer
+    glue.add_response("get_job_run", {"JobRun": described}, {"JobName": JOB, "RunId": "jr_1"})
+    return Glue(client, lambda: client, "db").job_run_end(an_export(), "jr_1")
+
+
+@pytest.mark.parametrize("state", ["STARTING", "RUNNING", "STOPPING", "WAITING"])
+def test_a_run_that_goes_on_has_no_end(stubbed, state):
+    assert asked_for_a_run(stubbed, JobRunState=state) is None
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"])
+def test_the_end_of_a_run_is_as_its_event_would_tell(stubbed, state):
+    end = asked_for_a_run(stubbed, JobRunState=state, ErrorMessage="Out of memory")
+
+    assert (end.job_name, end.run_id, end.state, end.message) == (JOB, "jr_1", state, "Out of memory")
+
+
+def test_a_run_that_glue_knows_no_more_is_deleted(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_job_run", "EntityNotFoundException", "No such run")
+
+    end = Glue(client, lambda: client, "db").job_run_end(an_export(), "jr_1")
+
+    assert (end.state, end.message) == ("DELETED", "No such run")
+
+
+def test_a_run_that_could_not_be_stopped_is_no_silence(stubbed):
+    client, glue = stubbed("glue")
+    error = {"JobName": JOB, "JobRunId": "jr_1", "ErrorDetail": {"ErrorCode": "Oops", "ErrorMessage": "no"}}
+    glue.add_response("batch_stop_job_run", {"Errors": [error]}, {"JobName": JOB, "JobRunIds": ["jr_1"]})
+
+    with pytest.raises(ClientError, match="Oops"):
+        Glue(client, lambda: client, "db").stop_job_run(an_export(), "jr_1")
+
+
+SINCE = datetime(2026, 11, 23, 2, 8, 10, tzinfo=UTC)
+ASKED_AT = SINCE + timedelta(minutes=11)
+
+
+def asked_for_a_crawl(stubbed, own_crawl, state="READY", **last_crawl):
+    client, glue = stubbed("glue")
+    described = {"Name": CRAWLER, "State": state} | ({"LastCrawl": last_crawl} if last_crawl else {})
+    glue.add_response("get_crawler", {"Crawler": described}, {"Name": CRAWLER})
+    export = an_export(waiting_since=SINCE, own_crawl=own_crawl)
+    return export, Glue(client, lambda: client, "db").crawl_end(export, ASKED_AT)
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "STOPPING"])
+def test_a_crawl_that_goes_on_has_no_end(stubbed, state):
+    assert asked_for_a_crawl(stubbed, True, state)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("SUCCEEDED", "Succeeded"), ("FAILED", "Failed"), ("CANCELLED", "Cancelled")]
+)
+@pytest.mark.parametrize("own_crawl", [True, False])
+def test_the_end_of_a_crawl_is_as_its_event_would_tell_and_ends_the_wait(stubbed, status, state, own_crawl):
+    export, end = asked_for_a_crawl(stubbed, own_crawl, Status=status, StartTime=SINCE, ErrorMessage="Why")
+
+    assert (end.crawler, end.state, end.message) == (CRAWLER, state, "Why")
+    assert end.ends_the_wait_of(export)
+
+
+@pytest.mark.parametrize("last_crawl", [{}, {"Status": "SUCCEEDED", "StartTime": SINCE - timedelta(minutes=5)}])
+def test_a_crawl_of_its_own_that_the_crawler_does_not_know_has_come_to_nothing(stubbed, last_crawl):
+    export, end = asked_for_a_crawl(stubbed, True, **last_crawl)
+
+    assert (end.state, end.message) == ("Cancelled", "The crawler knows of no such crawl")
+    assert end.ends_the_wait_of(export)
+
+
+def test_anothers_crawl_that_is_over_ends_the_wait_for_it_whenever_it_began(stubbed):
+    export, end = asked_for_a_crawl(stubbed, False, Status="SUCCEEDED", StartTime=SINCE - timedelta(minutes=5))
+
+    assert end.ends_the_wait_of(export)
+
+
+def test_only_its_own_crawl_is_stopped_and_one_that_is_over_needs_no_stopping(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("stop_crawler", {}, {"Name": CRAWLER})
+    glue.add_client_error("stop_crawler", "CrawlerNotRunningException")
+
+    for own_crawl in (True, True, False):
+        Glue(client, lambda: client, "db").stop_crawler(an_export(own_crawl=own_crawl))
+
+
+def asked_for_a_query(stubbed, **status):
+    client, athena = stubbed("athena")
+    athena.add_response("get_query_execution", {"QueryExecution": {"Status": status}}, {"QueryExecutionId": "q"})
+    return Athena(client, "table-exports", "db").query_end("q")
+
+
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
+def test_a_query_that_goes_on_has_no_end(stubbed, state):
+    assert asked_for_a_query(stubbed, State=state) is None
+
+
+def test_the_end_of_a_query_is_as_its_event_would_tell(stubbed):
+    error = {"ErrorCategory": 1, "ErrorType": 233, "Retryable": True, "ErrorMessage": "Internal"}
+
+    end = asked_for_a_query(stubbed, State="FAILED", StateChangeReason="Failed", AthenaError=error)
+
+    assert (end.workgroup, end.query_id, end.state, end.message) == ("table-exports", "q", "FAILED", "Internal")
+    assert end.retryable
+
+
+def test_a_query_is_stopped_by_its_id(stubbed):
+    client, athena = stubbed("athena")
+    athena.add_response("stop_query_execution", {}, {"QueryExecutionId": "q"})
+
+    Athena(client, "table-exports", "db").stop_query("q")
+
+
+def test_what_aws_should_have_told_is_put_on_our_bus_in_its_shape(stubbed):
+    client, events = stubbed("events")
+    end = JobRunEnded(job_name=JOB, run_id="jr_1", state="SUCCEEDED", message="-")
+    entry = {
+        "EventBusName": "table-exports",
+        "Source": "table-exports.reconciler",
+        "DetailType": "Glue Job State Change",
+        "Detail": json.dumps(end.detail),
+    }
+    events.add_response("put_events", {"FailedEntryCount": 0, "Entries": []}, {"Entries": [entry]})
+
+    Bus(client, "table-exports").tell([end])
 
 
 def test_runs_from_before_the_request_end_the_search(stubbed):
@@ -94,7 +265,7 @@ def test_runs_from_before_the_request_end_the_search(stubbed):
     older = run("jr_0", "e0", "2026-11-22T02:00:00Z")
     glue.add_response("get_job_runs", {"JobRuns": [older], "NextToken": "t"}, {"JobName": JOB})
 
-    assert Glue(client, "db").find_job_run(an_export()) is None
+    assert Glue(client, lambda: client, "db").find_job_run(an_export()) is None
 
 
 def test_a_crawler_that_runs_already_is_no_failure(stubbed):
@@ -102,8 +273,8 @@ def test_a_crawler_that_runs_already_is_no_failure(stubbed):
     glue.add_response("start_crawler", {}, {"Name": CRAWLER})
     glue.add_client_error("start_crawler", "CrawlerRunningException")
 
-    assert Glue(client, "db").start_crawler(an_export()) is True
-    assert Glue(client, "db").start_crawler(an_export()) is False
+    assert Glue(client, lambda: client, "db").start_crawler(an_export()) is True
+    assert Glue(client, lambda: client, "db").start_crawler(an_export()) is False
 
 
 TABLE = {"DatabaseName": "db", "TableName": "snapshots_reviews"}
@@ -132,21 +303,21 @@ def test_the_catalog_is_asked_whether_it_has_the_schema(stubbed, manifest, known
     client, glue = stubbed("glue")
     glue.add_response("get_table", described(manifest), NAMED)
 
-    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is known
+    assert Glue(client, lambda: client, "db").has_schema(an_export(), MANIFEST) is known
 
 
 def test_a_crawl_that_was_due_and_never_ended_is_made_by_the_next_try(stubbed):
     client, glue = stubbed("glue")
     glue.add_response("get_table", described(MANIFEST, crawl_due=True), NAMED)
 
-    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is False
+    assert Glue(client, lambda: client, "db").has_schema(an_export(), MANIFEST) is False
 
 
 def test_a_table_that_is_not_there_has_no_schema(stubbed):
     client, glue = stubbed("glue")
     glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
 
-    assert Glue(client, "db").has_schema(an_export(), MANIFEST) is False
+    assert Glue(client, lambda: client, "db").has_schema(an_export(), MANIFEST) is False
 
 
 @pytest.mark.parametrize("step", ["has_schema", "prepare_crawl", "ensure_table"])
@@ -157,7 +328,7 @@ def test_a_table_of_another_dataset_is_refused_and_left_alone(stubbed, step):
     glue.add_response("get_table", theirs)
 
     with pytest.raises(Refused, match="another dataset lies in its folder"):
-        getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+        getattr(Glue(client, lambda: client, "db"), step)(an_export(), MANIFEST)
 
 
 def test_a_table_that_the_crawl_did_not_make_is_created(stubbed):
@@ -167,7 +338,7 @@ def test_a_table_that_the_crawl_did_not_make_is_created(stubbed):
         "create_table", {}, {"DatabaseName": "db", "TableInput": catalog.table_input(an_export(), MANIFEST, None)}
     )
 
-    Glue(client, "db").ensure_table(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").ensure_table(an_export(), MANIFEST)
 
 
 @pytest.mark.parametrize(("step", "crawl_due"), [("prepare_crawl", True), ("ensure_table", False)])
@@ -177,7 +348,7 @@ def test_a_table_with_other_columns_is_updated_if_it_still_is_as_it_was_found(st
     wanted = catalog.table_input(an_export(), MANIFEST, None, crawl_due=crawl_due)
     glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
 
-    getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+    getattr(Glue(client, lambda: client, "db"), step)(an_export(), MANIFEST)
 
 
 @pytest.mark.parametrize("step", ["prepare_crawl", "ensure_table"])
@@ -185,14 +356,14 @@ def test_a_table_that_is_right_is_not_written(stubbed, step):
     client, glue = stubbed("glue")
     glue.add_response("get_table", described(), NAMED)
 
-    getattr(Glue(client, "db"), step)(an_export(), MANIFEST)
+    getattr(Glue(client, lambda: client, "db"), step)(an_export(), MANIFEST)
 
 
 def test_a_crawl_is_left_to_make_the_first_table_itself(stubbed):
     client, glue = stubbed("glue")
     glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
 
-    Glue(client, "db").prepare_crawl(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").prepare_crawl(an_export(), MANIFEST)
 
 
 def test_after_the_crawl_it_is_no_longer_due(stubbed):
@@ -201,7 +372,7 @@ def test_after_the_crawl_it_is_no_longer_due(stubbed):
     wanted = catalog.table_input(an_export(), MANIFEST, None)
     glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
 
-    Glue(client, "db").ensure_table(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").ensure_table(an_export(), MANIFEST)
 
 
 @pytest.mark.parametrize("code", ["ConcurrentModificationException", "AlreadyExistsException"])
@@ -211,7 +382,7 @@ def test_a_race_that_is_lost_is_left_to_another_try(stubbed, code):
     glue.add_client_error("update_table", code)
 
     with pytest.raises(client.exceptions.ClientError, match=code):
-        Glue(client, "db").ensure_table(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").ensure_table(an_export(), MANIFEST)
 
 
 @pytest.mark.parametrize("missing", ["get_table", "create_table"])
@@ -222,14 +393,14 @@ def test_a_catalog_that_says_no_is_refused_in_its_own_words(stubbed, missing):
     glue.add_client_error(missing, "AccessDeniedException", "Not you")
 
     with pytest.raises(Refused, match=r"^Table snapshots_reviews cannot be .*: AccessDeniedException: Not you$"):
-        Glue(client, "db").ensure_table(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").ensure_table(an_export(), MANIFEST)
 
 
 def test_a_snapshot_becomes_a_partition(stubbed):
     client, glue = stubbed("glue")
     glue.add_response("batch_create_partition", {}, TABLE | {"PartitionInputList": [partition()]})
 
-    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
 def test_a_partition_that_is_there_and_right_is_not_written(stubbed):
@@ -237,7 +408,7 @@ def test_a_partition_that_is_there_and_right_is_not_written(stubbed):
     glue.add_response("batch_create_partition", failure([SNAPSHOT], "AlreadyExistsException"))
     glue.add_response("get_partition", {"Partition": partition()}, TABLE | {"PartitionValues": [SNAPSHOT]})
 
-    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
 def test_a_partition_that_is_there_with_other_columns_is_updated(stubbed):
@@ -247,7 +418,7 @@ def test_a_partition_that_is_there_with_other_columns_is_updated(stubbed):
     update = TABLE | {"PartitionValueList": [SNAPSHOT], "PartitionInput": partition()}
     glue.add_response("update_partition", {}, update)
 
-    Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
 def test_a_partition_that_the_catalog_refuses_is_refused_though_the_call_succeeds(stubbed):
@@ -255,7 +426,7 @@ def test_a_partition_that_the_catalog_refuses_is_refused_though_the_call_succeed
     glue.add_response("batch_create_partition", failure([SNAPSHOT], "InvalidInputException"))
 
     with pytest.raises(Refused, match=r"^Snapshot .*cannot be put into the catalog: InvalidInputException: Just so"):
-        Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
 def test_a_partition_that_another_try_may_mend_is_left_to_it(stubbed):
@@ -263,7 +434,7 @@ def test_a_partition_that_another_try_may_mend_is_left_to_it(stubbed):
     glue.add_response("batch_create_partition", failure([SNAPSHOT], "InternalServiceException"))
 
     with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
-        Glue(client, "db").ensure_partition(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
 def test_partitions_that_a_crawl_left_otherwise_are_rewritten_a_hundred_at_a_time(stubbed):
@@ -278,7 +449,7 @@ def test_partitions_that_a_crawl_left_otherwise_are_rewritten_a_hundred_at_a_tim
     for batch in (entries[:100], entries[100:]):
         glue.add_response("batch_update_partition", {}, TABLE | {"Entries": batch})
 
-    Glue(client, "db").correct_partitions(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
 
 
 def test_a_partition_that_was_not_rewritten_is_no_silence(stubbed):
@@ -289,7 +460,7 @@ def test_a_partition_that_was_not_rewritten_is_no_silence(stubbed):
     )
 
     with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
-        Glue(client, "db").correct_partitions(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
 
 
 LATER = "2026-11-24T02-00-07Z"
@@ -323,7 +494,11 @@ def column_types(described):
 def test_while_columns_are_added_no_query_meets_a_partition_that_contradicts_its_table():
     client = boto3.client("glue")
     client.create_database(DatabaseInput={"Name": "db"})
-    glue, first, second = Glue(client, "db"), an_export(), an_export(export_id="e2", snapshot_timestamp=LATER)
+    glue, first, second = (
+        Glue(client, lambda: client, "db"),
+        an_export(),
+        an_export(export_id="e2", snapshot_timestamp=LATER),
+    )
     before, after = a_manifest(("asin", "string")), a_manifest(("asin", "string"), ("price", "decimal(38,2)"))
     inferred = a_manifest(("asin", "string"), ("price", "double"))
     glue.ensure_table(first, before)
@@ -386,11 +561,38 @@ def test_a_view_is_asked_for_with_a_token_in_our_workgroup(stubbed):
     assert Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")]) == "q1"
 
 
+def test_a_view_of_more_columns_than_athena_takes_is_refused_with_what_can_be_done(stubbed):
+    client, _ = stubbed("athena")
+    columns = [(f"column_{n:05}" + "x" * 100, "y" * 100) for n in range(1200)]
+
+    with pytest.raises(Refused, match=r"1200 columns, and Athena takes 262144\. Query snapshots_reviews"):
+        Athena(client, "table-exports", "db").create_view(an_export(), columns)
+
+
+def test_what_botocore_refuses_to_send_is_refused(monkeypatch):
+    """It would refuse it each time."""
+    client = boto3.client("glue")
+
+    with pytest.raises(Refused, match="cannot be started: Parameter validation failed"):
+        Glue(client, lambda: client, "db").start_job_run(an_export(glue_job_name=""))
+
+
+def test_a_crawler_that_is_gone_has_come_to_its_end(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_crawler", "EntityNotFoundException", "Crawler x not found")
+    export = an_export(waiting_since=SINCE, own_crawl=True)
+
+    end = Glue(client, lambda: client, "db").crawl_end(export, ASKED_AT)
+
+    assert (end.state, end.message) == ("Cancelled", "Crawler x not found")
+    assert end.ends_the_wait_of(export)
+
+
 def test_athenas_limits_are_waits_not_refusals(stubbed):
     client, athena = stubbed("athena")
     athena.add_client_error("start_query_execution", "TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED")
 
-    with pytest.raises(client.exceptions.TooManyRequestsException):
+    with pytest.raises(Busy, match="TooManyRequestsException: CONCURRENT_QUERY"):
         Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")])
 
 

@@ -1,6 +1,6 @@
 """The conditions themselves: what a write expects to find, and what it leaves when it does not."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from examples import NOW, a_pipeline, an_export
@@ -162,3 +162,54 @@ def test_a_record_that_is_there_already_is_not_written_over(records, begun):
 
     assert not records.begin(an_export(table_name="Another"))
     assert records.export("reviews-parquet", begun.record_key).table_name == "Reviews"
+
+
+def test_of_two_deliveries_that_claim_an_export_one_gets_it(records, begun):
+    first, second = begun.claim(NOW), begun.claim(NOW + timedelta(seconds=1))
+
+    assert records.move(begun, first)
+    assert not records.move(begun, second)
+    assert not records.move(begun, begun.fail("by one that had no claim", NOW))
+    assert records.move(first, first.hold_up("Glue is busy"))
+
+
+def test_a_move_that_changes_nothing_is_no_write(records, begun):
+    held_up = begun.hold_up("Glue is busy")
+    assert records.move(begun, held_up)
+
+    assert records.move(held_up, held_up.hold_up("Glue is busy"))
+
+
+def test_those_in_flight_are_found_and_no_others(records, begun):
+    records.register(a_pipeline(pipeline="orders-parquet", catalog_name="orders"))
+    ended = an_export(pipeline="orders-parquet", export_id="e2", waiting_on="export-request/e2")
+    assert records.begin(ended)
+    assert {export.export_id for export in records.in_flight()} == {"e1", "e2"}
+    assert records.move(ended, ended.fail("no luck", NOW))
+
+    assert list(records.in_flight()) == [begun]
+
+
+def test_a_resumed_export_takes_the_lock_and_does_not_expire(records, begun):
+    failed = begun.fail("no luck", NOW)
+    assert records.move(begun, failed)
+    resumed = failed.resume(attempts=2, now=NOW)
+
+    assert records.resume(failed, resumed)
+
+    assert records.export("reviews-parquet", begun.record_key) == resumed
+    assert records.pipeline("reviews-parquet").export_in_flight == begun.record_key
+    assert not {"expires_at", "reason", "ended_at", "failed_stage"} & attributes(records, begun).keys()
+
+
+def test_an_export_is_resumed_once_and_not_while_another_holds_the_lock(records, begun):
+    failed = begun.fail("no luck", NOW)
+    assert records.move(begun, failed)
+    other = an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z")
+    assert records.begin(other)
+    assert not records.resume(failed, failed.resume(attempts=2, now=NOW))
+    assert records.export("reviews-parquet", begun.record_key) == failed
+
+    assert records.move(other, other.fail("no luck", NOW))
+    assert records.resume(failed, failed.resume(attempts=2, now=NOW))
+    assert not records.resume(failed, failed.resume(attempts=2, now=NOW + timedelta(seconds=1)))

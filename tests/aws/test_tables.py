@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from botocore.response import StreamingBody
@@ -10,7 +11,8 @@ from botocore.stub import Stubber
 from examples import an_export
 
 from table_exports.aws.tables import Summaries, Tables
-from table_exports.domain.errors import Refused
+from table_exports.domain.aws_events import SummaryWritten, TableExportFailed
+from table_exports.domain.errors import Busy, Refused
 from table_exports.domain.reading import Table
 
 ROLE = "arn:aws:iam::123456789012:role/table-exports/reviews-TableRole"
@@ -84,13 +86,13 @@ def test_a_role_that_cannot_be_assumed_is_refused(aws):
 
 
 @pytest.mark.parametrize("operation", ["describe_table", "describe_continuous_backups"])
-def test_throttling_is_left_to_the_next_try(aws, operation):
+def test_throttling_is_a_wait(aws, operation):
     aws.in_role()
     if operation == "describe_continuous_backups":
         aws.answers.add_response("describe_table", DESCRIBED)
     aws.answers.add_client_error(operation, "ThrottlingException", "Later")
 
-    with pytest.raises(aws.dynamodb.exceptions.ClientError, match="ThrottlingException"):
+    with pytest.raises(Busy, match="ThrottlingException: Later"):
         aws.tables.describe(EXPORT, ROLE)
 
 
@@ -127,8 +129,58 @@ def test_too_many_table_exports_at_once_are_a_wait(aws):
     aws.answers.add_response("describe_table", DESCRIBED)
     aws.answers.add_client_error("export_table_to_point_in_time", "LimitExceededException", "Later")
 
-    with pytest.raises(aws.dynamodb.exceptions.LimitExceededException):
+    with pytest.raises(Busy, match="LimitExceededException: Later"):
         aws.tables.start_export(EXPORT, ROLE)
+
+
+def test_a_later_attempt_is_another_table_export(aws):
+    """DynamoDB answers a token that it knows with the export of before, failed or not."""
+    aws.in_role()
+    aws.answers.add_response("describe_table", DESCRIBED)
+    asked = {
+        "TableArn": TABLE_ARN,
+        "ClientToken": f"{EXPORT.export_id}-2",
+        "ExportFormat": "DYNAMODB_JSON",
+        "S3Bucket": "bucket",
+        "S3Prefix": "staging/reviews/2026-11-23T02-00-07Z",
+    }
+    aws.answers.add_response("export_table_to_point_in_time", {"ExportDescription": {"ExportArn": EXPORT_ARN}}, asked)
+
+    assert aws.tables.start_export(replace(EXPORT, attempt=2), ROLE) == EXPORT_ARN
+
+
+@pytest.mark.parametrize(
+    ("described", "end"),
+    [
+        ({"ExportStatus": "IN_PROGRESS"}, None),
+        (
+            {"ExportStatus": "COMPLETED"},
+            SummaryWritten(
+                bucket="bucket",
+                key="staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01795399210000-06e2188f/manifest-summary.json",
+                arn=EXPORT_ARN,
+            ),
+        ),
+        (
+            {"ExportStatus": "FAILED", "FailureCode": "S3NoSuchBucket", "FailureMessage": "Gone"},
+            TableExportFailed(arn=EXPORT_ARN, message="S3NoSuchBucket: Gone"),
+        ),
+    ],
+)
+def test_how_a_table_export_ended_is_asked_in_the_stacks_role(aws, described, end):
+    aws.in_role()
+    aws.answers.add_response("describe_export", {"ExportDescription": described}, {"ExportArn": EXPORT_ARN})
+
+    assert aws.tables.export_end(EXPORT, EXPORT_ARN, ROLE) == end
+
+
+def test_a_table_export_that_dynamodb_knows_no_more_has_failed(aws):
+    aws.in_role()
+    aws.answers.add_client_error("describe_export", "ExportNotFoundException", "No such export")
+
+    assert aws.tables.export_end(EXPORT, EXPORT_ARN, ROLE) == TableExportFailed(
+        arn=EXPORT_ARN, message="No such export"
+    )
 
 
 SUMMARY = "s3://bucket/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01795399210000-06e2188f/manifest-summary.json"

@@ -3,8 +3,12 @@
 import json
 
 import pytest
+from examples import NOW, an_export
 from moto.events.models import EventPattern, EventPatternParser
 from templates import resources
+
+from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, TableExportFailed
+from table_exports.domain.request import Resumption
 
 
 def filled_in(pattern):
@@ -15,13 +19,11 @@ def filled_in(pattern):
 
 
 def rules():
-    """Rule name -> (bus, pattern)."""
-    found = {}
+    """(name, bus, pattern) of each."""
     for rule in resources("common", "AWS::Events::Rule").values():
         properties = rule["Properties"]
-        pattern = filled_in(properties["EventPattern"])
-        found[properties["Name"]] = ("ours" if "EventBusName" in properties else "default", pattern)
-    return found
+        bus = "ours" if "EventBusName" in properties else "default"
+        yield properties["Name"], bus, filled_in(properties["EventPattern"])
 
 
 def lets_through(pattern, event):
@@ -29,7 +31,7 @@ def lets_through(pattern, event):
 
 
 def reached(event, bus="default"):
-    return [name for name, (on, pattern) in rules().items() if on == bus and lets_through(pattern, event)]
+    return [name for name, on, pattern in rules() if on == bus and lets_through(pattern, event)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,27 @@ def reached(event, bus="default"):
     ],
 )
 def test_an_end_reaches_the_one_service_that_reacts_to_it(aws_event, event, changes, function):
-    assert reached(aws_event(event, **changes)) == [f"table-exports-{function}"]
+    told = aws_event(event, **changes)
+
+    assert reached(told) == [f"table-exports-{function}"]
+    assert reached(told | {"source": "table-exports.reconciler"}, bus="ours") == [f"table-exports-{function}"]
+    assert reached(told | {"source": "table-exports"}, bus="ours") == []
+
+
+@pytest.mark.parametrize(
+    ("told", "function"),
+    [
+        (JobRunEnded(job_name="table-exports-x", run_id="jr_1", state="EXPIRED", message="-"), "on_glue_complete"),
+        (CrawlEnded(crawler="x", state="Cancelled", began=None, ended=NOW, message="-"), "on_crawler_complete"),
+        (TableExportFailed(arn="arn", message="-"), "on_table_exported"),
+        (Resumption(an_export()), "start_export"),
+    ],
+    ids=lambda value: getattr(value, "detail_type", value),
+)
+def test_what_aws_has_no_event_for_reaches_its_service_too(told, function):
+    event = {"source": "table-exports.reconciler", "detail-type": told.detail_type, "detail": told.detail}
+
+    assert reached(event, bus="ours") == [f"table-exports-{function}"]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +109,14 @@ def test_a_fact_sets_off_nothing_of_ours(fact):
 
 def archives():
     return {
-        found["Properties"]["ArchiveName"]: found["Properties"]["EventPattern"]
+        found["Properties"]["ArchiveName"]: filled_in(found["Properties"]["EventPattern"])
         for found in resources("common", "AWS::Events::Archive").values()
     }
 
 
 @pytest.mark.parametrize(
-    "event", ["glue_job_succeeded", "glue_job_failed", "glue_crawler_succeeded", "athena_query_succeeded"]
+    "event",
+    ["glue_job_succeeded", "glue_job_failed", "glue_crawler_succeeded", "athena_query_succeeded", "s3_object_created"],
 )
 def test_what_aws_says_of_our_exports_can_be_replayed(aws_event, event):
     assert lets_through(archives()["table-exports-aws-events"], aws_event(event))

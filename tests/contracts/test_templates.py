@@ -83,7 +83,7 @@ def test_what_cannot_be_delivered_or_handled_is_kept():
     rules = resources("common", "AWS::Events::Rule").values()
     targets = [target for rule in rules for target in rule["Properties"]["Targets"]]
     assert all("DeadLetterConfig" in target for target in targets)
-    assert len(targets) == 5
+    assert len(targets) == 9
 
     configured = resources("common", "AWS::Lambda::EventInvokeConfig").values()
     kept_for = {found["Properties"]["FunctionName"]["Ref"] for found in configured}
@@ -141,23 +141,27 @@ def test_the_schedule_asks_as_the_published_schema_says():
         re.sub(r"\$\{(\w+\.?)+\}", "0", template("table")["Outputs"]["ExportRequest"]["Value"]["Fn::Sub"])
     )
 
-    assert set(asked) == {*schema["required"], "scheduled_time"}
-    assert set(by_hand) == set(schema["required"])
+    required = {*schema["required"], *schema["anyOf"][0]["required"]}
+    assert set(asked) == {*required, "scheduled_time"}
+    assert set(by_hand) == required
     assert schedule["EventBridgeParameters"] == {"Source": "table-exports", "DetailType": "Export Requested"}
 
 
-def test_a_table_is_touched_in_its_stacks_role_and_only_by_the_service_that_starts_exports():
+def test_a_table_is_touched_in_its_stacks_role_and_only_by_who_starts_exports_or_asks_what_became_of_them():
     assumed = [statement for _, role, statement in STATEMENTS if "sts:AssumeRole" in as_list(statement["Action"])]
-    assert [statement["Resource"]["Fn::Sub"].rpartition(":")[2] for statement in assumed] == ["role/table-exports/*"]
-    assert [role for _, role, statement in STATEMENTS if statement in assumed] == ["StartExportRole"]
+    assert {statement["Resource"]["Fn::Sub"].rpartition(":")[2] for statement in assumed} == {"role/table-exports/*"}
+    roles = [role for _, role, statement in STATEMENTS if statement in assumed]
+    assert roles == ["StartExportRole", "ReconcileExportsRole"]
 
     role = resource("table", "TableRole")["Properties"]
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
     assert role["Path"] == "/table-exports/"
-    assert trust["Principal"] == {"AWS": {"Fn::ImportValue": "table-exports-start-export-role-arn"}}
-    exported = template("common")["Outputs"]["StartExportRoleArn"]
-    assert exported["Export"]["Name"] == "table-exports-start-export-role-arn"
-    assert exported["Value"] == {"Fn::GetAtt": ["StartExportRole", "Arn"]}
+    exported = {
+        output["Export"]["Name"]: output["Value"]["Fn::GetAtt"][0]
+        for output in template("common")["Outputs"].values()
+        if "Export" in output and "Fn::GetAtt" in output["Value"]
+    }
+    assert [exported[trusted["Fn::ImportValue"]] for trusted in trust["Principal"]["AWS"]] == roles
 
 
 def test_the_bucket_tells_of_table_exports():

@@ -1,6 +1,8 @@
 import copy
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 from examples import a_manifest, an_export
 
 from table_exports.domain import catalog
@@ -98,6 +100,45 @@ def test_what_a_crawler_inferred_is_replaced_and_what_else_is_known_is_kept():
     assert table["Parameters"]["UPDATED_BY_CRAWLER"] == "table-exports-reviews-json"
     assert (table["Description"], table["Owner"]) == ("All reviews", "owner")
     assert "VersionId" not in table  # of what Glue describes, which it does not take back
+
+
+def emptied(described):
+    """As Glue may describe it: what nobody set is there, and empty."""
+    return described | {
+        "Description": "",
+        "Owner": "",
+        "Retention": 0,
+        "StorageDescriptor": described["StorageDescriptor"]
+        | {
+            "BucketColumns": [],
+            "SortColumns": [],
+            "Parameters": {},
+            "SkewedInfo": {"SkewedColumnNames": [""], "SkewedColumnValues": []},
+            "SchemaReference": {"SchemaId": {"SchemaArn": "", "RegistryName": ""}, "SchemaVersionId": ""},
+            "AdditionalLocations": [],
+            "Columns": [{"Name": "asin", "Type": "string", "Comment": ""}],
+        },
+    }
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_what_glue_describes_as_empty_is_not_handed_back_for_glue_to_refuse(output_format):
+    export, manifest = an_export(output_format=output_format), manifest_of(output_format)
+    table, partition = emptied(table_of(output_format)), emptied(partition_of(output_format))
+
+    table = catalog.table_input(export, manifest, table)
+    partition = catalog.partition_input(export, manifest, SNAPSHOT, partition)
+
+    must_be_taken("UpdateTable", DatabaseName="d", TableInput=table)
+    entries = [{"PartitionValueList": [SNAPSHOT], "PartitionInput": partition}]
+    must_be_taken("BatchUpdatePartition", DatabaseName="d", TableName="t", Entries=entries)
+    assert not {"Owner", "Description"} & table.keys()
+    assert table["StorageDescriptor"] == table_of(output_format)["StorageDescriptor"]
+
+
+def must_be_taken(operation, **request):
+    shape = botocore.session.get_session().get_service_model("glue").operation_model(operation).input_shape
+    assert ParamValidator().validate(request, shape).generate_report() == ""
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
@@ -257,3 +298,35 @@ def test_a_table_of_the_snapshots_folder_is_ours(location):
 def test_a_table_that_lies_elsewhere_is_not(storage):
     with pytest.raises(Refused, match=r"is of .*, not of s3://bucket/exports/snapshots_reviews/: another dataset"):
         catalog.must_be_ours(an_export(), table_of("parquet") | {"StorageDescriptor": storage})
+
+
+@pytest.mark.parametrize("wanted", FORMATS)
+@pytest.mark.parametrize("found", FORMATS)
+def test_a_table_of_snapshots_in_another_format_is_refused_with_the_remedy(found, wanted):
+    export = an_export(output_format=wanted)
+    if found == wanted:
+        return catalog.must_be_ours(export, table_of(found))
+
+    with pytest.raises(Refused) as refusal:
+        catalog.must_be_ours(export, table_of(found))
+
+    assert str(refusal.value) == (
+        f"Table snapshots_reviews is of snapshots in {found}, and the export is {wanted}: deploy another table stack "
+        'with a CatalogName of its own, or begin anew: docs/schema.md, "To begin anew"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("output_format", "serde"),
+    [
+        ("json", "org.openx.data.jsonserde.JsonSerDe"),
+        ("csv", "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe"),
+        ("parquet", "a.later.ParquetSerDe"),
+        ("orc", ""),
+    ],
+)
+def test_a_serde_that_a_crawler_or_a_person_chose_is_no_other_format(output_format, serde):
+    table = copy.deepcopy(table_of(output_format))
+    table["StorageDescriptor"]["SerdeInfo"] = {"SerializationLibrary": serde} if serde else {}
+
+    catalog.must_be_ours(an_export(output_format=output_format), table)

@@ -12,10 +12,12 @@ ALLOWED = {
     (Stage.STARTING, Stage.STAGING),
     (Stage.STARTING, Stage.EXPORTING),
     (Stage.STAGING, Stage.EXPORTING),
+    (Stage.EXPORTING, Stage.EXPORTING),
     (Stage.EXPORTING, Stage.CATALOGING),
     (Stage.EXPORTING, Stage.PUBLISHING),
     (Stage.CATALOGING, Stage.CATALOGING),
     (Stage.CATALOGING, Stage.PUBLISHING),
+    (Stage.PUBLISHING, Stage.PUBLISHING),
     (Stage.PUBLISHING, Stage.SUCCEEDED),
 }
 
@@ -66,20 +68,77 @@ def test_a_stage_begins_a_wait_and_keeps_what_was_learned():
     assert cataloging.export_id == export.export_id
 
 
-def test_a_pipelines_export_is_of_now_and_has_time_for_job_crawl_and_view():
-    export = a_pipeline(timeout_minutes=60).begin("e1", Decimal("0.5"), NOW)
+def test_a_pipelines_export_is_of_now_and_claimed_for_its_first_delivery():
+    export = a_pipeline(max_attempts=3).begin("e1", Decimal("0.5"), NOW)
 
     assert export.record_key == "export#2026-11-23T02-08-10Z#e1"
     assert export.waiting_on == "export-request/e1"
-    assert export.deadline - NOW == timedelta(minutes=15)  # to start
-    assert export.advance(Stage.EXPORTING, waiting_on="glue-job-run/1", now=NOW).deadline - NOW == timedelta(hours=3)
+    assert (export.attempt, export.last_attempt) == (1, 3)
+    assert export.is_claimed(NOW + timedelta(seconds=59))
+    assert not export.is_claimed(NOW + timedelta(seconds=60))
 
 
-@pytest.mark.parametrize("stage", [Stage.STAGING, Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING])
-def test_a_table_export_has_a_day_more(stage):
-    export = an_export(stage=stage, read_mode="export", requested_at=NOW, timeout_minutes=60)
+@pytest.mark.parametrize(
+    ("stage", "hours"),
+    [
+        (Stage.STARTING, 1),
+        (Stage.STAGING, 24),
+        (Stage.EXPORTING, 9),  # of which 8 are the job's own timeout
+        (Stage.CATALOGING, 2),
+        (Stage.PUBLISHING, 2),
+    ],
+)
+def test_each_wait_has_a_deadline_and_an_hour_later_it_is_given_up(stage, hours):
+    export = an_export(stage=stage, waiting_since=NOW, timeout_minutes=480)
+    just_after = export.deadline + timedelta(seconds=1)
 
-    assert export.deadline - NOW == timedelta(hours=27)
+    assert export.deadline - NOW == timedelta(hours=hours)
+    assert (export.is_overdue(export.deadline), export.is_overdue(just_after)) == (False, True)
+    assert not export.is_given_up(just_after)
+    assert export.is_given_up(just_after + timedelta(hours=1))
+
+
+def test_what_has_ended_is_never_overdue():
+    assert not an_export(stage=Stage.FAILED).is_overdue(NOW + timedelta(days=99))
+    assert not an_export(stage=Stage.FAILED).is_given_up(NOW + timedelta(days=99))
+
+
+def test_an_export_that_is_given_up_says_what_it_waited_for_and_what_held_it_up():
+    export = an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=NOW)
+
+    assert export.give_up(NOW).reason == "Still waiting on glue-crawler/x since 2026-11-23 02:08:10 UTC"
+    assert export.hold_up("Glue is busy").give_up(NOW).reason.endswith("UTC (Glue is busy)")
+
+
+def test_what_held_an_export_up_is_forgotten_when_it_moves_on():
+    held_up = an_export(stage=Stage.CATALOGING, claimed_at=NOW).hold_up("Glue is busy")
+
+    published = held_up.advance(Stage.PUBLISHING, waiting_on="athena-query/q", now=NOW)
+
+    assert (held_up.claimed_at, published.held_up_by) == (None, None)
+
+
+def test_a_failed_export_is_resumed_with_attempts_of_its_own():
+    failed = an_export(attempt=2, last_attempt=2, read_plan="By scan").fail("no luck", NOW)
+
+    resumed = failed.resume(attempts=3, now=NOW)
+
+    assert (resumed.stage, resumed.waiting_on, resumed.claimed_at) == (Stage.STARTING, "export-request/e1", NOW)
+    assert (resumed.attempt, resumed.last_attempt) == (3, 5)
+    assert (resumed.ended_at, resumed.failed_stage, resumed.reason, resumed.read_plan) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("known", [{"table_export": "s3://b/k"}, {"glue_job_run_id": "jr_1"}])
+def test_what_was_read_already_keeps_its_plan(known):
+    failed = an_export(read_plan="By scan", **known).fail("no luck", NOW)
+
+    assert failed.resume(attempts=1, now=NOW).read_plan == "By scan"
+
+
+@pytest.mark.parametrize("stage", set(Stage) - {Stage.FAILED})
+def test_only_what_failed_is_resumed(stage):
+    with pytest.raises(IllegalTransition):
+        an_export(stage=stage).resume(attempts=1, now=NOW)
 
 
 @pytest.mark.parametrize(

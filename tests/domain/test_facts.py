@@ -3,11 +3,10 @@ from datetime import timedelta
 
 import jsonschema
 import pytest
-from examples import NOW, a_request, an_export
+from examples import NOW, a_pipeline, a_request, a_resumption, an_export
 
 from table_exports.domain import facts
 from table_exports.domain.export import Stage
-from table_exports.domain.request import ExportRequest
 
 STARTING = an_export()
 EXPORTING = STARTING.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW)
@@ -98,10 +97,11 @@ ALL = [
     facts.of_change(EXPORTING, WARNED)[0],
     facts.of_change(WARNED, WARNED.succeed(NOW))[0],
     facts.of_change(EXPORTING, FAILED)[0],
-    facts.skipped(ExportRequest.from_event(a_request()), "export#2026-11-23T02-00-07Z#e0"),
+    facts.skipped(a_pipeline(export_in_flight="export#2026-11-23T02-00-07Z#e0"), "e1"),
     facts.refused(a_request(), "read_percentage: is 1.5"),
     facts.refused({"detail": None}, "detail: is null"),
     facts.Fact("Export Requested", a_request()["detail"]),
+    facts.Fact("Export Requested", a_resumption("5f0d1c9a7be34f1c2a6e")["detail"]),
 ]
 
 

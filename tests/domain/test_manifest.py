@@ -58,6 +58,13 @@ def test_any_other_manifest_proves_nothing(change, reason):
         read(**change).prove(an_export())
 
 
+def test_an_attribute_may_have_no_name():
+    manifest = read(columns=[{"name": "_", "type": "string", "attribute": ""}])
+
+    assert manifest.columns == (Column("_", "string", ""),)
+    assert manifest.view_columns == [("_", "_")]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 2}', b"\xff\xfe\x00"])
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(Refused, match="cannot be read"):
@@ -73,6 +80,8 @@ def test_what_is_no_manifest_is_refused(text):
         ({"columns": [{"name": "a", "type": "string"}]}, "it lacks 'attribute'"),
         ({"columns": [{"name": "", "type": "string", "attribute": "a"}]}, "is no column"),
         ({"columns": [{"name": "a", "type": None, "attribute": "a"}]}, "is no column"),
+        ({"columns": [{"name": "a", "type": "", "attribute": "a"}]}, "is no column"),
+        ({"columns": [{"name": "a", "type": "string", "attribute": None}]}, "is no column"),
         (
             {"columns": [{"name": name, "type": "string", "attribute": name} for name in ("a", "A")]},
             "two columns are called a",

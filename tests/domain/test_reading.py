@@ -1,5 +1,6 @@
 """How a table is read, and what that costs: at 1 GB, 131,072 read units, two DPUs and prices of August 2026."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -103,19 +104,19 @@ def test_a_read_within_its_budget_goes_ahead():
         (
             {},
             {"max_read_cost": Decimal("0.01")},
-            "Reading table Reviews would cost about $0.03, above the budget of $0.01: deploy the table stack with a "
-            "higher MaxReadCost. By scan",
+            "Reading table Reviews would cost about $0.03, above the budget of $0.01: deploy the table stack with "
+            "MaxReadCost 0.028 or more. By scan",
         ),
         (
             PROVISIONED | {"point_in_time_recovery": False},
             {"max_read_cost": Decimal("0.2")},
-            "about $0.32, above the budget of $0.2: deploy the table stack with a higher MaxReadCost, or read by a "
+            "about $0.32, above the budget of $0.2: deploy the table stack with MaxReadCost 0.33 or more, or read by a "
             "table export (ReadMode auto, point-in-time recovery on). By scan",
         ),
         (
             {},
             {"read_mode": "export", "max_read_cost": Decimal("0.05")},
-            "about $0.10, above the budget of $0.05: deploy the table stack with a higher MaxReadCost, or read by a "
+            "about $0.10, above the budget of $0.05: deploy the table stack with MaxReadCost 0.1 or more, or read by a "
             "scan (ReadMode scan). By table export",
         ),
     ],
@@ -125,6 +126,18 @@ def test_a_read_above_its_budget_is_refused_with_price_and_remedy(table, configu
         plan(table, **configured)
 
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("size", [1, 77, 100 * 1024, 3 * MB, GB, 37 * GB, 5_000 * GB])
+def test_the_budget_that_a_refusal_names_is_one_that_the_stack_takes_and_suffices(size):
+    with pytest.raises(Refused) as refusal:
+        plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal("1E-15"))
+
+    named = re.search(
+        r"above the budget of \$0\.000000000000001: deploy .* MaxReadCost (\S+) or more", str(refusal.value)
+    )
+    assert re.fullmatch(r"\d+(\.\d+)?", named[1])
+    assert plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal(named[1])).mode == "scan"
 
 
 def test_what_dynamodb_says_of_its_backups_tells_whether_an_export_is_possible():

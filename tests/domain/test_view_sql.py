@@ -1,23 +1,35 @@
+import ast
+from pathlib import Path
+
+import hostile
 import pytest
 import sqlglot
 from examples import an_export
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlglot import exp
 
 from table_exports.domain import view_sql
 
-HOSTILE = [
-    'quo"te',
-    "semi;colon",
-    "a' OR '1'='1",
-    "--",
-    '"',
-    '""',
-    "sp ace",
-    "ünïcode",
-    "select",
-    "1st",
-    "tab\tnew\nline",
-]
+ROOT = Path(__file__).parents[2]
+ANY_TIME = settings(deadline=None, database=None)
+
+# Any text but the empty one, which names nothing; and mostly what SQL could stumble over.
+names = st.text(min_size=1, max_size=40) | st.text("\"'`\\;-/*.,() \n\t\x00aA1_?:{}", min_size=1, max_size=20)
+pairs = st.lists(st.tuples(names, names), max_size=8)
+
+
+def parsed(sql):
+    """The one statement that it is, in the dialects of Athena's engine and of Athena itself."""
+    [[of_engine], [statement]] = sqlglot.parse(sql, dialect="trino"), sqlglot.parse(sql, dialect="athena")
+    assert statement == of_engine
+    return statement
+
+
+def path_of(table):
+    """The parts of a table's name, each of them quoted."""
+    assert all(part.args["quoted"] for part in table.parts)
+    return [part.name for part in table.parts]
 
 
 def test_a_view_lists_its_columns_and_shows_one_snapshot():
@@ -34,30 +46,91 @@ def test_a_column_that_took_anothers_place_is_shown_under_the_firsts_name():
     assert 'SELECT "id", "price_2" AS "price", "snapshot_timestamp" FROM' in sql
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_any_name_stays_one_column_of_the_view(name):
-    sql = view_sql.create_view(an_export(), "db", [("x", name), (name, "y")])
-
-    [statement] = sqlglot.parse(sql, dialect="trino")
-    columns = statement.expression.expressions
-    assert [column.alias_or_name for column in columns] == [name, "y", "snapshot_timestamp"]
-    assert [column.unalias().name for column in columns] == ["x", name, "snapshot_timestamp"]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_any_text_stays_one_identifier_or_one_literal(name):
-    sql = f"SELECT {view_sql.identifier(name)} FROM t WHERE x = {view_sql.literal(name)}"
-
-    [statement] = sqlglot.parse(sql, dialect="trino")
+def is_one_identifier_or_one_literal(text):
+    statement = parsed(f"SELECT {view_sql.identifier(text)} FROM t WHERE x = {view_sql.literal(text)}")
     [column] = statement.expressions
-    assert column.name == name
-    assert [found.name for found in statement.find_all(exp.Literal)] == [name]
+    [literal] = statement.find_all(exp.Literal)
+    assert isinstance(column, exp.Column)
+    assert (column.name, column.this.args["quoted"]) == (text, True)
+    assert (literal.this, literal.is_string) == (text, True)
+    assert statement.args["where"].this == exp.EQ(this=exp.column("x"), expression=literal)
 
 
-def test_a_token_is_of_the_export_and_the_text_and_has_a_length_that_athena_takes():
+@pytest.mark.parametrize("name", hostile.NAMES)
+def test_a_hostile_name_stays_one_identifier_or_one_literal(name):
+    is_one_identifier_or_one_literal(name)
+
+
+@ANY_TIME
+@given(names)
+def test_any_text_stays_one_identifier_or_one_literal(text):
+    is_one_identifier_or_one_literal(text)
+
+
+def test_no_text_is_a_literal_too():
+    assert parsed(f"SELECT {view_sql.literal('')}").expressions == [exp.Literal.string("")]
+
+
+def is_the_view_and_nothing_else(database, catalog_name, snapshot, columns):
+    export = an_export(catalog_name=catalog_name, snapshot_timestamp=snapshot)
+    create = parsed(view_sql.create_view(export, database, columns))
+
+    assert (type(create), create.args["kind"], create.args["replace"]) == (exp.Create, "VIEW", True)
+    assert path_of(create.this) == [database, catalog_name]
+    [source] = create.expression.find_all(exp.Table)
+    assert path_of(source) == [database, f"snapshots_{catalog_name}"]
+
+    selected = create.expression.expressions
+    assert [column.alias_or_name for column in selected] == [*(shown for _, shown in columns), "snapshot_timestamp"]
+    assert [column.unalias().name for column in selected] == [*(source for source, _ in columns), "snapshot_timestamp"]
+    assert all(isinstance(column.unalias(), exp.Column) for column in selected)
+
+    [literal] = create.find_all(exp.Literal)
+    partition = exp.column("snapshot_timestamp", quoted=True)
+    assert create.expression.args["where"].this == exp.EQ(this=partition, expression=exp.Literal.string(snapshot))
+    assert {name.rstrip("_") for name, part in create.expression.args.items() if part} == {
+        "expressions",
+        "from",
+        "where",
+    }
+    assert literal.this == snapshot
+
+
+@pytest.mark.parametrize("name", hostile.NAMES)
+def test_a_view_of_hostile_names_is_that_view_and_nothing_else(name):
+    is_the_view_and_nothing_else(name, name, name, [("x", name), (name, "y"), (name, name)])
+
+
+@ANY_TIME
+@given(names, names, names, pairs)
+def test_a_view_of_any_names_is_that_view_and_nothing_else(database, catalog_name, snapshot, columns):
+    is_the_view_and_nothing_else(database, catalog_name, snapshot, columns)
+
+
+def test_a_token_is_of_the_export_its_attempt_and_the_text_and_has_a_length_that_athena_takes():
     token = view_sql.request_token(an_export(), "SELECT 1")
 
     assert token == view_sql.request_token(an_export(), "SELECT 1")
     assert token != view_sql.request_token(an_export(), "SELECT 2")
     assert token != view_sql.request_token(an_export(export_id="e2"), "SELECT 1")
+    assert token != view_sql.request_token(an_export(attempt=2), "SELECT 1")
     assert 32 <= len(token) <= 128
+
+
+WORDS_OF_SQL = ("SELECT ", "CREATE ", "INSERT ", "ALTER ", "DROP ", "MSCK ", "UNLOAD ", '""', "''")
+
+
+@pytest.mark.parametrize("folder", ["table_exports", "services", "glue"])
+def test_no_other_module_writes_sql_or_quotes(folder):
+    """Names are quoted by one function, because there is one place that needs it."""
+    writing = set()
+    for file in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                text = node.value
+                if text.startswith(WORDS_OF_SQL[:-2]) or text in WORDS_OF_SQL[-2:]:
+                    writing.add(str(file.relative_to(ROOT)))
+
+    assert writing <= {"table_exports/domain/view_sql.py"}

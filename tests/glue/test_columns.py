@@ -180,6 +180,25 @@ def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(
         assert values.equals(made), column
 
 
+@pytest.mark.parametrize("output_format", ["parquet", "csv"])
+def test_a_table_none_of_whose_attributes_arrow_can_read_has_rows_too(output_format):
+    """A table that was made anew with another type of key, say."""
+    earlier = seen_in([{"id": number("7"), "x": {"BOOL": True}}])
+    items = [{"id": {"S": "a"}, "x": {"S": "y"}}, {"id": {"S": "b"}}]
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], earlier), output_format)
+
+    [read] = Rows(columns, attributes, output_format).of(lines_of(items))
+
+    assert read.to_pylist() == [{"id": "a", "x": "y"}, {"id": "b", "x": None}]
+
+
+def test_an_attribute_without_a_name_has_its_values_too():
+    items = [{"id": {"S": "1"}, "": {"S": "x"}}]
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "parquet")
+
+    assert Rows(columns, attributes, "parquet").of(lines_of(items))[0].to_pylist() == [{"id": "1", "_": "x"}]
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
 def test_the_same_is_seen_of_lines_as_of_items(size):
     items = [item for case in ZOO if case.name != "data-for-keys" for item in case.keyed_items]

@@ -197,6 +197,23 @@ def test_run_again_it_leaves_one_snapshot(make_table, arguments, snapshot, snaps
     assert set(other) <= set(keys_below(""))
 
 
+def test_a_second_run_for_an_export_that_is_done_touches_nothing(make_table, arguments, manifest):
+    """The view may show it; and of a start whose answer was lost, Glue may have made two runs."""
+    make_table("Done", TWO_REVIEWS)
+    export_table.main(arguments("Done"))
+    before = all_objects()
+    boto3.client("dynamodb").delete_item(TableName="Done", Key={"id": {"S": "1"}})
+
+    export_table.main(arguments("Done"))
+
+    assert all_objects() == before
+
+
+def all_objects():
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return {found["Key"]: found["LastModified"] for page in pages for found in page.get("Contents", [])}
+
+
 def test_the_next_snapshot_has_the_columns_of_the_one_before(make_table, arguments, snapshot, manifest):
     make_table("Growing", [{"id": {"S": "1"}, "price": {"N": "9.99"}, "old": {"BOOL": True}}])
     export_table.main(arguments("Growing"))
@@ -240,22 +257,18 @@ def test_what_a_run_left_that_was_killed_while_it_published_is_removed_by_the_ne
     make_table("Half", TWO_REVIEWS)
     objects = export_table.objects
 
-    def killed_after_uploads_were_completed(s3, folder):
+    def killed_after_uploads_were_completed(s3, folder, **only):
         if folder.endswith(f"={SNAPSHOT_TIMESTAMP}/") and snapshot_files("Half"):
             raise Killed
-        return objects(s3, folder)
+        return objects(s3, folder, **only)
 
     monkeypatch.setattr(export_table, "objects", killed_after_uploads_were_completed)
     with pytest.raises(Killed):
         export_table.main(arguments("Half"))
     monkeypatch.setattr(export_table, "objects", objects)
     assert len(snapshot_files("Half")) == 1
-    later = {
-        "snapshot_timestamp": "2026-11-24T02-00-07Z",
-        "manifest": f"s3://{BUCKET}/exports/manifests_half/2026-11-24T02-00-07Z.json",
-    }
 
-    export_table.main(arguments("Half", **later))
+    export_table.main(arguments("Half", **the_day_after("Half")))
 
     assert snapshot_files("Half") == []
     assert keys_below("exports/manifests_half/") == ["exports/manifests_half/2026-11-24T02-00-07Z.json"]
@@ -266,8 +279,9 @@ def test_what_a_run_left_that_was_killed_while_it_published_is_removed_by_the_ne
 def test_wherever_a_second_run_for_a_snapshot_is_killed_the_next_leaves_it_whole_or_not_at_all(
     make_table, arguments, snapshot, snapshot_files, monkeypatch, calls
 ):
-    make_table("Twice", TWO_REVIEWS)
-    export_table.main(arguments("Twice"))
+    table, folder = f"Twice{calls}", f"twice{calls}"
+    make_table(table, TWO_REVIEWS)
+    export_table.main(arguments(table, export_id="first"))
     connect, left = export_table.connect, iter(range(calls))
 
     def dying(service, region=None):
@@ -281,29 +295,174 @@ def test_wherever_a_second_run_for_a_snapshot_is_killed_the_next_leaves_it_whole
 
     monkeypatch.setattr(export_table, "connect", dying)
     with pytest.raises(Killed):
-        export_table.main(arguments("Twice"))
+        export_table.main(arguments(table))
     monkeypatch.setattr(export_table, "connect", connect)
-    later = {
-        "snapshot_timestamp": "2026-11-24T02-00-07Z",
-        "manifest": f"s3://{BUCKET}/exports/manifests_twice/2026-11-24T02-00-07Z.json",
-    }
 
-    export_table.main(arguments("Twice", **later))
+    export_table.main(arguments(table, export_id="later", **the_day_after(table)))
 
-    manifests = keys_below("exports/manifests_twice/")
-    assert bool(snapshot_files("Twice")) == (f"exports/manifests_twice/{SNAPSHOT_TIMESTAMP}.json" in manifests)
+    manifests = keys_below(f"exports/manifests_{folder}/")
+    assert bool(snapshot_files(table)) == (f"exports/manifests_{folder}/{SNAPSHOT_TIMESTAMP}.json" in manifests)
     assert not [key for key in manifests if not key.endswith(".json")]
-    assert len(snapshot("Twice")) in (0, 2)
+    assert len(snapshot(table)) in (0, 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": 1, "schema": []}', b"[]"])
+def test_a_run_that_is_killed_right_behind_its_manifest_is_done_by_the_next_run_for_its_export(
+    make_table, arguments, snapshot, monkeypatch
+):
+    make_table("Told", TWO_REVIEWS)
+    put = export_table.put
+
+    def killed_behind_the_manifest(s3, uri, content):
+        put(s3, uri, content)
+        if uri.endswith(".json"):
+            raise Killed
+
+    monkeypatch.setattr(export_table, "put", killed_behind_the_manifest)
+    with pytest.raises(Killed):
+        export_table.main(arguments("Told"))
+    monkeypatch.setattr(export_table, "put", put)
+    manifest = f"exports/manifests_told/{SNAPSHOT_TIMESTAMP}.json"
+    assert keys_below("exports/manifests_told/") == [manifest, f"{manifest}.publishing"]
+    boto3.client("dynamodb").delete_item(TableName="Told", Key={"id": {"S": "1"}})
+
+    export_table.main(arguments("Told"))
+
+    assert keys_below("exports/manifests_told/") == [manifest]
+    assert len(snapshot("Told")) == 2
+
+
+def the_day_after(table):
+    """The arguments of a later snapshot."""
+    timestamp = "2026-11-24T02-00-07Z"
+    manifest = f"s3://{BUCKET}/exports/manifests_{table.lower()}/{timestamp}.json"
+    return {"snapshot_timestamp": timestamp, "manifest": manifest}
+
+
+def a_manifest(**changes):
+    """What a run for a table of one key leaves, as far as later runs ask for it."""
+    known = {
+        "version": 2,
+        "output_format": "parquet",
+        "columns": [{"name": "id", "type": "string", "attribute": "id"}],
+        "attributes": {"id": {"kinds": ["S"]}},
+    }
+    return json.dumps(known | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b'{"version": 1, "schema": []}',
+        b"[]",
+        b"\xff\xfe",
+        a_manifest(columns=[]),
+        a_manifest(columns=None),
+        a_manifest(columns=[{"name": "id", "type": "a string", "attribute": "id"}]),
+        a_manifest(columns=[{"name": 1, "type": "string", "attribute": "id"}]),
+        a_manifest(columns=[{"name": "id", "type": "string"}]),
+        a_manifest(attributes={"id": {"kinds": ["S"], "digits": "x"}}),
+        a_manifest(attributes={"id": {"kinds": "S"}}),
+        a_manifest(attributes={"id": {"kinds": ["X"]}}),
+        a_manifest(attributes={"id": {"colour": "red"}}),
+        a_manifest(attributes={"id": {"element": 7}}),
+        a_manifest(attributes={"id": {"fields": [7]}}),
+        a_manifest(attributes={"id": "S"}),
+        a_manifest(attributes=[]),
+    ],
+)
 def test_a_manifest_that_does_not_tell_the_columns_fails_the_run_and_says_what_to_do(make_table, arguments, content):
     make_table("Unknown", TWO_REVIEWS)
     key = "exports/manifests_unknown/2026-11-22T02-00-07Z.json"
     boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
 
-    with pytest.raises(ExportFailed, match=rf"{key} is no manifest of version 2 .* remove snapshots, manifests and"):
+    with pytest.raises(ExportFailed) as failed:
         export_table.main(arguments("Unknown"))
+
+    said = str(failed.value)
+    assert f"{key} is no manifest of version 2" in said
+    assert "Restore that file, or delete it if no export wrote it" in said
+    assert "To begin anew" in said
+
+
+def test_only_files_in_the_manifests_folder_itself_are_manifests(make_table, arguments, manifest):
+    make_table("Nested", TWO_REVIEWS)
+    for key in ("sub/9999.json", "sub/2026-11-22T02-00-07Z.json.publishing", "notes.txt"):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=f"exports/manifests_nested/{key}", Body=b"?")
+
+    export_table.main(arguments("Nested"))
+
+    assert manifest("Nested")["items_written"] == 2
+    assert len(keys_below("exports/manifests_nested/sub/")) == 2
+
+
+def test_a_snapshot_in_another_format_than_the_ones_before_is_refused_before_anything_is_read_or_written(
+    make_table, arguments, snapshot, monkeypatch
+):
+    make_table("Reformed", TWO_REVIEWS)
+    export_table.main(arguments("Reformed"))
+    before = all_objects()
+    monkeypatch.setattr(export_table, "scan", lambda *_: pytest.fail("the table was read"))
+
+    with pytest.raises(ExportFailed) as failed:
+        export_table.main(arguments("Reformed", output_format="csv", export_id="e2", **the_day_after("Reformed")))
+
+    assert "the snapshots there are parquet, and this one was to be csv" in str(failed.value)
+    assert "Deploy another table stack with a CatalogName of its own" in str(failed.value)
+    assert all_objects() == before
+
+
+@pytest.mark.parametrize("output_format", ["orc", "parquet"])
+@pytest.mark.parametrize("lost", ["all", "the latest"])
+def test_without_the_latest_snapshots_manifest_there_is_no_export(make_table, arguments, output_format, lost):
+    """Its columns would begin anew: old values would show under other names, or not at all."""
+    table = f"Lost-{output_format}-{lost.replace(' ', '-')}"
+    make_table(table, TWO_REVIEWS)
+    of_third_day = {
+        "snapshot_timestamp": "2026-11-25T02-00-07Z",
+        "manifest": f"s3://{BUCKET}/exports/manifests_{table.lower()}/2026-11-25T02-00-07Z.json",
+    }
+    export_table.main(arguments(table, output_format=output_format))
+    export_table.main(arguments(table, output_format=output_format, export_id="e2", **the_day_after(table)))
+    *_, latest = manifests = keys_below(f"exports/manifests_{table.lower()}/")
+    for key in manifests if lost == "all" else [latest]:
+        boto3.client("s3").delete_object(Bucket=BUCKET, Key=key)
+    before = all_objects()
+
+    with pytest.raises(ExportFailed) as failed:
+        export_table.main(arguments(table, output_format=output_format, export_id="e3", **of_third_day))
+
+    assert "has no manifest in " in str(failed.value)
+    assert 'Restore the manifests from a copy; or begin anew: docs/schema.md, "To begin anew"' in str(failed.value)
+    assert all_objects() == before
+
+
+def test_what_lies_in_the_snapshots_folder_and_is_no_snapshot_is_none_without_a_manifest(
+    make_table, arguments, manifest
+):
+    make_table("Strewn", TWO_REVIEWS)
+    folder = "exports/snapshots_strewn"
+    for key in ("readme.txt", "snapshot_timestamp=9999/x.parquet", "snapshot_timestamp=2026-11-22T02-00-07Z/", ""):
+        boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{folder}/{key}", Body=b"")
+
+    export_table.main(arguments("Strewn"))
+
+    assert manifest("Strewn")["items_written"] == 2
+
+
+def test_a_snapshot_of_before_the_latest_one_is_not_written_any_more(make_table, arguments):
+    """A failed export that is resumed: the columns that it adds would be in no later snapshot's."""
+    make_table("Belated", TWO_REVIEWS)
+    export_table.main(arguments("Belated", export_id="e2", **the_day_after("Belated")))
+    before = all_objects()
+
+    with pytest.raises(
+        ExportFailed, match=r"/2026-11-24T02-00-07Z\.json is of a later snapshot .* Request a new export"
+    ):
+        export_table.main(arguments("Belated"))
+
+    assert all_objects() == before
 
 
 def test_uploads_that_were_never_completed_are_aborted(make_table, arguments, monkeypatch):

@@ -65,10 +65,11 @@ def test_both_read_modes_give_the_same_columns_and_values(
     items = list(case.keyed_items)
     make_table("Zoo", [{name: as_boto3(value) for name, value in item.items()} for item in items])
 
-    export_table.main(arguments("Zoo", read_mode="scan"))
+    export_table.main(arguments("Zoo", read_mode="scan", export_id=f"{case.name}-scan"))
     scanned = manifest("Zoo"), by_id(snapshot("Zoo"))
     summary = export_by_dynamodb(items, "zoo")
-    export_table.main(arguments("Zoo", read_mode="export", table_export=summary))
+    given = {"read_mode": "export", "table_export": summary, "export_id": f"{case.name}-export"}
+    export_table.main(arguments("Zoo", **given))
     exported = manifest("Zoo"), by_id(snapshot("Zoo"))
 
     assert {column["name"]: column["type"] for column in scanned[0]["columns"]} == {"id": "string"} | case.columns
@@ -87,7 +88,7 @@ def test_all_cases_fit_in_one_table_of_every_format(
 
     summary = export_by_dynamodb(items, "zoo")
     given = {"read_mode": "export", "table_export": summary, "output_format": output_format}
-    export_table.main(arguments("Zoo", **given))
+    export_table.main(arguments("Zoo", **given, export_id=f"all-{output_format}"))
 
     expected = {"id": "string"}
     for case in ZOO:

@@ -8,6 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
+from sandbox_user import ROOT
 
 DATABASE = "dynamodb_exports"
 FORMATS = ["parquet", "json"]  # one whose files have types, one whose types a crawl guesses
@@ -216,3 +217,99 @@ def test_publishing_may_write_the_catalog_and_remove_nothing_from_it(user):
         glue.delete_table(**here, Name="snapshots_mended")
     with pytest.raises(ClientError, match="AccessDenied"):
         glue.create_table(DatabaseName="theirs", TableInput={"Name": "snapshots_mended"})
+
+
+def test_a_json_table_that_was_empty_at_first_is_cataloged_when_it_has_items(user):
+    """A crawl finds nothing in it, so the table is ours, and has no owner."""
+    user.make_table("Late", [], {"id": "S"})
+    pipeline = user.deploy_pipeline("Late", OutputFormat="json")
+    export(user, pipeline)
+    put(user, "Late", id="1", stars=5)
+
+    export(user, pipeline)
+
+    assert user.query("SELECT id, stars FROM late") == [{"id": "1", "stars": "5"}]
+
+
+def test_the_format_of_a_pipeline_is_changed_neither_by_an_update_nor_by_a_stack_made_anew(user):
+    user.make_table("Formed", [{"id": "1", "stars": 5}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Formed")
+    export(user, pipeline)
+    cloudformation, stack = user.client("cloudformation"), stack_of(user, pipeline)
+
+    reasons = update(user, stack, TableName="Formed", OutputFormat="csv")
+    _, crawls = export(user, pipeline)
+
+    wanted = "OutputFormat: formed has parquet: deploy another table stack with a CatalogName of its own for csv"
+    assert wanted in " ".join(reasons)
+    assert crawls == 0
+
+    cloudformation.delete_stack(StackName=stack)
+    user.wait_for(lambda: True if is_gone(user, stack) else None, f"end of stack {stack}")
+    anew = user.deploy_pipeline("Formed", OutputFormat="csv")
+    user.request(anew)
+    [refused] = user.ended_exports(anew, 1)
+
+    assert refused["stage"] == "FAILED"
+    assert (
+        "the snapshots there are parquet, and this one was to be csv. Deploy another table stack" in refused["reason"]
+    )
+    assert user.query("SELECT id, stars FROM formed") == [{"id": "1", "stars": "5"}]
+    assert user.query("SELECT stars FROM snapshots_formed") == [{"stars": "5"}] * 2
+
+
+def stack_of(user, pipeline):
+    [name] = [
+        stack["StackName"]
+        for stack in user.client("cloudformation").describe_stacks()["Stacks"]
+        if pipeline["Pipeline"] in [output["OutputValue"] for output in stack.get("Outputs", [])]
+    ]
+    return name
+
+
+def update(user, stack, **parameters):
+    """The reasons that CloudFormation gives for what became of the stack."""
+    cloudformation = user.client("cloudformation")
+    cloudformation.update_stack(
+        StackName=stack,
+        TemplateBody=(ROOT / "build/table.yaml").read_text(),
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+
+    def settled():
+        [found] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+        return None if found["StackStatus"].endswith("IN_PROGRESS") else found
+
+    user.wait_for(settled, f"stack {stack}")
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    return [event.get("ResourceStatusReason", "") for event in events]
+
+
+def is_gone(user, stack):
+    try:
+        [found] = user.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    except ClientError:
+        return True
+    return found["StackStatus"] == "DELETE_COMPLETE"
+
+
+@pytest.mark.parametrize("output_format", ["orc", "csv"])
+def test_without_the_manifests_there_is_no_export_that_would_give_old_values_other_names(user, output_format):
+    table, folder = f"Unlisted_{output_format}", f"exports/manifests_unlisted_{output_format}/"
+    user.make_table(table, [{"id": "1", "z": "zed"}], {"id": "S"})
+    pipeline = user.deploy_pipeline(table, OutputFormat=output_format)
+    export(user, pipeline)
+    s3, bucket = user.client("s3"), "table-exports-123456789012-us-east-1"
+    for found in s3.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=found["Key"])
+    put(user, table, id="1", a="ay", z="zed")
+
+    user.request(pipeline)
+    refused = user.ended_exports(pipeline, 2)[0]
+
+    assert refused["stage"] == "FAILED"
+    assert 'Restore the manifests from a copy; or begin anew: docs/schema.md, "To begin anew"' in refused["reason"]
+    assert user.query(f"SELECT * FROM snapshots_{table}") == [
+        {"id": "1", "z": "zed", "snapshot_timestamp": user.exports(pipeline)[1]["snapshot_timestamp"]}
+    ]

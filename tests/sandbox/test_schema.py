@@ -140,7 +140,46 @@ def test_as_attributes_come_go_and_change_type_old_snapshots_stay_as_they_were(u
     assert rows == (in_csv(SHOWN_BEFORE) if output_format == "csv" else SHOWN_BEFORE)
 
 
+@pytest.mark.parametrize("output_format", FORMATS[:-1])
+def test_a_query_over_all_snapshots_takes_the_column_that_each_was_written_with(user, changed, output_format):
+    view, _ = changed[output_format]
+
+    rows = user.query(
+        "SELECT coalesce(price_2, CAST(price AS decimal(38,3))) AS price, coalesce(place_2.city, place.city) AS city "
+        f"FROM snapshots_{view} WHERE id = '1' ORDER BY snapshot_timestamp"
+    )
+
+    assert rows == [{"price": "9.990", "city": "Rome"}, {"price": "9.999", "city": "Bonn"}]
+
+
 def in_csv(rows):
     """Where numbers have DynamoDB's own digits, and what is NULL is empty."""
     plain = {"1.00": "1", "1.000": "1", None: ""}
     return [{name: plain.get(value, value) for name, value in row.items()} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def odd(user):
+    """The views of two tables: one has an attribute without a name, one was made anew with another type of key."""
+    user.make_table("Nameless", [], {"id": "S"})
+    put(user, "Nameless", {"id": {"S": "1"}, "": {"S": "nothing"}})
+    user.make_table("Anew", [{"id": "1"}], {"id": "S"})
+    pipelines = [
+        user.deploy_pipeline(table, OutputFormat=name, CatalogName=f"{table.lower()}_{name}")
+        for table in ("Nameless", "Anew")
+        for name in FORMATS
+    ]
+    export(user, *pipelines)
+    user.client("dynamodb").delete_table(TableName="Anew")
+    user.make_table("Anew", [{"id": 7}], {"id": "N"})
+    export(user, *pipelines, exports=2)
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_an_attribute_without_a_name_has_a_column(user, odd, output_format):
+    assert user.query(f"SELECT id, _ FROM nameless_{output_format}") == [{"id": "1", "_": "nothing"}]
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_table_made_anew_with_another_type_of_key_is_exported(user, odd, output_format):
+    assert user.query(f"SELECT id FROM anew_{output_format}") == [{"id": "7"}]

@@ -369,6 +369,17 @@ def test_what_is_no_sql_is_not_even_queued(account):
         account.ask("selct 1")
 
 
+def test_a_query_may_have_so_many_bytes_and_no_more(account):
+    most = 262_144
+    longest = "SELECT 'é" + "x" * (most - len("SELECT 'é'".encode())) + "'"
+
+    assert account.ask(longest)["Status"]["State"] == "SUCCEEDED"
+    with pytest.raises(
+        ClientError, match=r"InvalidRequestException.* Member must have length less than or equal to 2621"
+    ):
+        account.ask(f"{longest} ")
+
+
 def test_a_view_is_kept_as_athena_keeps_it_and_follows_its_tables(account):
     account.ask("CREATE OR REPLACE VIEW heavy AS SELECT name, weight, home FROM animals_2 WHERE weight > 1")
 

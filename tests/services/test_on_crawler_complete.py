@@ -4,16 +4,16 @@ import pytest
 from examples import NOW, a_manifest
 
 from on_crawler_complete.handler import on_crawl_ended
-from table_exports.domain.aws_events import CrawlEnded
-from table_exports.domain.export import Stage
+from table_exports.domain.export import CLAIM, Stage
 
 CRAWLER = "glue-crawler/table-exports-reviews-parquet"
+ENDED = datetime(2026, 11, 23, 2, 9, 20, tzinfo=UTC)
 BEGAN = datetime(2026, 11, 23, 2, 8, 13, tzinfo=UTC)  # of the crawl in tests/events
 
 
 @pytest.fixture
 def react(cloud):
-    return lambda event: on_crawl_ended(CrawlEnded.from_event(event), cloud, NOW)
+    return lambda event, at=NOW: on_crawl_ended(event, cloud, at)
 
 
 @pytest.fixture
@@ -42,8 +42,36 @@ def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, a
     react(event)
 
     assert cloud.the_export().stage is Stage.FAILED
-    assert cloud.the_export().reason == "Crawler table-exports-reviews-parquet failed: Access Denied"
+    assert cloud.the_export().reason == "Crawler table-exports-reviews-parquet ended Failed: Access Denied"
     assert cloud.athena.published == []
+
+
+def test_a_failed_crawl_is_followed_by_another(cloud, in_flight, aws_event, react):
+    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=NOW - timedelta(seconds=30), own_crawl=True, last_attempt=2)
+    just_now = {"completionDate": "2026-11-23T02:08:05Z", "runningTime (sec)": "7"}
+
+    for _ in range(2):
+        react(aws_event("glue_crawler_succeeded", state="Failed", **just_now))
+
+    export = cloud.the_export()
+    assert (export.stage, export.own_crawl, export.attempt) == (Stage.CATALOGING, True, 2)
+    assert len(cloud.glue.crawled) == 1
+
+
+def test_a_crawl_that_a_person_cancelled_fails_the_export(cloud, in_flight, aws_event, react):
+    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN, own_crawl=True, last_attempt=2)
+
+    react(aws_event("glue_crawler_succeeded", state="Cancelled", errorMessage="by a person"))
+
+    assert cloud.the_export().reason == "Crawler table-exports-reviews-parquet ended Cancelled: by a person"
+
+
+def test_while_athena_says_not_now_the_export_waits_and_says_why(cloud, cataloging, aws_event, react):
+    cloud.athena.busy = "View reviews cannot be created: TooManyRequestsException: 20 queries"
+
+    react(aws_event("glue_crawler_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().held_up_by) == (Stage.CATALOGING, cloud.athena.busy)
 
 
 def test_what_the_crawl_made_of_the_files_is_corrected_before_the_view(cloud, cataloging, aws_event, react):
@@ -98,7 +126,7 @@ def test_a_publication_that_died_goes_on_when_the_event_comes_again(
 
     with pytest.raises(ConnectionError):
         react(aws_event("glue_crawler_succeeded"))
-    react(aws_event("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"), at=NOW + CLAIM)
 
     assert (cloud.the_export().stage, cloud.the_export().waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
     assert cloud.glue.cataloged[-3:] == ["table", "partitions of before", "partition 2026-11-23T02-00-07Z"]
@@ -116,10 +144,11 @@ def test_the_crawl_before_ours_is_not_taken_for_ours(cloud, in_flight, aws_event
 def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, aws_event, react):
     in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN + timedelta(seconds=5), own_crawl=False)
 
-    react(aws_event("glue_crawler_succeeded"))
+    react(aws_event("glue_crawler_succeeded"), at=ENDED)
 
     export = cloud.the_export()
-    assert (export.stage, export.own_crawl, export.waiting_since) == (Stage.CATALOGING, True, NOW)
+    assert (export.stage, export.own_crawl) == (Stage.CATALOGING, True)
+    assert export.waiting_since > ENDED  # so that the same event again does not end the new wait
     assert len(cloud.glue.crawled) == 1
     assert cloud.athena.published == []
 

@@ -1,9 +1,11 @@
+from unittest.mock import Mock
+
 import pytest
+from botocore.exceptions import ClientError
 from examples import NOW, a_manifest
 
 from on_glue_complete.handler import on_job_run_ended
-from table_exports.domain.aws_events import JobRunEnded
-from table_exports.domain.export import Stage
+from table_exports.domain.export import CLAIM, Stage
 from table_exports.telemetry import metrics
 
 SUCCEEDED = "glue-job-run/jr_abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789"
@@ -12,7 +14,7 @@ FAILED = "glue-job-run/jr_0123456789abcdef0123456789abcdef0123456789abcdef012345
 
 @pytest.fixture
 def react(cloud):
-    return lambda event: on_job_run_ended(JobRunEnded.from_event(event), cloud, NOW)
+    return lambda event, at=NOW: on_job_run_ended(event, cloud, at)
 
 
 def test_a_run_that_succeeded_is_proven_and_crawled(cloud, in_flight, aws_event, react):
@@ -130,24 +132,25 @@ def test_a_publication_that_died_goes_on_when_the_event_comes_again(
 
     with pytest.raises(ConnectionError):
         react(aws_event("glue_job_succeeded"))
-    react(aws_event("glue_job_succeeded"))
+    react(aws_event("glue_job_succeeded"), at=NOW + CLAIM)
 
     assert (cloud.the_export().stage, cloud.the_export().waiting_on) == (Stage.PUBLISHING, "athena-query/query-of-e1")
     assert len(set(map(str, cloud.athena.published))) == 1
 
 
-@pytest.mark.parametrize("step", ["prepare_crawl", "start_crawler"])
+@pytest.mark.parametrize(("step", "own"), [("prepare_crawl", True), ("start_crawler", False)])
 def test_a_crawl_whose_start_died_is_waited_for_when_the_event_comes_again(
-    cloud, in_flight, aws_event, react, monkeypatch, step
+    cloud, in_flight, aws_event, react, monkeypatch, step, own
 ):
+    """Whose the crawl is that runs, nobody knows by then: another comes after it."""
     in_flight(Stage.EXPORTING, SUCCEEDED)
     dies_once_after(monkeypatch, cloud.glue, step)
 
     with pytest.raises(ConnectionError):
         react(aws_event("glue_job_succeeded"))
-    react(aws_event("glue_job_succeeded"))
+    react(aws_event("glue_job_succeeded"), at=NOW + CLAIM)
 
-    assert cloud.the_export().stage == Stage.CATALOGING
+    assert (cloud.the_export().stage, cloud.the_export().own_crawl) == (Stage.CATALOGING, own)
 
 
 def test_another_crawl_that_runs_already_is_waited_for(cloud, in_flight, aws_event, react):
@@ -171,6 +174,111 @@ def test_a_run_that_did_not_succeed_fails_the_export_in_glues_own_words(cloud, i
     assert export.reason == f"Glue job run {run} ended {state}: Requested resource not found"
     assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
     assert cloud.glue.crawled == []
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "ERROR", "EXPIRED", "DELETED"])
+def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapshot(
+    cloud, in_flight, aws_event, react, state
+):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+
+    for _ in range(3):
+        react(aws_event("glue_job_failed", state=state))
+
+    export = cloud.the_export()
+    assert (export.stage, export.waiting_on, export.attempt) == (Stage.EXPORTING, "glue-job-run/jr_of_e1_2", 2)
+    assert (export.glue_job_run_id, export.claimed_at) == ("jr_of_e1_2", None)
+    assert len(cloud.glue.started) == 1
+
+
+def test_the_last_attempt_fails_the_export(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, FAILED, attempt=2, last_attempt=2)
+
+    react(aws_event("glue_job_failed"))
+
+    assert cloud.the_export().stage is Stage.FAILED
+    assert cloud.glue.started == []
+
+
+def test_a_run_that_a_person_stopped_is_not_started_again(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+
+    react(aws_event("glue_job_failed", state="STOPPED"))
+
+    assert cloud.the_export().stage is Stage.FAILED
+    assert cloud.glue.started == []
+
+
+def test_of_two_deliveries_of_a_failure_at_once_one_starts_the_job(cloud, in_flight, aws_event, react, monkeypatch):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    find = cloud.glue.find_job_run
+
+    def slowly(export):
+        monkeypatch.setattr(cloud.glue, "find_job_run", find)
+        react(aws_event("glue_job_failed"))
+        return find(export)
+
+    monkeypatch.setattr(cloud.glue, "find_job_run", slowly)
+    react(aws_event("glue_job_failed"))
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export().waiting_on == "glue-job-run/jr_of_e1_2"
+
+
+def test_another_run_that_an_earlier_delivery_started_is_taken_up(cloud, in_flight, aws_event, react):
+    export = in_flight(Stage.EXPORTING, FAILED, last_attempt=2, claimed_at=NOW - CLAIM)
+    cloud.glue.start_job_run(export.try_again())
+
+    react(aws_event("glue_job_failed"))
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export().waiting_on == "glue-job-run/jr_of_e1_2"
+
+
+def test_when_glue_says_not_now_the_failed_run_is_waited_for_until_it_is_told_of_again(
+    cloud, in_flight, aws_event, react
+):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    cloud.glue.busy = "Glue job cannot be started: ResourceNumberLimitExceededException: 2000 runs"
+    react(aws_event("glue_job_failed"))
+    export = cloud.the_export()
+    assert (export.waiting_on, export.held_up_by, export.attempt) == (FAILED, cloud.glue.busy, 1)
+
+    cloud.glue.busy = None
+    react(aws_event("glue_job_failed"))
+
+    assert cloud.the_export().waiting_on == "glue-job-run/jr_of_e1_2"
+
+
+def test_an_export_that_is_resumed_after_its_crawl_is_not_crawled_again(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED, crawled=True)
+    cloud.glue.schema_is_known = True
+    cloud.set_head(catalog_update="always")
+
+    react(aws_event("glue_job_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.glue.crawled) == (Stage.PUBLISHING, [])
+
+
+def test_a_run_that_was_stopped_for_it_was_overdue_says_so(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, FAILED, held_up_by="stopped, for it ran past 2026-11-23 11:00:00 UTC")
+
+    react(aws_event("glue_job_failed", state="STOPPED", message="Job run stopped"))
+
+    assert cloud.the_export().reason.endswith(
+        "ended STOPPED: Job run stopped (stopped, for it ran past 2026-11-23 11:00:00 UTC)"
+    )
+
+
+def test_where_aws_says_no_the_claim_is_given_back_for_the_next_try(cloud, in_flight, aws_event, react, monkeypatch):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    error = ClientError({"Error": {"Code": "InternalServiceException", "Message": "-"}}, "GetTable")
+    monkeypatch.setattr(cloud.glue, "has_schema", Mock(side_effect=error))
+
+    with pytest.raises(ClientError):
+        react(aws_event("glue_job_succeeded"))
+
+    assert cloud.the_export().claimed_at is None
 
 
 def test_a_run_that_leaves_no_proof_fails_the_export(cloud, in_flight, aws_event, react):

@@ -2,8 +2,7 @@ import pytest
 from examples import NOW
 from fakes import TABLE_EXPORT
 
-from on_table_exported.handler import on_summary_written
-from table_exports.domain.aws_events import SummaryWritten
+from on_table_exported.handler import on_table_export_ended
 from table_exports.domain.export import Stage
 from table_exports.telemetry import metrics
 
@@ -13,7 +12,7 @@ SUMMARY = "s3://bucket/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01795399
 
 @pytest.fixture
 def react(cloud):
-    return lambda event: on_summary_written(SummaryWritten.from_event(event), cloud, NOW)
+    return lambda event: on_table_export_ended(event, cloud, NOW)
 
 
 def test_the_job_starts_on_what_dynamodb_exported(cloud, in_flight, aws_event, react):
@@ -46,6 +45,30 @@ def test_a_run_that_an_earlier_delivery_started_is_taken_up(cloud, in_flight, aw
     assert cloud.the_export().waiting_on == "glue-job-run/jr_of_e1"
 
 
+def test_of_two_deliveries_at_once_one_starts_the_job(cloud, in_flight, aws_event, react, monkeypatch):
+    in_flight(Stage.STAGING, STAGING, read_mode="export")
+    find = cloud.glue.find_job_run
+
+    def slowly(export):
+        monkeypatch.setattr(cloud.glue, "find_job_run", find)
+        react(aws_event("s3_object_created"))
+        return find(export)
+
+    monkeypatch.setattr(cloud.glue, "find_job_run", slowly)
+    react(aws_event("s3_object_created"))
+
+    assert len(cloud.glue.started) == 1
+
+
+def test_a_table_export_that_failed_fails_the_export(cloud, in_flight, aws_event, react):
+    in_flight(Stage.STAGING, STAGING, read_mode="export")
+    event = aws_event("s3_object_created") | {"detail-type": "Table Export State Change"}
+
+    react(event | {"detail": {"exportArn": TABLE_EXPORT, "state": "FAILED", "message": "S3NoSuchBucket: gone"}})
+
+    assert cloud.the_export().reason == "DynamoDB's export of the table failed: S3NoSuchBucket: gone"
+
+
 def test_a_job_that_cannot_be_started_fails_the_export(cloud, in_flight, aws_event, react):
     in_flight(Stage.STAGING, STAGING, read_mode="export")
     cloud.glue.refuses = "Glue job table-exports-reviews-parquet cannot be started: EntityNotFoundException"
@@ -54,6 +77,7 @@ def test_a_job_that_cannot_be_started_fails_the_export(cloud, in_flight, aws_eve
 
     export = cloud.the_export()
     assert (export.stage, export.failed_stage, export.reason) == (Stage.FAILED, Stage.STAGING, cloud.glue.refuses)
+    assert export.table_export == SUMMARY  # so that it need not be exported again
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import pytest
 from examples import NOW
 
 from on_view_complete.handler import on_query_ended
-from table_exports.domain.aws_events import QueryEnded
 from table_exports.domain.export import Stage
 
 QUERY = "athena-query/01234567-0123-0123-0123-012345678901"
@@ -10,7 +9,7 @@ QUERY = "athena-query/01234567-0123-0123-0123-012345678901"
 
 @pytest.fixture
 def react(cloud):
-    return lambda event: on_query_ended(QueryEnded.from_event(event), cloud, NOW)
+    return lambda event: on_query_ended(event, cloud, NOW)
 
 
 def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, aws_event, react):
@@ -42,6 +41,25 @@ def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, aws_ev
     assert cloud.the_export().reason == f"Athena query {query} ended {state}: {words}"
     pipeline = cloud.records.pipeline("reviews-parquet")
     assert (pipeline.export_in_flight, pipeline.published_snapshot) == (None, None)
+
+
+@pytest.mark.parametrize("error", [{"retryable": True}, {"errorCategory": 1.0, "retryable": False}])
+def test_what_athena_failed_at_by_itself_is_asked_for_again(cloud, in_flight, aws_event, react, error):
+    in_flight(Stage.PUBLISHING, QUERY, last_attempt=2)
+
+    for _ in range(2):
+        react(aws_event("athena_query_succeeded", currentState="FAILED", athenaError=error))
+
+    export = cloud.the_export()
+    assert (export.stage, export.waiting_on, export.attempt) == (Stage.PUBLISHING, "athena-query/query-of-e1-2", 2)
+
+
+def test_a_query_that_is_wrong_is_not_asked_again(cloud, in_flight, aws_event, react):
+    in_flight(Stage.PUBLISHING, QUERY, last_attempt=2)
+
+    react(aws_event("athena_query_succeeded", currentState="FAILED", athenaError={"errorCategory": 2.0}))
+
+    assert cloud.the_export().stage is Stage.FAILED
 
 
 @pytest.mark.parametrize("stranger", [{"queryExecutionId": "theirs"}, {"currentState": "RUNNING"}])

@@ -125,15 +125,32 @@ def test_the_rollback_of_a_refused_stack_takes_nothing_from_the_first(cloud):
     assert cloud.records.pipeline("my_table-parquet").stack_id == STACK
 
 
-def test_a_change_of_format_moves_the_name_to_the_new_pipeline(cloud):
+def test_the_format_of_a_pipeline_cannot_be_changed(cloud):
+    """Its snapshots are in the folder, and its snapshot table reads them all in one format."""
     register_pipeline.on_table_stack_changed(a_change(), cloud)
-    register_pipeline.on_table_stack_changed(a_change("Update", OutputFormat="csv"), cloud)
+    csv = {"OutputFormat": "csv", "physical_id": "my_table-parquet"}
+
+    with pytest.raises(InvalidRequest) as refused:
+        register_pipeline.on_table_stack_changed(a_change("Update", **csv), cloud)
+    register_pipeline.on_table_stack_changed(a_change("Update", physical_id="my_table-parquet"), cloud)  # rolled back
+
+    assert str(refused.value) == (
+        "OutputFormat: my_table has parquet: deploy another table stack with a CatalogName of its own for csv"
+    )
+    assert cloud.records.pipeline("my_table-csv") is None
+    assert cloud.records.pipeline("my_table-parquet").catalog_name == "my_table"
+
+
+def test_the_format_may_change_together_with_the_catalog_name(cloud):
+    register_pipeline.on_table_stack_changed(a_change(), cloud)
+
+    changed = a_change("Update", OutputFormat="csv", CatalogName="my_table_csv", physical_id="my_table-parquet")
+    register_pipeline.on_table_stack_changed(changed, cloud)
     register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)  # the old one
 
     assert cloud.records.pipeline("my_table-parquet") is None
-    assert cloud.records.pipeline("my_table-csv").catalog_name == "my_table"
-    with pytest.raises(InvalidRequest):
-        register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)
+    assert cloud.records.pipeline("my_table_csv-csv").catalog_name == "my_table_csv"
+    assert register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
 
 
 def test_an_export_that_outlives_its_pipeline_still_ends(cloud):

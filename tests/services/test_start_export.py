@@ -2,14 +2,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from examples import NOW, a_pipeline, a_request, a_table, an_export
+from examples import NOW, a_pipeline, a_request, a_resumption, a_table, an_export
 from fakes import TABLE_EXPORT
 
-from start_export.handler import STARTED_WITHIN, TryAgain, on_export_requested, planned
-from table_exports.domain.export import Stage
+from start_export.handler import TryAgain, on_export_requested
+from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.export import CLAIM, Stage
 from table_exports.domain.request import export_id
 
-LATER = NOW + STARTED_WITHIN + timedelta(seconds=1)
+LATER = NOW + CLAIM + timedelta(seconds=1)
 
 
 def the_id(**changes):
@@ -74,14 +75,19 @@ def test_a_delivery_that_died_after_the_plan_keeps_to_it(cloud, export_pays, mon
     assert cloud.glue.started == []
 
 
-@pytest.mark.parametrize("later", [timedelta(0), timedelta(seconds=1)])
-def test_a_plan_that_another_delivery_made_first_is_left_to_it(cloud, later):
-    begun = a_pipeline().begin("e1", Decimal("0.25"), NOW)
-    assert cloud.records.begin(begun)
-    planned(begun, a_pipeline(), cloud, NOW)
+def test_a_delivery_that_lost_its_claim_while_it_planned_leaves_the_read_to_the_other(cloud, monkeypatch):
+    describe = cloud.tables.describe
 
-    with pytest.raises(TryAgain, match="Another delivery is starting the export"):
-        planned(begun, a_pipeline(), cloud, NOW + later)
+    def slowly(export, role_arn):
+        monkeypatch.setattr(cloud.tables, "describe", describe)
+        on_export_requested(a_request(), cloud, LATER)
+        return describe(export, role_arn)
+
+    monkeypatch.setattr(cloud.tables, "describe", slowly)
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.the_export(the_id()).waiting_since == LATER
 
 
 @pytest.mark.parametrize(
@@ -148,18 +154,16 @@ def test_of_two_deliveries_at_once_one_starts_the_job(cloud, monkeypatch):
     on_export_requested(a_request(), cloud, NOW)
     monkeypatch.setattr(cloud.records, "find", lambda *_: None)  # the index, lagging
 
-    with pytest.raises(TryAgain, match="delivered a moment ago"):
-        on_export_requested(a_request(), cloud, NOW)
+    on_export_requested(a_request(), cloud, NOW)
 
     assert len(cloud.glue.started) == 1
     assert cloud.bus.facts == []
 
 
 def test_a_delivery_that_died_before_the_job_started_is_taken_up_again(cloud):
-    assert cloud.records.begin(an_export(export_id=the_id(), requested_at=NOW))
+    assert cloud.records.begin(an_export(export_id=the_id(), requested_at=NOW, claimed_at=NOW))
 
-    with pytest.raises(TryAgain, match="may still be starting"):
-        on_export_requested(a_request(), cloud, NOW + timedelta(seconds=1))
+    on_export_requested(a_request(), cloud, NOW + CLAIM - timedelta(seconds=1))  # it may be at it still
     assert cloud.glue.started == []
 
     on_export_requested(a_request(), cloud, LATER)
@@ -202,32 +206,6 @@ def test_a_request_while_another_export_is_in_flight_is_skipped(cloud):
     assert fact.detail["reason"].startswith(f"export#2026-11-23T02-08-10Z#{the_id()} is in flight")
 
 
-def test_an_export_past_its_deadline_is_failed_and_its_lock_taken_over(cloud):
-    on_export_requested(a_request(), cloud, NOW)
-    overdue = cloud.the_export(the_id()).deadline + timedelta(seconds=1)
-
-    on_export_requested(a_request(scheduled_time="2026-11-24T02:00:00Z"), cloud, overdue)
-
-    first = cloud.the_export(the_id())
-    assert first.stage is Stage.FAILED
-    assert first.reason == (f"Still waiting on glue-job-run/jr_of_{the_id()} at its deadline, 2026-11-23 12:08:10 UTC")
-    second = cloud.the_export(the_id(scheduled_time="2026-11-24T02:00:00Z"))
-    assert cloud.records.pipeline("reviews-parquet").export_in_flight == second.record_key
-
-
-def test_an_export_that_never_started_holds_the_lock_for_minutes_not_hours(cloud):
-    assert cloud.records.begin(an_export(requested_at=NOW))
-
-    on_export_requested(a_request(), cloud, NOW + timedelta(minutes=14))
-    assert [fact.detail_type for fact in cloud.bus.facts] == ["Export Skipped"]
-
-    on_export_requested(a_request(request_id="once-more"), cloud, NOW + timedelta(minutes=16))
-    assert cloud.the_export("e1").reason == (
-        "Still waiting on export-request/e1 at its deadline, 2026-11-23 02:23:10 UTC"
-    )
-    assert len(cloud.glue.started) == 1
-
-
 def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monkeypatch):
     monkeypatch.setattr(cloud.records, "begin", lambda _: False)
 
@@ -264,3 +242,159 @@ def test_a_bad_request_ends_as_export_failed_and_touches_nothing(cloud, change, 
     assert fact.detail["reason"].startswith(reason)
     assert cloud.glue.started == []
     assert cloud.records.pipeline("reviews-parquet") == before
+
+
+# ---------------------------------------------------------------------------------------------- not now, and go on
+
+
+def test_when_aws_says_not_now_the_export_waits_and_says_why(cloud):
+    cloud.glue.busy = "Glue job table-exports-reviews-parquet cannot be started: ConcurrentRunsExceededException: 1"
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.held_up_by, export.claimed_at) == (Stage.STARTING, cloud.glue.busy, None)
+    assert cloud.bus.facts == []
+
+    cloud.glue.busy = None
+    on_export_requested(a_resumption(the_id()), cloud, NOW + timedelta(seconds=1))
+
+    export = cloud.the_export(the_id())
+    assert (export.stage, export.held_up_by) == (Stage.EXPORTING, None)
+    assert cloud.tables.described == [the_id()]  # planned once
+
+
+def failed(cloud, reason="no luck", **known):
+    """An export that got as far as it `known`, and failed."""
+    begun = an_export(export_id="0" * 20)
+    assert cloud.records.begin(begun)
+    export = an_export(export_id="0" * 20, stage=Stage.EXPORTING, waiting_on="glue-job-run/jr_1", **known)
+    assert cloud.records.move(begun, export)
+    assert cloud.records.move(export, export.fail(reason, NOW))
+    return "0" * 20
+
+
+def ended(run_id, state):
+    return JobRunEnded(job_name="table-exports-reviews-parquet", run_id=run_id, state=state, message="-")
+
+
+def test_an_export_whose_snapshot_is_written_goes_on_without_another_run(cloud):
+    export_id = failed(cloud, glue_job_run_id="jr_1")
+    cloud.glue.ends["jr_1"] = ended("jr_1", "SUCCEEDED")
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    export = cloud.the_export(export_id)
+    assert (export.stage, export.waiting_on, export.reason) == (Stage.EXPORTING, "glue-job-run/jr_1", None)
+    assert cloud.bus.told == [cloud.glue.ends["jr_1"]]
+    assert cloud.glue.started == []
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record_key
+
+
+def test_an_export_whose_run_is_still_at_it_waits_for_that_one(cloud):
+    export_id = failed(cloud, glue_job_run_id="jr_1")
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    assert cloud.the_export(export_id).waiting_on == "glue-job-run/jr_1"
+    assert (cloud.bus.told, cloud.glue.started) == ([], [])
+
+
+def test_an_export_whose_run_failed_runs_the_job_again_for_the_same_snapshot(cloud):
+    export_id = failed(cloud, glue_job_run_id="jr_1", read_plan="By scan")
+    cloud.glue.ends["jr_1"] = ended("jr_1", "FAILED")
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    export = cloud.the_export(export_id)
+    assert (export.stage, export.waiting_on) == (Stage.EXPORTING, f"glue-job-run/jr_of_{export_id}_2")
+    assert (export.attempt, export.last_attempt) == (2, 3)
+    assert export.snapshot_timestamp == "2026-11-23T02-00-07Z"
+    assert cloud.tables.described == []
+
+
+def test_an_export_that_failed_before_its_job_ran_is_planned_anew(cloud):
+    """The budget may be another by now."""
+    assert cloud.records.register(a_pipeline(max_read_cost=Decimal("0.01")))
+    on_export_requested(a_request(), cloud, NOW)
+    assert cloud.the_export(the_id()).stage is Stage.FAILED
+    assert cloud.records.register(a_pipeline(max_read_cost=Decimal("5")))
+
+    on_export_requested(a_resumption(the_id()), cloud, LATER)
+
+    assert cloud.the_export(the_id()).stage is Stage.EXPORTING
+
+
+def test_what_dynamodb_exported_already_is_not_exported_again(cloud):
+    summary = "s3://bucket/staging/reviews/t/AWSDynamoDB/1-a/manifest-summary.json"
+    export_id = failed(cloud, read_mode="export", read_plan="By export", table_export=summary)
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    assert [run.table_export for run in cloud.glue.started] == [summary]
+    assert cloud.tables.exported == []
+
+
+def test_a_resumption_delivered_again_starts_nothing(cloud):
+    export_id = failed(cloud)
+
+    for later in (LATER, LATER + timedelta(seconds=1), LATER + timedelta(hours=1)):
+        on_export_requested(a_resumption(export_id), cloud, later)
+
+    assert len(cloud.glue.started) == 1
+
+
+def test_an_export_is_not_resumed_while_another_is_in_flight(cloud):
+    export_id = failed(cloud)
+    on_export_requested(a_request(), cloud, NOW)
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    [fact] = cloud.bus.facts
+    assert (fact.detail_type, fact.detail["export_id"]) == ("Export Skipped", export_id)
+    assert cloud.the_export(export_id).stage is Stage.FAILED
+
+
+@pytest.mark.parametrize(
+    ("head", "asked", "reason"),
+    [
+        (
+            {"published_snapshot": "2026-11-24T02-00-07Z"},
+            "0" * 20,
+            "resume_export_id: is of the snapshot 2026-11-23T02",
+        ),
+        ({}, "1" * 20, "resume_export_id: is of no export of reviews-parquet whose record is kept"),
+        ({}, "no-id", 'resume_export_id: is "no-id": it must be the export_id of an export that failed'),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(cloud, head, asked, reason):
+    failed(cloud)
+    cloud.set_head(**head)
+
+    on_export_requested(a_resumption(asked), cloud, LATER)
+
+    [fact] = cloud.bus.facts
+    assert (fact.detail_type, fact.detail["reason"][: len(reason)]) == ("Export Failed", reason)
+    assert cloud.glue.started == []
+
+
+def test_an_export_that_runs_or_has_succeeded_is_not_resumed(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    on_export_requested(a_resumption(the_id()), cloud, LATER)
+    running = cloud.the_export(the_id())
+    publishing = running.advance(Stage.PUBLISHING, waiting_on="athena-query/q", now=LATER)
+    assert cloud.records.move(running, publishing)
+    assert cloud.records.move(publishing, publishing.succeed(LATER))
+    on_export_requested(a_resumption(the_id()), cloud, LATER)
+
+    assert len(cloud.glue.started) == 1
+    assert cloud.bus.facts == []
+
+
+def test_what_failed_is_resumed_by_a_person_alone(cloud):
+    """The reconciler asks for starts that died; delivered late, its request may meet an export that failed since."""
+    export_id = failed(cloud)
+
+    on_export_requested(a_resumption(export_id) | {"source": "table-exports.reconciler"}, cloud, LATER)
+
+    assert cloud.the_export(export_id).stage is Stage.FAILED

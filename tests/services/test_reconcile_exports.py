@@ -1,0 +1,232 @@
+from datetime import timedelta
+
+import pytest
+from examples import NOW, an_export
+from fakes import TABLE_EXPORT
+
+from reconcile_exports.handler import reconcile
+from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded, SummaryWritten, TableExportFailed
+from table_exports.domain.export import Stage
+from table_exports.domain.request import Resumption
+from table_exports.telemetry import metrics
+
+SINCE = NOW - timedelta(minutes=11)
+RUN = JobRunEnded(job_name="table-exports-reviews-parquet", run_id="jr_1", state="SUCCEEDED", message="-")
+CRAWL = CrawlEnded(crawler="table-exports-reviews-parquet", state="Succeeded", began=SINCE, ended=NOW, message="-")
+QUERY = QueryEnded(workgroup="table-exports", query_id="q", state="SUCCEEDED", message="-")
+SUMMARY = SummaryWritten(bucket="bucket", key="staging/…/manifest-summary.json", arn=TABLE_EXPORT)
+FAILURE = TableExportFailed(arn=TABLE_EXPORT, message="AccessDenied: no")
+
+WAITS = {
+    Stage.STAGING: f"table-export/{TABLE_EXPORT}",
+    Stage.EXPORTING: "glue-job-run/jr_1",
+    Stage.CATALOGING: "glue-crawler/table-exports-reviews-parquet",
+    Stage.PUBLISHING: "athena-query/q",
+}
+
+
+@pytest.fixture
+def waits(in_flight):
+    """Puts an export in flight, that waits in the stage for so long."""
+    return lambda stage, since=SINCE, **known: in_flight(stage, WAITS[stage], waiting_since=since, **known)
+
+
+def all_ended(cloud):
+    cloud.glue.ends["jr_1"], cloud.glue.crawl, cloud.athena.end, cloud.tables.end = RUN, CRAWL, QUERY, SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("stage", "end"),
+    [
+        (Stage.STAGING, SUMMARY),
+        (Stage.EXPORTING, RUN),
+        (Stage.CATALOGING, CRAWL),
+        (Stage.PUBLISHING, QUERY),
+    ],
+)
+def test_an_end_that_no_event_told_of_is_told_in_its_stead(cloud, waits, stage, end):
+    export = waits(stage)
+    all_ended(cloud)
+    metrics.clear_metrics()
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == [end]
+    assert cloud.the_export() == export  # whoever it is told to moves it
+    assert metrics.metric_set["ReconciledEvents"]["Value"] == [1.0]
+
+
+def test_a_table_export_that_failed_has_no_event_of_its_own(cloud, waits):
+    waits(Stage.STAGING)
+    cloud.tables.end = FAILURE
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == [FAILURE]
+
+
+@pytest.mark.parametrize("stage", WAITS)
+def test_what_has_not_ended_is_left_alone(cloud, waits, stage):
+    export = waits(stage)
+
+    reconcile(cloud, NOW)
+
+    assert (cloud.bus.told, cloud.glue.stopped, cloud.athena.stopped) == ([], [], [])
+    assert cloud.the_export() == export
+
+
+@pytest.mark.parametrize("stage", WAITS)
+def test_nobody_asks_before_an_event_can_be_late(cloud, waits, stage):
+    waits(stage, since=NOW - cloud.late_after)
+    all_ended(cloud)
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == []
+
+
+def test_a_start_that_died_is_requested_again(cloud):
+    export = an_export(waiting_since=SINCE, claimed_at=SINCE)
+    assert cloud.records.begin(export)
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == [Resumption(export)]
+    assert cloud.bus.told[0].detail == {"pipeline": "reviews-parquet", "resume_export_id": "e1"}
+
+
+def test_a_start_that_another_delivery_is_at_is_left_to_it(cloud):
+    assert cloud.records.begin(an_export(waiting_since=SINCE, claimed_at=NOW - timedelta(seconds=59)))
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "known", "stopped"),
+    [
+        (Stage.EXPORTING, {}, ["jr_1"]),
+        (Stage.CATALOGING, {"own_crawl": True}, ["table-exports-reviews-parquet"]),
+        (Stage.PUBLISHING, {}, ["q"]),
+    ],
+)
+def test_what_is_overdue_is_stopped_and_the_record_says_so(cloud, waits, stage, known, stopped):
+    export = waits(stage, **known)
+    overdue = export.deadline + timedelta(seconds=1)
+
+    reconcile(cloud, overdue)
+
+    assert cloud.glue.stopped + cloud.athena.stopped == stopped
+    after = cloud.the_export()
+    assert (after.stage, after.held_up_by) == (
+        stage,
+        f"stopped, for it ran past {export.deadline:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+@pytest.mark.parametrize("stage", WAITS)
+def test_what_does_not_end_even_so_is_given_up(cloud, waits, stage):
+    export = waits(stage)
+
+    reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
+
+    after = cloud.the_export()
+    assert (after.stage, after.failed_stage) == (Stage.FAILED, stage)
+    assert after.reason.startswith(f"Still waiting on {WAITS[stage]} since")
+    assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
+
+
+def test_a_start_that_never_succeeds_is_given_up(cloud):
+    export = an_export(waiting_since=SINCE).hold_up("Glue job cannot be started: ConcurrentRunsExceededException: 1")
+    assert cloud.records.begin(export)
+
+    reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
+
+    assert cloud.bus.told == []
+    assert cloud.the_export().reason.endswith("(Glue job cannot be started: ConcurrentRunsExceededException: 1)")
+
+
+def test_it_is_too_late_to_give_up_a_view_that_shows(cloud, waits):
+    export = waits(Stage.PUBLISHING)
+    all_ended(cloud)
+
+    reconcile(cloud, export.deadline + timedelta(days=1))
+
+    assert cloud.bus.told == [QUERY]
+    assert cloud.the_export() == export
+
+
+def test_an_export_that_cannot_be_asked_about_does_not_keep_the_others_from_it(cloud, waits, caplog):
+    waits(Stage.EXPORTING)
+    cloud.glue.refuses = "AccessDeniedException"
+    other = an_export(pipeline="orders-parquet", export_id="e2", waiting_since=SINCE)
+    cloud.records._client.put_item(
+        TableName=cloud.records._table,
+        Item={
+            "pipeline": {"S": "orders-parquet"},
+            "record": {"S": other.record_key},
+            **{
+                name: value
+                for name, value in cloud.records._client.get_item(
+                    TableName=cloud.records._table,
+                    Key={"pipeline": {"S": "reviews-parquet"}, "record": {"S": cloud.the_export().record_key}},
+                )["Item"].items()
+                if name not in ("pipeline", "record")
+            },
+            "waiting_on": {"S": "athena-query/q"},
+            "stage": {"S": "PUBLISHING"},
+        },
+    )
+    cloud.athena.end = QUERY
+
+    metrics.clear_metrics()
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == [QUERY]
+    assert metrics.metric_set["ExportsNotReconciled"]["Value"] == [1.0]
+    assert "Export not reconciled" in [line.message for line in caplog.records]
+
+
+def test_what_cannot_be_asked_about_is_given_up_in_the_end(cloud, waits):
+    export = waits(Stage.EXPORTING)
+    cloud.glue.refuses = "AccessDeniedException"
+
+    reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
+
+    assert cloud.the_export().stage is Stage.FAILED
+
+
+def test_what_was_told_and_not_handled_until_it_is_given_up_says_so(cloud, waits):
+    export = waits(Stage.EXPORTING)
+    all_ended(cloud)
+
+    reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
+
+    assert cloud.the_export().reason.endswith(
+        "it was told of Glue Job State Change, and could not go on. See the functions' log, mend it, resume the export"
+    )
+
+
+@pytest.mark.parametrize("stage", [Stage.STARTING, Stage.STAGING])
+def test_an_export_that_has_not_read_its_table_ends_with_its_stack(cloud, waits, stage):
+    if stage == Stage.STARTING:
+        assert cloud.records.begin(an_export(waiting_since=SINCE))
+    else:
+        waits(stage)
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == []
+    assert cloud.the_export().reason == "Its table stack was deleted meanwhile"
+
+
+def test_what_a_delivery_is_at_is_left_to_it(cloud, waits):
+    export = waits(Stage.EXPORTING, claimed_at=NOW - timedelta(seconds=59))
+    all_ended(cloud)
+
+    reconcile(cloud, NOW)
+
+    assert (cloud.bus.told, cloud.the_export()) == ([], export)
