@@ -1,0 +1,112 @@
+"""The commands: `make simulate` and `make mutate`.
+
+python -m simulation simulate [--histories 100000] [--seed 1]
+python -m simulation mutate [NAME ...]
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+
+os.environ |= {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "POWERTOOLS_SERVICE_NAME": "simulation",
+    "POWERTOOLS_METRICS_NAMESPACE": "simulation",
+    "POWERTOOLS_TRACE_DISABLED": "true",
+}
+
+CHUNK = 250  # histories that one process plays at a time
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    simulate = commands.add_parser("simulate", help="play many histories on all cores, and say what they covered")
+    simulate.add_argument("--histories", type=int, default=2000)
+    simulate.add_argument("--seed", type=int, default=None)
+    simulate.set_defaults(run=run_simulate)
+    find = commands.add_parser("find", help="play until a promise is broken; the answer is JSON")
+    find.add_argument("--histories", type=int, default=1000)
+    find.add_argument("--seed", type=int, default=1)
+    find.set_defaults(run=run_find)
+    mutate = commands.add_parser("mutate", help="break the code in small ways, and see that it is found out")
+    mutate.add_argument("names", nargs="*")
+    mutate.add_argument("--histories", type=int, default=3000)
+    mutate.set_defaults(run=run_mutate)
+    asked = parser.parse_args()
+    return asked.run(asked)
+
+
+def run_simulate(asked: argparse.Namespace) -> int:
+    number = random.randrange(10**6) if asked.seed is None else asked.seed
+    print(f"{asked.histories} histories, SEED={number}", flush=True)
+    chunks = [
+        (min(CHUNK, asked.histories - begun), number * 1_000_000 + begun) for begun in range(0, asked.histories, CHUNK)
+    ]
+    from simulation.search import Coverage
+
+    covered, began = Coverage(), time.monotonic()
+    with multiprocessing.Pool(os.cpu_count()) as pool:
+        for coverage, broken in pool.imap_unordered(_play, chunks):
+            covered += coverage
+            if broken:
+                print(broken)
+                return 1
+            if sys.stdout.isatty():
+                print(f"\r{covered.histories}", end="", flush=True)
+    _tell(covered, time.monotonic() - began)
+    return 0
+
+
+def _play(chunk: tuple[int, int]) -> tuple:
+    from simulation.search import search
+
+    coverage, broken = search(*chunk)
+    return coverage, str(broken) if broken else None
+
+
+def _tell(covered, seconds: float) -> None:
+    rate = f"{covered.histories / seconds:.0f} a second"
+    print(f"\r{covered.histories} histories ({rate}), {covered.steps} steps, {covered.days:.0f} days")
+    print("No promise was broken")
+    print("\nExports ended")
+    for name, count in covered.exports.most_common():
+        print(f"{count:>9}  {name}")
+    for kind, heading in {
+        "call: ": "Calls of AWS that went wrong",
+        "event: ": "Events",
+        "job run: ": "Job runs",
+        "crawl: ": "Crawls",
+        "query: ": "Queries",
+        "table export: ": "Table exports",
+        "act: ": "What people and the world did",
+        "failed: ": "Invocations that failed",
+    }.items():
+        print(f"\n{heading}")
+        for name, count in covered.befell.most_common():
+            if name.startswith(kind):
+                print(f"{count:>9}  {name.removeprefix(kind)}")
+    print(f"\n{len(covered.places)} places where a call went wrong: function, operation and fault")
+
+
+def run_find(asked: argparse.Namespace) -> int:
+    from simulation.search import search
+
+    coverage, broken = search(asked.histories, asked.seed, shrink=False)
+    found = {"promise": broken.promise, "what": broken.short} if broken else None
+    print(json.dumps({"histories": coverage.histories, "broken": found}))
+    return 0
+
+
+def run_mutate(asked: argparse.Namespace) -> int:
+    from simulation.mutate import mutate
+
+    return mutate(asked.names, asked.histories)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

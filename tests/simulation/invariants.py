@@ -1,0 +1,392 @@
+"""What is promised, whatever happens: watched while it happens, and checked when all is quiet."""
+
+import re
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from simulation.aws.athena import Query
+from simulation.aws.events import Event
+from simulation.aws.glue import Run
+from simulation.aws.state_table import Image, Key
+from simulation.world import HOUR, START, Violation
+from table_exports.domain import request
+
+if TYPE_CHECKING:
+    from simulation.history import History
+
+IN_FLIGHT = {"STARTING", "STAGING", "EXPORTING", "CATALOGING", "PUBLISHING"}
+MAY_BECOME = {
+    None: {"STARTING"},
+    "STARTING": {"STARTING", "STAGING", "EXPORTING", "FAILED"},
+    "STAGING": {"STAGING", "EXPORTING", "FAILED"},
+    "EXPORTING": {"EXPORTING", "CATALOGING", "PUBLISHING", "FAILED"},
+    "CATALOGING": {"CATALOGING", "PUBLISHING", "FAILED"},
+    "PUBLISHING": {"PUBLISHING", "SUCCEEDED", "FAILED"},
+    "SUCCEEDED": {"SUCCEEDED"},
+    "FAILED": {"FAILED", "STARTING"},
+}
+FACTS = {  # that become true when a stage follows another
+    ("STARTING", "STAGING"): ["Export Started"],
+    ("STARTING", "EXPORTING"): ["Export Started"],
+    ("EXPORTING", "CATALOGING"): ["Snapshot Written"],
+    ("EXPORTING", "PUBLISHING"): ["Snapshot Written", "Snapshot Cataloged"],
+    ("CATALOGING", "PUBLISHING"): ["Snapshot Cataloged"],
+    ("PUBLISHING", "SUCCEEDED"): ["Export Succeeded"],
+}
+NOTICED_WITHIN = 2 * HOUR  # the end of what an export waits for, by an event or by the reconciler
+
+
+def value(image: Image, name: str) -> Any:
+    return next(iter(image[name].values())) if name in image else None
+
+
+def _is_held_up(record: Image) -> bool:
+    """By AWS, which takes no next step yet; not by the reconciler, which stops what is overdue."""
+    return not (value(record, "held_up_by") or "stopped").startswith("stopped")
+
+
+class Watcher:
+    def __init__(self, history: "History") -> None:
+        self._history = history
+        self._world = history.world
+        self.ended: Counter[str] = Counter()  # by stage and class of reason
+        self._awaited: set[str] = set()
+        self._unmatched: set[str] = set()
+        self._in_flight: dict[Key, str] = {}
+        self._changes: dict[str, list[tuple[float, str | None, str]]] = defaultdict(list)  # by export: from, to
+        self._requests: dict[tuple, tuple[float, Event]] = {}
+        self._deliveries: Counter[tuple] = Counter()
+        self._deleted: dict[str, list[float]] = defaultdict(list)
+        self._shown: dict[str, str] = {}
+        self._exports: dict[str, set[str]] = defaultdict(set)
+        self._lock_held: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._resumed: dict[str, float] = defaultdict(float)  # when last
+        self._found: list[Violation] = []
+
+    def in_flight(self) -> list[str]:
+        return list(self._in_flight.values())
+
+    def raise_what_was_found(self) -> None:
+        if self._found:
+            raise self._found[0]
+
+    def _promise(self, promise: str, holds: bool, what: str) -> None:
+        """Noted, not raised: a service would take it for AWS's error."""
+        if not holds:
+            self._world.note("PROMISE BROKEN", f"{promise}: {what}")
+            self._found.append(Violation(promise, what))
+
+    # ------------------------------------------------------------------------------------------------ while it happens
+    def record_changed(self, key: Key, old: Image | None, new: Image | None) -> None:
+        if not key[1].startswith("export#"):
+            return
+        self._promise("records are kept", new is not None, f"{key} was deleted")
+        export_id = value(new, "export_id")
+        before, after = value(old, "stage") if old else None, value(new, "stage")
+        self._promise("stages follow each other", after in MAY_BECOME[before], f"{export_id}: {before} -> {after}")
+        if before != after:
+            self._changes[export_id].append((self._world.seconds, before, after))
+        if after in IN_FLIGHT:
+            self._promise("what is in flight does not expire", "expires_at" not in new, export_id)
+            self._promise(
+                "in flight it waits", {"waiting_on", "waiting_since"} <= new.keys(), f"{export_id} for nothing"
+            )
+            if after == "STAGING" and before != after:
+                new_one = value(new, "waiting_on") not in self._awaited
+                self._promise("another attempt is another try", new_one, f"{export_id} waits for the same")
+            self._awaited.add(value(new, "waiting_on"))
+            if key not in self._in_flight:
+                others = [found for found in self._in_flight if found[0] == key[0]]
+                others = [found for found in others if not self._lost_its_stack(found)]
+                self._promise("one export in flight per pipeline", not others, f"{export_id} beside {others}")
+                self._in_flight[key] = export_id
+                self._exports[key[0]].add(export_id)
+        else:
+            self._promise("ended it waits for nothing", "waiting_on" not in new, export_id)
+            self._promise("what has ended expires", "expires_at" in new, export_id)
+            self._in_flight.pop(key, None)
+        if before is not None:
+            attempts = (int(value(old, "attempt")), int(value(new, "attempt")), int(value(new, "last_attempt")))
+            self._promise("attempts are counted", attempts[0] <= attempts[1] <= attempts[2], f"{export_id}: {attempts}")
+            again = before == after and attempts[0] < attempts[1] and before in ("STAGING", "EXPORTING", "PUBLISHING")
+            other = value(old, "waiting_on") != value(new, "waiting_on")
+            self._promise("another attempt is another try", other or not again, f"{export_id} waits for the same")
+            if other:
+                self._noticed_in_time(old)
+            snapshots = (value(old, "snapshot_timestamp"), value(new, "snapshot_timestamp"))
+            self._promise("one snapshot per export", snapshots[0] == snapshots[1], f"{export_id}: {snapshots}")
+        if after == "SUCCEEDED" and before != after:
+            self._succeeded(new)
+        if before == "FAILED" and after == "STARTING":
+            self._resumed[export_id] = self._world.seconds
+            shown = self._shown.get(value(new, "catalog_name"), "")
+            newer = value(new, "snapshot_timestamp") > shown
+            self._promise("only a newer snapshot is resumed", newer, f"{export_id}, the view shows {shown}")
+        if after == "FAILED" and before != after:
+            self._failed(old, new)
+
+    def _noticed_in_time(self, before: Image) -> None:
+        """Now that it waits for something else."""
+        kind, _, thing = (value(before, "waiting_on") or "").partition("/")
+        ended = None
+        if kind == "glue-job-run":
+            ended = next(run.ended for run in self._history.glue.all_runs if run.run_id == thing)
+        elif kind == "athena-query":
+            ended = self._history.athena.queries[thing].ended
+        since = datetime.fromisoformat(value(before, "waiting_since")) if ended else None
+        late = ended and (self._world.now - max(ended, since)).total_seconds() > NOTICED_WITHIN
+        self._promise("ends are noticed", _is_held_up(before) or not late, f"{thing} ended at {ended}")
+
+    def run_starts(self, run: Run) -> None:
+        """Before it is among Glue's."""
+        if run.export_id is None:
+            return
+        attempt = run.arguments["--attempt"]
+        glue = self._history.glue
+        runs = glue.jobs[run.job].runs  # of one that was deleted nobody can know
+        earlier = [known for known in runs if known.export_id == run.export_id]
+        alive = [known.run_id for known in earlier if known.alive]
+        self._promise("one live job run per export", not alive, f"{run.export_id} has {alive} and starts another")
+        same = [known.run_id for known in earlier if known.arguments["--attempt"] == attempt]
+        self._promise("one job run per attempt", not same, f"attempt {attempt} of {run.export_id}: {same} and another")
+        done = [known.run_id for known in earlier if known.state == "SUCCEEDED"]
+        self._promise("a written snapshot is not paid again", not done, f"{run.export_id}: {done} wrote it")
+        since = START + timedelta(seconds=self._resumed[run.export_id])
+        stopped = [known.run_id for known in earlier if known.state == "STOPPED" and known.ended >= since]
+        self._promise("what was stopped stays stopped", not stopped, f"{run.export_id} runs again after {stopped}")
+        flying = run.export_id in self._in_flight.values()
+        self._promise("no job run for an export that has ended", flying, f"{run.export_id}, by {run.began_by}")
+
+    def view_shows(self, query: Query) -> None:
+        """A query has succeeded: the view shows its snapshot from now on."""
+        glue, table = self._history.glue, f"snapshots_{query.view}"
+        written = [
+            manifest
+            for place, manifest in glue.written.items()
+            if place.endswith(f"/{table}/snapshot_timestamp={query.snapshot}/")
+        ]
+        self._promise("the view shows complete snapshots", bool(written), f"{query.snapshot} has no manifest")
+        partition = glue.partitions.get(table, {}).get(query.snapshot)
+        self._promise("the view shows cataloged snapshots", partition is not None, f"{query.snapshot} has no partition")
+        if written and partition and table in glue.catalog:
+            columns = [(column["name"], column["type"]) for column in written[0]["columns"]]
+            known = [(column["Name"], column["Type"]) for column in partition["StorageDescriptor"]["Columns"]]
+            self._promise("the catalog follows the manifest", columns == known, f"{columns}, cataloged as {known}")
+            found = glue.catalog[table]["StorageDescriptor"]["Columns"]
+            known = {(column["Name"], column["Type"]) for column in found}
+            self._promise(
+                "the catalog follows the manifest", set(columns) <= known, f"{columns}, the table has {known}"
+            )
+        shown = self._shown.get(query.view, "")
+        self._promise("the view never goes backwards", query.snapshot >= shown, f"from {shown} to {query.snapshot}")
+        self._shown[query.view] = query.snapshot
+
+    def requested(self, event: Event) -> None:
+        """An Export Requested of a schedule or a person is on its way to start_export."""
+        self._requests.setdefault(_identity(event), (self._world.seconds, event))
+
+    def delivered(self, event: Event) -> None:
+        """The same, to the function; perhaps not for the first time."""
+        self._deliveries[_identity(event)] += 1
+
+    def deleted(self, pipeline: str) -> None:
+        self._deleted[pipeline].append(self._world.seconds)
+
+    def logged(self, message: str, waiting_on: str | None) -> None:
+        if message == "No export waits for this event" and waiting_on:
+            self._unmatched.add(waiting_on)
+
+    # ------------------------------------------------------------------------------------------------ how exports end
+    def _succeeded(self, record: Image) -> None:
+        self.ended["SUCCEEDED"] += 1
+        snapshot = value(record, "snapshot_timestamp")
+        shown = self._shown.get(value(record, "catalog_name"), "")
+        self._promise("what succeeded is shown", shown == snapshot, f"{snapshot} succeeded, the view shows {shown}")
+
+    def _failed(self, before: Image, record: Image) -> None:
+        reason, stage = value(record, "reason"), value(record, "failed_stage")
+        known = next((name for name, form in REASONS.items() if re.match(form, reason)), None)
+        self.ended[f"FAILED in {stage}: {known or 'a reason unknown here'}"] += 1
+        self._promise("reasons are understood", known is not None, f"nobody here knows of: {reason}")
+        if known:
+            found = re.match(REASONS[known], reason).groupdict()
+            true = getattr(self, f"_is_true_that_{known.replace(' ', '_')}")(before, found)
+            self._promise("reasons are true", true, f"{value(record, 'export_id')} in {stage}: {reason}")
+
+    def _is_true_that_its_job_run_failed(self, before: Image, found: dict[str, str]) -> bool:
+        run = next((run for run in self._history.glue.all_runs if run.run_id == found["thing"]), None)
+        tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "STOPPED"
+        if run is None or not tried:
+            return False
+        job = self._history.glue.jobs.get(run.job)
+        return job is None or run not in job.runs if found["state"] == "DELETED" else run.state == found["state"]
+
+    def _is_true_that_its_crawl_failed(self, before: Image, found: dict[str, str]) -> bool:
+        name = value(before, "crawler_name")
+        if self._lost_its_stack((value(before, "pipeline"), "")):
+            return True
+        crawls = self._history.glue.crawlers[name].crawls
+        own = [crawl for crawl in crawls if crawl.own and crawl.ended and crawl.status == found["state"].upper()]
+        tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "Cancelled"
+        return bool(own) and tried
+
+    def _is_true_that_its_query_failed(self, before: Image, found: dict[str, str]) -> bool:
+        query = self._history.athena.queries.get(found["thing"])
+        if query is None or query.state != found["state"]:
+            return False
+        tried = value(before, "attempt") == value(before, "last_attempt")
+        return tried or not (query.error or {}).get("retryable")
+
+    def _is_true_that_its_table_export_failed(self, before: Image, found: dict[str, str]) -> bool:
+        arn = value(before, "waiting_on").partition("/")[2]
+        return self._history.tables.exports[arn].status == "FAILED"
+
+    def _is_true_that_it_still_waits(self, before: Image, found: dict[str, str]) -> bool:
+        kind, _, thing = found["thing"].partition("/")
+        history = self._history
+        if _is_held_up(before):  # then that is a part of the reason
+            return True
+        match kind:
+            case "glue-job-run":
+                ended = [run.ended for run in history.glue.all_runs if run.run_id == thing]
+            case "athena-query":
+                ended = [history.athena.queries[thing].ended]
+            case "glue-crawler":
+                if thing not in history.glue.crawlers:
+                    return True
+                crawls = history.glue.crawlers[thing].crawls
+                ended = [crawls[-1].ended]
+            case "table-export":
+                seconds = history.tables.exports[thing].ended
+                return seconds is None or self._world.seconds - seconds < NOTICED_WITHIN
+            case _:
+                return self._lost_its_stack((value(before, "pipeline"), ""))  # or the reconciler has it started again
+        return all(end is None or (self._world.now - end).total_seconds() < NOTICED_WITHIN for end in ended)
+
+    def _is_true_that_recovery_is_off(self, before: Image, found: dict[str, str]) -> bool:
+        return self._history.faults.befell["act: switch recovery off"] > 0
+
+    def _is_true_that_its_stack_is_gone(self, before: Image, found: dict[str, str]) -> bool:
+        return bool(self._deleted[value(before, "pipeline")])
+
+    def _is_true_that_another_took_over(self, before: Image, found: dict[str, str]) -> bool:
+        return bool(self._deleted[value(before, "pipeline")])
+
+    def _is_true_that_the_view_is_newer(self, before: Image, found: dict[str, str]) -> bool:
+        return self._shown.get(value(before, "catalog_name"), "") >= value(before, "snapshot_timestamp")
+
+    def _lost_its_stack(self, key: Key) -> bool:
+        return bool(self._deleted[key[0]])
+
+    # ------------------------------------------------------------------------------------------------ when all is quiet
+    def check_the_end(self) -> None:
+        for check in (self._check_locks, self._check_views, self._check_runs, self._check_requests, self._check_facts):
+            check()
+        self.raise_what_was_found()
+
+    def _check_locks(self) -> None:
+        for (pipeline, record), item in self._history.state.items.items():
+            if record == "pipeline":
+                holder = value(item, "export_in_flight")
+                self._promise("the lock is free when nothing is in flight", holder is None, f"{pipeline}: {holder}")
+
+    def _check_views(self) -> None:
+        """The head and the view tell of the same snapshot, unless its stack was deleted, and the head with it."""
+        for name, pipeline in self._history.deployed.items():
+            if not self._deleted[name]:
+                published = value(self._history.state.items[name, "pipeline"], "published_snapshot")
+                shown = self._shown.get(pipeline.catalog_name)
+                self._promise("the head knows what the view shows", published == shown, f"{published}, not {shown}")
+
+    def _check_runs(self) -> None:
+        for run in self._history.glue.all_runs:
+            thing = f"glue-job-run/{run.run_id}"
+            known = run.export_id is not None and run.state != "DELETED"
+            noticed = not known or thing in self._awaited or thing in self._unmatched
+            self._promise("no job run goes unnoticed", noticed, f"{run.run_id} ({run.state}), begun by {run.began_by}")
+            over = run.export_id is None or not run.alive
+            self._promise("no job run outlives its export", over, f"{run.run_id}, begun by {run.began_by}")
+
+    def _check_requests(self) -> None:
+        skipped = {fact["detail"]["export_id"] for _, fact in self._facts("Export Skipped")}
+        refused = Counter(
+            fact["detail"].get("pipeline")
+            for _, fact in self._facts("Export Failed")
+            if "export_id" not in fact["detail"]
+        )
+        queued = [event for function, event in self._history.functions.unhandled if function == "start_export"]
+        asked = defaultdict(set)
+        self._resumptions = Counter(event["detail"].get("resume_export_id") for _, event in self._requests.values())
+        known_as: dict[str, tuple] = {}
+        for identity, (_, event) in self._requests.items():
+            detail = event["detail"]
+            name = detail["pipeline"]
+            if "resume_export_id" in detail:
+                continue
+            asked[name].add(identity)
+            export_id = request.export_id(event)
+            first = known_as.setdefault(export_id, identity)
+            self._promise("another request is another export", first == identity, f"{first} and {identity}")
+            begun = export_id in self._exports[name]
+            outcomes = [begun, export_id in skipped, not begun and export_id not in skipped and refused[name] > 0]
+            again = self._deliveries[identity] > 1 or self._resumptions[export_id]
+            one = again or not (begun and export_id in skipped)
+            self._promise("a request has one outcome", one, f"{export_id} was skipped, and exported")
+            in_queue = any(_identity(kept) == identity for kept in queued)
+            self._promise("every request has an outcome", any(outcomes) or in_queue, f"{detail} was forgotten")
+        for name, exports in self._exports.items():
+            found, wanted = len(exports), len(asked[name])
+            self._promise("no export without a request", found <= wanted, f"{found} exports for {wanted} requests")
+
+    def _check_facts(self) -> None:
+        published: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for seconds, fact in self._facts():
+            if "snapshot_timestamp" in fact["detail"]:
+                published[fact["detail"]["export_id"], fact["detail-type"]].append(seconds)
+        true: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for export_id, changes in self._changes.items():
+            for seconds, before, after in changes:
+                facts = ["Export Failed"] if after == "FAILED" else FACTS.get((before, after), [])
+                for fact in facts:
+                    true[export_id, fact].append(seconds)
+        for (export_id, fact), times in true.items():
+            told = published.get((export_id, fact), [])
+            self._promise(
+                "true facts are published", len(told) >= len(times), f"{fact} of {export_id}: {len(told)} times"
+            )
+        for (export_id, fact), times in published.items():
+            first = min(true.get((export_id, fact), [float("inf")]))
+            self._promise("published facts are true", first <= min(times), f"{fact} of {export_id}")
+
+    def _facts(self, kind: str | None = None) -> list[tuple[float, Event]]:
+        return [
+            (seconds, event)
+            for seconds, event in self._history.buses.sent
+            if event["source"] == "table-exports"
+            and event["detail-type"] != "Export Requested"
+            and (kind is None or event["detail-type"] == kind)
+        ]
+
+
+REASONS = {  # class -> form
+    "its job run failed": r"Glue job run (?P<thing>\S+) ended (?P<state>\w+): ",
+    "its crawl failed": r"Crawler (?P<thing>\S+) ended (?P<state>\w+): ",
+    "its query failed": r"Athena query (?P<thing>\S+) ended (?P<state>\w+): ",
+    "its table export failed": r"DynamoDB's export of the table failed: (The bucket|S3)",
+    "it still waits": r"Still waiting on (?P<thing>\S+?),? since",
+    "recovery is off": r"ReadMode is export, but point-in-time|.*PointInTimeRecoveryUnavailableException",
+    "its stack is gone": (
+        r"Its table stack was deleted|DynamoDB's export of the table failed: Its table stack|"
+        r"The table stack's role \S+ cannot be assumed|Glue job \S+ cannot be|Crawler \S+ cannot be"
+    ),
+    "another took over": r"Another export took over",
+    "the view is newer": r"The view shows a newer snapshot",
+}
+
+
+def _identity(event: Event) -> tuple:
+    """Of a request, as the product promises it: the same for each delivery, another for each replay."""
+    detail = event["detail"]
+    given = detail.get("scheduled_time") or detail.get("request_id") or event["id"]
+    return detail["pipeline"], given, detail.get("resume_export_id"), event.get("replay-name")

@@ -1,0 +1,202 @@
+"""Small ways to break the services, each of which the simulation must find: `make mutate`.
+
+A mutation is a file, a text that it has exactly once, and another text. To add one, add a line and run it by name.
+"""
+
+from dataclasses import dataclass
+
+RECORDS, GLUE = "table_exports/aws/records.py", "table_exports/aws/glue.py"
+EXPORT, REACTION = "table_exports/domain/export.py", "table_exports/reaction.py"
+EVENTS = "table_exports/domain/aws_events.py"
+START, JOB, CRAWL, VIEW = (
+    f"services/{name}/handler.py"
+    for name in ("start_export", "on_glue_complete", "on_crawler_complete", "on_view_complete")
+)
+TABLE, RECONCILE = (f"services/{name}/handler.py" for name in ("on_table_exported", "reconcile_exports"))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    # The records: each condition, each attribute that a transition must change.
+    Mutation("the lock is taken though held", RECORDS, '{HEAD_EXISTS} AND {LOCK_IS_FREE}"', '{HEAD_EXISTS}"'),
+    Mutation("an end leaves the lock", RECORDS, 'known, removed={"export_in_flight"})', "known)"),
+    Mutation(
+        "a move looks at nothing",
+        RECORDS,
+        'FENCE = ("waiting_on", "waiting_since", "claimed_at", "ended_at")',
+        "FENCE = ()",
+    ),
+    Mutation(
+        "a move does not look at the claim",
+        RECORDS,
+        '"waiting_since", "claimed_at", "ended_at")',
+        '"waiting_since", "ended_at")',
+    ),
+    Mutation("a resumed record still expires", RECORDS, 'removed |= {"expires_at"}', "pass"),
+    Mutation(
+        "an end does not note what is published", RECORDS, '{"published_snapshot": export.snapshot_timestamp, ', "{"
+    ),
+    # Starting what must not be started twice.
+    Mutation(
+        "nobody looks for a run first", GLUE, 'if wanted.items() <= run.get("Arguments", {}).items():', "if False:"
+    ),
+    Mutation(
+        "a run of another attempt is taken for this one's",
+        GLUE,
+        ', "--attempt": str(export.attempt)}\n        pages',
+        "}\n        pages",
+    ),
+    Mutation(
+        "StartJobRun is repeated by the client", GLUE, "once = self._connect_without_retries()", "once = self._client"
+    ),
+    Mutation("a start that died is started again without a look", START, "look_first=True)", "look_first=False)"),
+    Mutation(
+        "a claim is not written",
+        REACTION,
+        "claimed is None or not cloud.records.move(export, claimed)",
+        "claimed is None",
+    ),
+    Mutation(
+        "another's claim is passed over", REACTION, "None if export.is_claimed(now) else export.claim", "export.claim"
+    ),
+    Mutation(
+        "a table export is not looked at before its job runs",
+        TABLE,
+        "cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)",
+        "cloud.glue.start_job_run(export)",
+    ),
+    Mutation(
+        "a failed job run is repeated without a look",
+        JOB,
+        "cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)",
+        "cloud.glue.start_job_run(export)",
+    ),
+    Mutation("a claim lasts for five seconds", EXPORT, "CLAIM = timedelta(seconds=60)", "CLAIM = timedelta(seconds=5)"),
+    Mutation(
+        "a step is taken without a claim",
+        REACTION,
+        "if claimed := claim(export, cloud, now, **learned):",
+        "if claimed := export:",
+    ),
+    # Attempts.
+    Mutation("attempts have no limit", EXPORT, "return self.attempt < self.last_attempt", "return True"),
+    Mutation("attempts are not counted", EXPORT, "return replace(self, attempt=self.attempt + 1)", "return self"),
+    Mutation("there is one attempt", EXPORT, "return self.attempt < self.last_attempt", "return False"),
+    Mutation(
+        "what a person stopped runs again", EVENTS, 'FAILED_RUNS = {"FAILED",', 'FAILED_RUNS = {"STOPPED", "FAILED",'
+    ),
+    Mutation("an expired run is no end", EVENTS, '"EXPIRED", "DELETED"}', '"DELETED"}'),
+    Mutation(
+        "a cancelled query is no end",
+        EVENTS,
+        'ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED", "CANCELLED"}',
+        'ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED"}',
+    ),
+    Mutation(
+        "a crawl's failure ends the next crawl, too",
+        EVENTS,
+        "return max(now, min(self.ended, now + SKEW) + timedelta(seconds=1))",
+        "return now",
+    ),
+    # What AWS says.
+    Mutation(
+        "busy is taken for a refusal",
+        REACTION,
+        "return export.hold_up(str(busy))",
+        "return export.fail(str(busy), now)",
+    ),
+    Mutation(
+        "half a batch of facts is taken for all",
+        "table_exports/aws/bus.py",
+        'if answer["FailedEntryCount"]:',
+        "if False:",
+    ),
+    # The catalog and the view.
+    Mutation(
+        "the partition is not put into the catalog",
+        "table_exports/publication.py",
+        "    cloud.glue.ensure_partition(export, manifest)\n",
+        "",
+    ),
+    Mutation("a crawl has the last word on types", CRAWL, "    cloud.glue.ensure_table(export, manifest)\n", ""),
+    # Resuming.
+    Mutation(
+        "an older snapshot is resumed", START, "if reason := pipeline.why_not_resume(export):", 'if reason := "":'
+    ),
+    Mutation(
+        "a resumed export does not take the lock",
+        RECORDS,
+        '{"Update": self._change(before, after)}, {"Update": self._take_lock(after)}',
+        '{"Update": self._change(before, after)}',
+    ),
+    Mutation(
+        "a resumed export pays the job again",
+        START,
+        "if export.glue_job_run_id and go_on_with_its_run(",
+        "if False and go_on_with_its_run(",
+    ),
+    Mutation(
+        "an attempt is used again when resumed",
+        EXPORT,
+        "            attempt=self.attempt + 1,\n            last_attempt",
+        "            last_attempt",
+    ),
+    Mutation(
+        "each query is a new one",
+        "table_exports/domain/view_sql.py",
+        'f"{export.export_id}\\n',
+        'f"{object()}{export.export_id}\\n',
+    ),
+    Mutation("another attempt is the same query", "table_exports/domain/view_sql.py", "{export.attempt}\\n", ""),
+    Mutation(
+        "another attempt is the same table export",
+        "table_exports/aws/tables.py",
+        "export.export_id if export.attempt == 1 else",
+        "export.export_id if export.attempt else",
+    ),
+    # Facts.
+    Mutation("a failure is no fact", "table_exports/domain/facts.py", "case Stage.FAILED:", 'case "never":'),
+    Mutation(
+        "a request's identity is its event's",
+        "table_exports/domain/request.py",
+        "identity = given if any(given) else",
+        "identity =",
+    ),
+    Mutation("a replay is the same request", "table_exports/domain/request.py", ', event.get("replay-name")])', "])"),
+    # The reconciler.
+    Mutation(
+        "the reconciler speaks as we do", "table_exports/aws/bus.py", "self._entry(TOLD_AGAIN, ", "self._entry(SOURCE, "
+    ),
+    Mutation("nobody asks about starts", RECONCILE, "return Resumption(export)", "return None"),
+    Mutation(
+        "nobody asks about table exports",
+        RECONCILE,
+        "return cloud.tables.export_end(export, export.awaited_id, pipeline.table_role_arn)",
+        "return None",
+    ),
+    Mutation(
+        "nobody asks about job runs",
+        RECONCILE,
+        "return cloud.glue.job_run_end(export, export.awaited_id)",
+        "return None",
+    ),
+    Mutation("nobody asks about crawls", RECONCILE, "return cloud.glue.crawl_end(export, now)", "return None"),
+    Mutation("nobody asks about queries", RECONCILE, "return cloud.athena.query_end(export.awaited_id)", "return None"),
+    Mutation(
+        "an overdue job run is not stopped", RECONCILE, "cloud.glue.stop_job_run(export, export.awaited_id)", "pass"
+    ),
+    Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not shows:", "if False:"),
+    Mutation(
+        "the first page of exports is all",
+        RECORDS,
+        'for page in pages for item in page["Items"])',
+        'for page in [next(iter(pages))] for item in page["Items"])',
+    ),
+]

@@ -1,0 +1,104 @@
+"""A few hundred histories, the same each time. `make simulate` plays others, and as many as you like."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from simulation import search as searching
+from simulation.faults import STEPS, Act, CallFault, Fate
+from simulation.history import History, Plan
+from simulation.mutate import ROOT
+from simulation.mutations import MUTATIONS
+from simulation.plans import plans
+from table_exports.aws.glue import Glue
+
+HISTORIES = 300
+NIGHTLY = tuple(Act(at, "request") for at in (60.0, 3600.0, 7200.0))
+CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+def play(plan):
+    history = History(plan)
+    history.run()
+    return history
+
+
+@settings(CALM, max_examples=HISTORIES, derandomize=True)
+@given(plans())
+def test_whatever_happens_every_promise_is_kept(plan):
+    play(plan)
+
+
+@pytest.mark.parametrize("read_mode", ["scan", "export"])
+def test_where_nothing_goes_wrong_every_export_succeeds_at_its_first_attempt(read_mode):
+    plan = Plan(acts=NIGHTLY)
+    history = play(plan.with_pipelines(read_mode=read_mode))
+
+    assert history.watcher.ended == {"SUCCEEDED": 3}
+    assert [run.arguments["--attempt"] for run in history.glue.all_runs] == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize("weather", ["every event comes twice", "no event of AWS comes", "events come in any order"])
+def test_whatever_becomes_of_events_every_export_succeeds_in_the_end(weather):
+    history = play(Plan(acts=NIGHTLY, weather=weather))
+
+    assert history.watcher.ended == {"SUCCEEDED": 3}
+
+
+@pytest.mark.parametrize("kind", ["crash before", "crash after", "throttled", "internal error", "answer lost for good"])
+def test_what_goes_wrong_once_at_any_call_of_aws_keeps_no_export_from_succeeding(kind):
+    for function, operations in STEPS.items():
+        for operation in operations:
+            fault = CallFault(function, operation, 0, kind)
+            history = play(Plan(acts=NIGHTLY, calls=(fault,)))
+
+            assert history.watcher.ended == {"SUCCEEDED": 3}, fault
+
+
+def test_a_job_run_that_fails_is_repeated_once_and_what_a_person_stops_is_not():
+    failed = play(Plan(acts=NIGHTLY[:1], fates=(Fate("job run", 0, "FAILED"),)))
+    stopped = play(Plan(acts=NIGHTLY[:1], fates=(Fate("job run", 0, "STOPPED"),)))
+
+    assert failed.watcher.ended == {"SUCCEEDED": 1}
+    assert stopped.watcher.ended == {"FAILED in EXPORTING: its job run failed": 1}
+    assert len(stopped.glue.all_runs) == 1
+
+
+def test_the_same_seed_plays_the_same_history():
+    def traces():
+        found = []
+
+        @settings(CALM, max_examples=10, derandomize=True)
+        @given(plans())
+        def note(plan):
+            found.append(play(plan).world.told())
+
+        note()
+        return found
+
+    assert traces() == traces()
+
+
+def test_a_broken_promise_is_found_and_told_as_a_story(monkeypatch):
+    monkeypatch.setattr(Glue, "find_job_run", lambda self, export: None)  # so that nobody looks before starting a run
+
+    coverage, broken = searching.search(2000, 1)
+
+    assert broken is not None
+    assert broken.promise in ("one live job run per export", "one job run per attempt")
+    assert coverage.histories > 0
+    assert "StartJobRun(--export_id=" in str(broken)
+    assert str(broken).count("StartJobRun(") <= 4  # shrunk to what it takes
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mutation_fits_the_code(mutation):
+    text = (ROOT / mutation.file).read_text()
+
+    assert text.count(mutation.old) == 1
+    assert mutation.old != mutation.new
+
+
+def test_mutations_have_names_of_their_own():
+    names = [mutation.name for mutation in MUTATIONS]
+
+    assert len(set(names)) == len(names) >= 20
