@@ -17,7 +17,7 @@ sandbox: setup build ## Keep a sandbox running, for your own clients; PORT=4566
 	@$(BIN)/python -m sandbox $(if $(PORT),--port $(PORT))
 
 test: setup build lint ## All tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation simulate $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))

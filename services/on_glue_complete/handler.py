@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from table_exports import publication
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export, Stage, waits_for_crawler
 from table_exports.reaction import react, read
 from table_exports.telemetry import logger, metrics, tracer
@@ -31,7 +32,7 @@ def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> 
         return catalog(export, cloud, now)
     if run.failed_by_itself and export.may_try_again:
         return run_again(export, run, cloud, now)
-    return export.fail(f"Glue job run {run.run_id} ended {run.state}: {run.message}", now)
+    return export.fail(why_it_failed(run), now)
 
 
 def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
@@ -39,8 +40,15 @@ def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> 
     logger.warning("The job run failed: another attempt", extra={"state": run.state, "reason": run.message})
     metrics.add_metric("JobRunsRepeated", MetricUnit.Count, 1)
     export = export.try_again()
-    run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
+    try:
+        run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
+    except Refused as refusal:
+        raise Refused(f"{why_it_failed(run)}. And another attempt: {refusal}") from refusal
     return export.run_job(run_id, now)
+
+
+def why_it_failed(run: JobRunEnded) -> str:
+    return f"Glue job run {run.run_id} ended {run.state}: {run.message}"
 
 
 def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:

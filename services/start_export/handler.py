@@ -91,6 +91,9 @@ def resume(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> N
 def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
     if pipeline.export_in_flight is None:
         raise TryAgain("The lock was held when we took it, and free when we looked why")
+    if cloud.records.export(pipeline.pipeline, pipeline.export_in_flight) is None:
+        cloud.records.free(pipeline.pipeline, pipeline.export_in_flight)
+        raise TryAgain(f"The lock was {pipeline.export_in_flight}'s, of which there is no record: it is free now")
     announce([facts.skipped(pipeline, export_id)], cloud)
 
 

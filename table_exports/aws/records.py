@@ -77,6 +77,13 @@ class Records:
         """
         return self._write_all({"Update": self._change(before, after)}, {"Update": self._take_lock(after)})
 
+    def free(self, pipeline: str, holder: str) -> bool:
+        """Take a pipeline's lock from an export that is gone. False if another holds it by now."""
+        update = _set(_key(pipeline, HEAD), {}, removed=["export_in_flight"])
+        update["ConditionExpression"] = "export_in_flight = :holder"
+        update["ExpressionAttributeValues"] = _item({":holder": holder})
+        return self._wrote(self._client.update_item, **update)
+
     def move(self, before: Export, after: Export) -> bool:
         """Turn `before` into `after`; an end also frees the lock and is noted in the head.
 

@@ -191,6 +191,17 @@ def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapsho
     assert len(cloud.glue.started) == 1
 
 
+def test_an_attempt_that_is_refused_says_why_it_was_made(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    cloud.glue.refuses = "Glue job cannot be started: EntityNotFoundException"
+
+    react(aws_event("glue_job_failed", message="Out of memory"))
+
+    assert cloud.the_export().reason.endswith(
+        "ended FAILED: Out of memory. And another attempt: Glue job cannot be started: EntityNotFoundException"
+    )
+
+
 def test_the_last_attempt_fails_the_export(cloud, in_flight, aws_event, react):
     in_flight(Stage.EXPORTING, FAILED, attempt=2, last_attempt=2)
 

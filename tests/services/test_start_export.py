@@ -213,6 +213,19 @@ def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monk
         on_export_requested(a_request(), cloud, NOW)
 
 
+def test_a_lock_of_an_export_that_was_deleted_is_freed_for_the_next_try(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    gone = cloud.the_export(the_id())
+    key = {"pipeline": {"S": gone.pipeline}, "record": {"S": gone.record_key}}
+    cloud.records._client.delete_item(TableName=cloud.records._table, Key=key)
+
+    with pytest.raises(TryAgain, match="of which there is no record"):
+        on_export_requested(a_request(request_id="next"), cloud, LATER)
+    on_export_requested(a_request(request_id="next"), cloud, LATER)
+
+    assert len(cloud.glue.started) == 2
+
+
 def test_a_job_that_glue_does_not_know_fails_the_export_and_frees_the_lock(cloud):
     cloud.glue.refuses = "Glue job table-exports-reviews-parquet cannot be started: EntityNotFoundException"
 

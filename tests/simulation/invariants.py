@@ -226,8 +226,9 @@ class Watcher:
         name = value(before, "crawler_name")
         if self._lost_its_stack((value(before, "pipeline"), "")):
             return True
-        crawls = self._history.glue.crawlers[name].crawls
-        own = [crawl for crawl in crawls if crawl.own and crawl.ended and crawl.status == found["state"].upper()]
+        since = datetime.fromisoformat(value(before, "waiting_since"))
+        crawls = [crawl for crawl in self._history.glue.crawlers[name].crawls if crawl.own and crawl.ended]
+        own = [crawl for crawl in crawls if crawl.ended > since and crawl.status == found["state"].upper()]
         tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "Cancelled"
         return bool(own) and tried
 
