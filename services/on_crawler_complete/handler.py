@@ -32,7 +32,8 @@ def next_step(export: Export, crawl: CrawlEnded, cloud: Cloud, now: datetime) ->
         return publish_crawled(export, cloud, now)
     if crawl.state == "Failed" and export.may_try_again:
         return crawl_again(export.try_again(), crawl, cloud, now)
-    return export.fail(f"Crawler {crawl.crawler} ended {crawl.state}: {crawl.message}", now)
+    reason = f"Crawler {crawl.crawler} ended {crawl.state}: {crawl.message}"
+    return export.fail(reason, now, held_up=crawl.state == "Cancelled")
 
 
 def crawl_again(export: Export, crawl: CrawlEnded, cloud: Cloud, now: datetime) -> Export:

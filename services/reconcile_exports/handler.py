@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
+from table_exports.aws.records import export_of
 from table_exports.domain.aws_events import Happening
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
@@ -30,14 +31,14 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def reconcile(cloud: Cloud, now: datetime) -> None:
-    for export in cloud.records.in_flight():
-        logger.append_keys(pipeline=export.pipeline, export_id=export.export_id, stage=export.stage)
-        if export.is_claimed(now) or now <= export.waiting_since + cloud.late_after:
-            continue
+    for record in cloud.records.in_flight():
         try:
-            ask_about(export, cloud, now)
+            export = export_of(record)
+            logger.append_keys(pipeline=export.pipeline, export_id=export.export_id, stage=export.stage)
+            if export.waiting_since + cloud.late_after < now and not export.is_claimed(now):
+                ask_about(export, cloud, now)
         except Exception:  # whatever it is, the other exports are none the worse, and the next pass asks again
-            logger.exception("Export not reconciled")
+            logger.exception("Export not reconciled", extra={"record": record.get("record")})
             metrics.add_metric("ExportsNotReconciled", MetricUnit.Count, 1)
 
 
@@ -48,10 +49,10 @@ def ask_about(export: Export, cloud: Cloud, now: datetime) -> None:
         return
     try:
         found = what_happened(export, pipeline, cloud, now)
-    except Exception:
+    except Exception as error:
         if not export.is_given_up(now):
+            move_on(export, replace(export, held_up_by=f"AWS cannot be asked for it: {error}"), cloud)
             raise
-        logger.exception("Given up, though nobody knows what became of it")
         found = None
     shows = found is not None and export.stage == Stage.PUBLISHING  # the view, so that it is too late to give up
     if export.is_given_up(now) and not shows:

@@ -103,6 +103,9 @@ def _our_function(arn: str | None, where: str, message: dict[str, Any]) -> str:
         raise CannotBeSent(f"{where} is missing: whom the event was for is not known")
     _, partition, _, region, account, _ = message["eventSourceARN"].split(":")
     function = ":".join(arn.split(":")[:7])
-    if not function.startswith(f"arn:{partition}:lambda:{region}:{account}:function:table-exports-"):
+    ours = f"arn:{partition}:lambda:{region}:{account}:function:table-exports-"
+    if not function.startswith(ours):
         raise CannotBeSent(f"{arn} is no function of table-exports in this account and Region: delete the message")
+    if not function.removeprefix(ours).startswith(("start_export", "on_")):
+        raise CannotBeSent(f"{arn} handles no events that can be sent back: delete the message")
     return function

@@ -16,7 +16,7 @@ from table_exports.domain.errors import InvalidEvent, InvalidRequest
 from table_exports.domain.export import Export, Stage, waits_for_table_export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
-from table_exports.reaction import announce, claim, move_on, outcome
+from table_exports.reaction import announce, claim, given_back, move_on, outcome
 from table_exports.telemetry import logger, metrics, tracer
 
 
@@ -37,12 +37,12 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
         request = ExportRequest.from_event(event)
         logger.append_keys(pipeline=request.pipeline, export_id=request.export_id)
         pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
-        answer(request, pipeline, by_a_person=event.get("source") != TOLD_AGAIN, cloud=cloud, now=now)
+        answer(request, pipeline, by_reconciler=event.get("source") == TOLD_AGAIN, cloud=cloud, now=now)
     except (InvalidEvent, InvalidRequest) as error:
         announce([facts.refused(event, str(error))], cloud)
 
 
-def answer(request: ExportRequest, pipeline: Pipeline, by_a_person: bool, cloud: Cloud, now: datetime) -> None:
+def answer(request: ExportRequest, pipeline: Pipeline, by_reconciler: bool, cloud: Cloud, now: datetime) -> None:
     export = cloud.records.find(pipeline, request.export_id)
     if export is None and request.resumes:
         raise InvalidRequest(
@@ -52,8 +52,8 @@ def answer(request: ExportRequest, pipeline: Pipeline, by_a_person: bool, cloud:
         begin(request, pipeline, cloud, now)
     elif export.stage == Stage.STARTING:
         start_again(export, pipeline, cloud, now)
-    elif export.stage == Stage.FAILED and request.resumes and by_a_person:
-        resume(export, pipeline, cloud, now)
+    elif export.stage == Stage.FAILED and request.resumes and not by_reconciler:
+        resume(export, request, pipeline, cloud, now)
     else:
         logger.info("This request was answered before: nothing to do", extra={"stage": export.stage})
 
@@ -75,10 +75,12 @@ def start_again(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime)
         start(claimed, pipeline, cloud, now, look_first=True)
 
 
-def resume(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+def resume(export: Export, request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    if export.resumed_by == request.identity:
+        return logger.info("This request resumed the export before, and it failed again: nothing to do")
     if reason := pipeline.why_not_resume(export):
         raise InvalidRequest("resume_export_id", reason)
-    resumed = export.resume(pipeline.max_attempts, now)
+    resumed = export.resume(request.identity, pipeline.max_attempts, now)
     if cloud.records.resume(export, resumed):
         return start(resumed, pipeline, cloud, now)
 
@@ -99,23 +101,14 @@ def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
 
 def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
     """Plan the read and begin with it. The export is claimed, so no other delivery is at it."""
-    if export.glue_job_run_id and go_on_with_its_run(export, export.glue_job_run_id, cloud, now):
-        return
-    if export.read_plan is None:
-        before, export = export, outcome(export, lambda export: planned(export, pipeline, cloud), now)
-        if not move_on(before, export, cloud) or export.ended or export.held_up_by:
-            return
-    move_on(export, outcome(export, lambda export: read(export, pipeline, cloud, now, look_first), now), cloud)
-
-
-def go_on_with_its_run(export: Export, run_id: str, cloud: Cloud, now: datetime) -> bool:
-    """Whether a job run of before the export was resumed has written the snapshot, or is still at it."""
-    end = cloud.glue.job_run_end(export, run_id)
-    if end and end.state != "SUCCEEDED":
-        return False
-    if move_on(export, export.run_job(run_id, now), cloud) and end:
-        cloud.bus.tell([end])
-    return True
+    with given_back(export, cloud):
+        if export.read_plan is None:
+            before, export = export, outcome(export, lambda export: planned(export, pipeline, cloud), now)
+            if not move_on(before, export, cloud) or export.ended or export.held_up_by:
+                return
+        after = outcome(export, lambda export: begin_to_read(export, pipeline, cloud, now, look_first), now)
+        if move_on(export, after, cloud) and export.glue_job_run_id == after.glue_job_run_id:
+            tell_of_its_run(after, cloud)
 
 
 def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
@@ -127,8 +120,18 @@ def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
     return replace(export, held_up_by=None, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
 
 
-def read(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool) -> Export:
-    """The export, waiting for what reads the table."""
+def tell_of_its_run(export: Export, cloud: Cloud) -> None:
+    """Of one that ended before the export was resumed, no event will come."""
+    if export.glue_job_run_id and (end := cloud.glue.job_run_end(export, export.glue_job_run_id)):
+        cloud.bus.tell([end])
+
+
+def begin_to_read(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool) -> Export:
+    """The export, waiting for what reads the table: or for the job run of before it was resumed, if that has."""
+    if export.glue_job_run_id:
+        end = cloud.glue.job_run_end(export, export.glue_job_run_id)
+        if end is None or end.state == "SUCCEEDED":
+            return export.run_job(export.glue_job_run_id, now)
     if export.read_mode == reading.EXPORT and export.table_export is None:
         arn = cloud.tables.start_export(export, pipeline.table_role_arn)
         return export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)

@@ -45,7 +45,11 @@ class Athena:
 
     def query_end(self, query_id: str) -> QueryEnded | None:
         """How the query ended; None if it has not."""
-        asked = self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        try:
+            asked = self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        except self._client.exceptions.InvalidRequestException as error:  # it knows the query no more
+            gone = {"ErrorMessage": error.response["Error"]["Message"], "Retryable": True}
+            asked = {"State": "FAILED", "AthenaError": gone}
         if asked["State"] in RUNNING:
             return None
         error = asked.get("AthenaError", {})

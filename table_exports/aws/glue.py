@@ -39,22 +39,22 @@ class Glue:
 
     def find_job_run(self, export: Export) -> str | None:
         """The id of the run that was started for this attempt, if one was. Raises Refused if the job is not there."""
-        wanted = {"--export_id": export.export_id, "--attempt": str(export.attempt)}
         pages = self._client.get_paginator("get_job_runs").paginate(JobName=export.glue_job_name)
         with aws_may_refuse(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
             for run in (run for page in pages for run in page["JobRuns"]):  # newest first
-                if wanted.items() <= run.get("Arguments", {}).items():
+                if _is_of(export, run.get("Arguments", {})):
                     return run["Id"]
-                if run["StartedOn"].timestamp() < int(export.requested_at.timestamp()):
+                if "StartedOn" in run and run["StartedOn"].timestamp() < int(export.requested_at.timestamp()):
                     break
         return None
 
     def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
         """How the run ended; None if it has not."""
-        try:
-            run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
-        except self._client.exceptions.EntityNotFoundException as error:
-            run = {"JobRunState": DELETED, "ErrorMessage": error.response["Error"]["Message"]}
+        with aws_may_refuse(f"Glue job run {run_id} cannot be asked for"):
+            try:
+                run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
+            except self._client.exceptions.EntityNotFoundException as error:
+                run = {"JobRunState": DELETED, "ErrorMessage": error.response["Error"]["Message"]}
         if run["JobRunState"] in RUNNING:
             return None
         return JobRunEnded(
@@ -189,6 +189,12 @@ class Glue:
 
     def _named(self, export: Export) -> dict[str, str]:
         return {"DatabaseName": self._database, "TableName": export.snapshot_table}
+
+
+def _is_of(export: Export, arguments: dict[str, str]) -> bool:
+    """Of this attempt. An earlier version of this package had one, and did not count it."""
+    attempt = arguments.get("--attempt", "1")
+    return (arguments.get("--export_id"), attempt) == (export.export_id, str(export.attempt))
 
 
 def _must_be_none(errors: Sequence[dict[str, Any]], operation: str) -> None:

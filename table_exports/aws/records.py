@@ -14,7 +14,7 @@ from table_exports.domain.pipeline import Pipeline
 
 WRITE_TRIES = 3  # another write to the same records is over in milliseconds
 HEAD = "pipeline"  # the sort key of a pipeline's head
-HEAD_EXISTS = "attribute_exists(pipeline)"
+IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
 FENCE = ("waiting_on", "waiting_since", "claimed_at", "ended_at")  # whoever changes one of them was first
 NOT_BEGUN_BEFORE = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
@@ -27,8 +27,9 @@ class Records:
         self._history = timedelta(days=history_days)
 
     def pipeline(self, name: str) -> Pipeline | None:
+        """None if no stack has registered it, or its stack was deleted."""
         item = self._get(name, HEAD)
-        return _read(Pipeline, item) if item else None
+        return _read(Pipeline, item) if item and "stack_id" in item else None
 
     def export(self, pipeline: str, record: str) -> Export | None:
         item = self._get(pipeline, record)
@@ -52,10 +53,14 @@ class Records:
         found = [self.export(item["pipeline"], item["record"]) for item in self._query("waiting_on", thing)]
         return [export for export in found if export and export.waiting_on == thing]
 
-    def in_flight(self) -> Iterator[Export]:
-        """All exports that wait for something. The index holds no others, so to read all of it costs no more."""
+    def in_flight(self) -> Iterator[dict[str, Any]]:
+        """The attributes of all exports that wait for something, for `export_of`.
+
+        The index holds no others, so to read all of it costs no more. A record that cannot be read is its reader's
+        problem, and keeps nobody from the others.
+        """
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, IndexName="waiting_on")
-        return (export_of(plain(item)) for page in pages for item in page["Items"])
+        return (plain(item) for page in pages for item in page["Items"])
 
     def begin(self, export: Export) -> bool:
         """Store a new export and take its pipeline's lock, both or neither.
@@ -117,14 +122,18 @@ class Records:
         return claim.get("held_by") if claim.get("stack_id") == stack_id else None
 
     def unregister(self, name: str, stack_id: str) -> None:
-        """Forget a pipeline's head and free its catalog name. What is another stack's by now is left alone.
+        """Free a pipeline's catalog name. What is another stack's by now is left alone.
 
-        The history of its exports stays until it expires.
+        Where the pipeline stands is kept, with the export in flight: a stack of the same name goes on from there, and
+        its view never moves backwards. The history of its exports stays until it expires.
         """
         pipeline = self.pipeline(name)
         if pipeline is None or pipeline.stack_id != stack_id:
             return
-        self._delete(_key(name, HEAD), stack_id=stack_id)
+        forget = _set(_key(name, HEAD), {}, removed=["stack_id"])
+        forget["ConditionExpression"] = "stack_id = :stack_id"
+        forget["ExpressionAttributeValues"] = _item({":stack_id": stack_id})
+        self._wrote(self._client.update_item, **forget)
         self._delete(_claim(pipeline.catalog_name), stack_id=stack_id, held_by=name)
 
     def _change(self, before: Export, after: Export) -> dict[str, Any]:
@@ -148,7 +157,7 @@ class Records:
     def _take_lock(self, export: Export) -> dict[str, Any]:
         taken = {"export_in_flight": export.record_key, "latest_export_id": export.export_id}
         update = _set(_key(export.pipeline, HEAD), taken)
-        update["ConditionExpression"] = f"{HEAD_EXISTS} AND {LOCK_IS_FREE}"
+        update["ConditionExpression"] = f"{IS_REGISTERED} AND {LOCK_IS_FREE}"
         return update
 
     def _note_end(self, export: Export) -> dict[str, Any]:

@@ -34,7 +34,7 @@ LONGEST_NAME = 255  # characters, of jobs, runs, crawlers and workgroups
 LONGEST_ARN = 1024
 LONGEST_CRAWL = timedelta(days=366)
 
-# AWS tells of those and of others, which are no ends. The last of each is the reconciler's word.
+# AWS tells of others, too, which are no ends. Of ERROR, EXPIRED, DELETED and Cancelled the reconciler alone tells.
 FAILED_RUNS = {"FAILED", "TIMEOUT", "ERROR", "EXPIRED", "DELETED"}
 ENDS_OF_CRAWLS = {"Succeeded", "Failed", "Cancelled"}
 ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED", "CANCELLED"}
@@ -232,7 +232,7 @@ class QueryEnded:
 
     workgroup: str
     query_id: str
-    state: str  # AWS tells of SUCCEEDED, FAILED and CANCELLED; the reconciler also of DELETED
+    state: str  # SUCCEEDED, FAILED or CANCELLED
     message: str
     error_category: int | None = None
     error_type: int | None = None

@@ -1,20 +1,20 @@
 """What can be wrong with what we are given. Our own bugs are other exceptions."""
 
 
-class InvalidRequest(Exception):
-    """A request that can never be carried out. The message names the field and the remedy."""
+class Invalid(Exception):
+    """Of what we are given. The message names the field and the remedy."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
 
 
-class InvalidEvent(Exception):
-    """An event that is not as its sender documents it. The message names the field and the remedy."""
+class InvalidRequest(Invalid):
+    """A request that can never be carried out."""
 
-    def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
+
+class InvalidEvent(Invalid):
+    """An event that is not as its sender documents it."""
 
 
 class Refused(Exception):

@@ -39,6 +39,7 @@ PATIENCE = {
     Stage.PUBLISHING: timedelta(hours=2),
 }
 STOPPED_WITHIN = timedelta(hours=1)  # what is overdue is stopped, and its end ends the export
+STAGED_FOR = timedelta(days=2)  # what DynamoDB exported is there so long at least: StagingDays is 3 or more
 CLAIM = timedelta(seconds=60)  # the functions' timeout: until then the delivery that claimed an export may be at it
 
 
@@ -63,6 +64,7 @@ class Export:
 
     attempt: int = 1  # never used again, so that whatever it starts can be told from an earlier attempt's
     last_attempt: int = 1  # that may be made before a person is asked
+    resumed_by: str | None = None  # the request that had it go on after it failed, by its identity
 
     table_name: str
     catalog_name: str
@@ -113,7 +115,7 @@ class Export:
         return not self.ended and self.deadline < now
 
     def is_given_up(self, now: datetime) -> bool:
-        """What it waits for should have come to an end, and did not: the pipeline's lock may be taken over."""
+        """What it waits for should have come to an end, and did not: the reconciler fails the export."""
         return not self.ended and self.deadline + STOPPED_WITHIN < now
 
     def is_claimed(self, now: datetime) -> bool:
@@ -174,10 +176,11 @@ class Export:
         self._allow(Stage.SUCCEEDED)
         return self._end(Stage.SUCCEEDED, now)
 
-    def fail(self, reason: str, now: datetime) -> Self:
+    def fail(self, reason: str, now: datetime, held_up: bool = False) -> Self:
+        """`held_up`: what held it up is part of the reason, as that it was stopped."""
         if self.ended:
             raise IllegalTransition(f"{self.stage} -> {Stage.FAILED}")
-        reason = f"{reason} ({self.held_up_by})" if self.held_up_by else reason
+        reason = f"{reason} ({self.held_up_by})" if held_up and self.held_up_by else reason
         return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
 
     def give_up(self, now: datetime, told: str = "") -> Self:
@@ -187,12 +190,16 @@ class Export:
             reason += (
                 f": it was told of {told}, and could not go on. See the functions' log, mend it, resume the export"
             )
-        return self.fail(reason, now)
+        return self.fail(reason, now, held_up=True)
 
-    def resume(self, attempts: int, now: datetime) -> Self:
-        """The failed export, on its way again. What its record knows to be done is not done again."""
+    def resume(self, by: str, attempts: int, now: datetime) -> Self:
+        """The failed export, on its way again. What its record knows to be done is not done again.
+
+        `by` is the request's identity: delivered again, it resumes nothing.
+        """
         if self.stage != Stage.FAILED:
             raise IllegalTransition(f"{self.stage} -> {Stage.STARTING}")
+        table_export = self.table_export if now < self.requested_at + STAGED_FOR else None
         return replace(
             self,
             stage=Stage.STARTING,
@@ -201,7 +208,9 @@ class Export:
             claimed_at=now,
             attempt=self.attempt + 1,
             last_attempt=self.attempt + attempts,
-            read_plan=self.read_plan if self.table_export or self.glue_job_run_id else None,
+            resumed_by=by,
+            table_export=table_export,
+            read_plan=self.read_plan if table_export or self.glue_job_run_id else None,
             ended_at=None,
             failed_stage=None,
             reason=None,

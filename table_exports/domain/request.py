@@ -23,6 +23,7 @@ class ExportRequest:
     """What the schedule asks for: the blog's payload, and which pipeline it is for. Or which export is to go on."""
 
     export_id: str  # of the export that answers this request, however often it is delivered
+    identity: str  # the same for each delivery
     pipeline: str
     resumes: bool = False
     read_percentage: Decimal = Decimal(0)
@@ -48,6 +49,7 @@ class ExportRequest:
             rule.check(name, event.get(name))
         return cls(
             export_id=detail["resume_export_id"] if resumes else export_id(event),
+            identity=export_id(event),
             pipeline=detail["pipeline"],
             resumes=resumes,
             read_percentage=Decimal(str(detail.get("read_percentage", 0))),

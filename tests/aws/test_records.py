@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from examples import NOW, a_pipeline, an_export
 
+from table_exports.aws.records import export_of
 from table_exports.domain.export import Stage
 
 
@@ -184,16 +185,16 @@ def test_those_in_flight_are_found_and_no_others(records, begun):
     records.register(a_pipeline(pipeline="orders-parquet", catalog_name="orders"))
     ended = an_export(pipeline="orders-parquet", export_id="e2", waiting_on="export-request/e2")
     assert records.begin(ended)
-    assert {export.export_id for export in records.in_flight()} == {"e1", "e2"}
+    assert {record["export_id"] for record in records.in_flight()} == {"e1", "e2"}
     assert records.move(ended, ended.fail("no luck", NOW))
 
-    assert list(records.in_flight()) == [begun]
+    assert [export_of(record) for record in records.in_flight()] == [begun]
 
 
 def test_a_resumed_export_takes_the_lock_and_does_not_expire(records, begun):
     failed = begun.fail("no luck", NOW)
     assert records.move(begun, failed)
-    resumed = failed.resume(attempts=2, now=NOW)
+    resumed = failed.resume("r1", attempts=2, now=NOW)
 
     assert records.resume(failed, resumed)
 
@@ -207,9 +208,32 @@ def test_an_export_is_resumed_once_and_not_while_another_holds_the_lock(records,
     assert records.move(begun, failed)
     other = an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z")
     assert records.begin(other)
-    assert not records.resume(failed, failed.resume(attempts=2, now=NOW))
+    assert not records.resume(failed, failed.resume("r1", attempts=2, now=NOW))
     assert records.export("reviews-parquet", begun.record_key) == failed
 
     assert records.move(other, other.fail("no luck", NOW))
-    assert records.resume(failed, failed.resume(attempts=2, now=NOW))
-    assert not records.resume(failed, failed.resume(attempts=2, now=NOW + timedelta(seconds=1)))
+    assert records.resume(failed, failed.resume("r1", attempts=2, now=NOW))
+    assert not records.resume(failed, failed.resume("r1", attempts=2, now=NOW + timedelta(seconds=1)))
+
+
+def test_where_a_pipeline_stands_outlives_its_stack(records, begun):
+    """Its view does, too, and must not move backwards."""
+    publishing = an_export(stage=Stage.PUBLISHING, waiting_on="athena-query/q")
+    assert records.move(begun, publishing)
+    assert records.move(publishing, publishing.succeed(NOW))
+    records.unregister("reviews-parquet", a_pipeline().stack_id)
+    assert records.pipeline("reviews-parquet") is None
+    assert not records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
+
+    assert records.register(a_pipeline(stack_id="another"))
+
+    assert records.pipeline("reviews-parquet").published_snapshot == "2026-11-23T02-00-07Z"
+
+
+def test_an_export_in_flight_keeps_its_lock_when_its_stack_is_made_anew(records, begun):
+    records.unregister("reviews-parquet", a_pipeline().stack_id)
+    assert records.register(a_pipeline(stack_id="another"))
+
+    assert not records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
+    assert records.move(begun, begun.fail("its job is gone", NOW))
+    assert records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from templates import INFRA, STACKS, expanded, resource, resources, template
 
+from table_exports.domain.export import CLAIM
+
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
 FUNCTIONS = resources("common", "AWS::Lambda::Function")
@@ -86,9 +88,19 @@ def test_what_cannot_be_delivered_or_handled_is_kept():
     assert len(targets) == 9
 
     configured = resources("common", "AWS::Lambda::EventInvokeConfig").values()
-    kept_for = {found["Properties"]["FunctionName"]["Ref"] for found in configured}
-    assert kept_for == set(FUNCTIONS)
-    assert all("OnFailure" in found["Properties"]["DestinationConfig"] for found in configured)
+    by_function = {found["Properties"]["FunctionName"]["Ref"]: found["Properties"] for found in configured}
+    kept_for = set(by_function)
+    reacting = {target["Arn"]["Fn::GetAtt"][0] for target in targets}
+    assert kept_for - {"ReconcileExports"} == reacting  # which asks again within minutes
+    kept = {name for name in kept_for if by_function[name].get("DestinationConfig")}
+    assert kept == reacting
+    assert all("OnFailure" in by_function[name]["DestinationConfig"] for name in kept)
+
+
+def test_a_claim_outlives_every_function_that_makes_one():
+    reacting = [found["Properties"] for name, found in FUNCTIONS.items() if name != "ReconcileExports"]
+
+    assert max(found["Timeout"] for found in reacting) <= CLAIM.total_seconds()
 
 
 def test_the_bucket_is_private_encrypted_and_speaks_tls_alone():

@@ -106,6 +106,7 @@ def test_what_has_ended_is_never_overdue():
 def test_an_export_that_is_given_up_says_what_it_waited_for_and_what_held_it_up():
     export = an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=NOW)
 
+    assert export.hold_up("Glue is busy").fail("no such table", NOW).reason == "no such table"
     assert export.give_up(NOW).reason == "Still waiting on glue-crawler/x since 2026-11-23 02:08:10 UTC"
     assert export.hold_up("Glue is busy").give_up(NOW).reason.endswith("UTC (Glue is busy)")
 
@@ -121,7 +122,7 @@ def test_what_held_an_export_up_is_forgotten_when_it_moves_on():
 def test_a_failed_export_is_resumed_with_attempts_of_its_own():
     failed = an_export(attempt=2, last_attempt=2, read_plan="By scan").fail("no luck", NOW)
 
-    resumed = failed.resume(attempts=3, now=NOW)
+    resumed = failed.resume("r1", attempts=3, now=NOW)
 
     assert (resumed.stage, resumed.waiting_on, resumed.claimed_at) == (Stage.STARTING, "export-request/e1", NOW)
     assert (resumed.attempt, resumed.last_attempt) == (3, 5)
@@ -132,13 +133,21 @@ def test_a_failed_export_is_resumed_with_attempts_of_its_own():
 def test_what_was_read_already_keeps_its_plan(known):
     failed = an_export(read_plan="By scan", **known).fail("no luck", NOW)
 
-    assert failed.resume(attempts=1, now=NOW).read_plan == "By scan"
+    assert failed.resume("r1", attempts=1, now=NOW).read_plan == "By scan"
+
+
+def test_what_dynamodb_exported_days_ago_has_expired_and_is_planned_anew():
+    failed = an_export(read_plan="By export", table_export="s3://b/k", requested_at=NOW).fail("no luck", NOW)
+
+    resumed = failed.resume("r1", attempts=1, now=NOW + timedelta(days=2))
+
+    assert (resumed.table_export, resumed.read_plan) == (None, None)
 
 
 @pytest.mark.parametrize("stage", sorted(set(Stage) - {Stage.FAILED}))
 def test_only_what_failed_is_resumed(stage):
     with pytest.raises(IllegalTransition):
-        an_export(stage=stage).resume(attempts=1, now=NOW)
+        an_export(stage=stage).resume("r1", attempts=1, now=NOW)
 
 
 @pytest.mark.parametrize(

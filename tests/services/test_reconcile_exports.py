@@ -189,6 +189,29 @@ def test_an_export_that_cannot_be_asked_about_does_not_keep_the_others_from_it(c
     assert "Export not reconciled" in [line.message for line in caplog.records]
 
 
+def test_a_record_that_cannot_be_read_keeps_nobody_from_the_others(cloud, waits):
+    waits(Stage.EXPORTING)
+    all_ended(cloud)
+    cloud.records._client.put_item(
+        TableName=cloud.records._table,
+        Item={"pipeline": {"S": "a"}, "record": {"S": "export#a#a"}, "waiting_on": {"S": "x"}, "stage": {"S": "LATER"}},
+    )
+
+    reconcile(cloud, NOW)
+
+    assert cloud.bus.told == [RUN]
+
+
+def test_why_aws_cannot_be_asked_is_part_of_the_reason_in_the_end(cloud, waits):
+    export = waits(Stage.EXPORTING)
+    cloud.glue.refuses = "AccessDeniedException: no"
+    reconcile(cloud, NOW)
+
+    reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
+
+    assert cloud.the_export().reason.endswith("(AWS cannot be asked for it: AccessDeniedException: no)")
+
+
 def test_what_cannot_be_asked_about_is_given_up_in_the_end(cloud, waits):
     export = waits(Stage.EXPORTING)
     cloud.glue.refuses = "AccessDeniedException"

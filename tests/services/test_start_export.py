@@ -357,6 +357,19 @@ def test_a_resumption_delivered_again_starts_nothing(cloud):
     assert len(cloud.glue.started) == 1
 
 
+def test_a_resumption_delivered_again_after_it_failed_once_more_starts_nothing(cloud):
+    export_id = failed(cloud)
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+    running = cloud.the_export(export_id)
+    assert cloud.records.move(running, running.fail("no luck again", LATER))
+
+    on_export_requested(a_resumption(export_id), cloud, LATER + timedelta(days=2))
+    assert cloud.the_export(export_id).stage is Stage.FAILED
+
+    on_export_requested(a_resumption(export_id, request_id="once-more"), cloud, LATER + timedelta(days=2))
+    assert cloud.the_export(export_id).stage is Stage.EXPORTING
+
+
 def test_an_export_is_not_resumed_while_another_is_in_flight(cloud):
     export_id = failed(cloud)
     on_export_requested(a_request(), cloud, NOW)

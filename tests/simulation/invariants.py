@@ -222,6 +222,10 @@ class Watcher:
         job = self._history.glue.jobs.get(run.job)
         return job is None or run not in job.runs if found["state"] == "DELETED" else run.state == found["state"]
 
+    def _is_true_that_its_job_run_failed_and_no_other_could_start(self, before: Image, found: dict[str, str]) -> bool:
+        gone = re.match(REASONS["its stack is gone"], found["refusal"])
+        return gone is not None and self._is_true_that_its_stack_is_gone(before, {})
+
     def _is_true_that_its_crawl_failed(self, before: Image, found: dict[str, str]) -> bool:
         name = value(before, "crawler_name")
         if self._lost_its_stack((value(before, "pipeline"), "")):
@@ -370,7 +374,8 @@ class Watcher:
         ]
 
 
-REASONS = {  # class -> form
+REASONS = {  # class -> form; the first that fits
+    "its job run failed and no other could start": r"Glue job run .* And another attempt: (?P<refusal>.*)",
     "its job run failed": r"Glue job run (?P<thing>\S+) ended (?P<state>\w+): ",
     "its crawl failed": r"Crawler (?P<thing>\S+) ended (?P<state>\w+): ",
     "its query failed": r"Athena query (?P<thing>\S+) ended (?P<state>\w+): ",

@@ -11,7 +11,7 @@ from simulation.aws.s3 import S3
 from simulation.faults import Faults
 from simulation.world import HOUR, World
 
-USUAL, SLOW, HANGS = 300.0, 3 * HOUR, 30 * HOUR
+USUAL, SLOW, HANGS = 300.0, 3 * HOUR, 240 * HOUR
 
 
 @dataclass
