@@ -33,7 +33,7 @@ def next_step(export: Export, crawl: CrawlEnded, cloud: Cloud, now: datetime) ->
     if crawl.state == "Failed" and export.may_try_again:
         return crawl_again(export.try_again(), crawl, cloud, now)
     reason = f"Crawler {crawl.crawler} ended {crawl.state}: {crawl.message}"
-    return export.fail(reason, now, held_up=crawl.state == "Cancelled")
+    return export.fail(reason, now, stopped=crawl.state == "Cancelled")
 
 
 def crawl_again(export: Export, crawl: CrawlEnded, cloud: Cloud, now: datetime) -> Export:

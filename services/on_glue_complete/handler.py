@@ -32,7 +32,7 @@ def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> 
         return catalog(export, cloud, now)
     if run.failed_by_itself and export.may_try_again:
         return run_again(export, run, cloud, now)
-    return export.fail(why_it_failed(run), now, held_up=run.state == "STOPPED")
+    return export.fail(why_it_failed(run), now, stopped=run.state == "STOPPED")
 
 
 def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:

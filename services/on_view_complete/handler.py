@@ -31,7 +31,7 @@ def next_step(export: Export, query: QueryEnded, cloud: Cloud, now: datetime) ->
     if query.state == "FAILED" and query.retryable and export.may_try_again:
         return ask_again(export.try_again(), cloud, now)
     reason = f"Athena query {query.query_id} ended {query.state}: {query.message}"
-    return export.fail(reason, now, held_up=query.state == "CANCELLED")
+    return export.fail(reason, now, stopped=query.state == "CANCELLED")
 
 
 def ask_again(export: Export, cloud: Cloud, now: datetime) -> Export:

@@ -176,11 +176,12 @@ class Export:
         self._allow(Stage.SUCCEEDED)
         return self._end(Stage.SUCCEEDED, now)
 
-    def fail(self, reason: str, now: datetime, held_up: bool = False) -> Self:
-        """`held_up`: what held it up is part of the reason, as that it was stopped."""
+    def fail(self, reason: str, now: datetime, stopped: bool = False) -> Self:
+        """`stopped`: at its deadline, as the record says then; or by someone who knows why."""
         if self.ended:
             raise IllegalTransition(f"{self.stage} -> {Stage.FAILED}")
-        reason = f"{reason} ({self.held_up_by})" if held_up and self.held_up_by else reason
+        if stopped:
+            reason += f" ({self.held_up_by or 'resume the export once it may go on'})"
         return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
 
     def give_up(self, now: datetime, told: str = "") -> Self:
@@ -190,7 +191,7 @@ class Export:
             reason += (
                 f": it was told of {told}, and could not go on. See the functions' log, mend it, resume the export"
             )
-        return self.fail(reason, now, held_up=True)
+        return self.fail(f"{reason} ({self.held_up_by})" if self.held_up_by else reason, now)
 
     def resume(self, by: str, attempts: int, now: datetime) -> Self:
         """The failed export, on its way again. What its record knows to be done is not done again.

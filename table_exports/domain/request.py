@@ -123,7 +123,7 @@ _REQUIRED = {
     "table_name": _Rule(_text(r"[A-Za-z0-9_.\-]{3,255}"), "it must be the name of a DynamoDB table"),
     "read_percentage": _Rule(_is_read_percentage, "it must be a number from 0.1 to 1.0"),
     "output_prefix": _Rule(
-        _text(r"s3://[a-z0-9.\-]{3,63}/[A-Za-z0-9_/\-]{1,900}[A-Za-z0-9_\-]"),
+        _text(r"s3://[a-z0-9.\-]{3,63}/[A-Za-z0-9_/\-]{0,900}[A-Za-z0-9_\-]"),
         "it must be s3://BUCKET/FOLDER without a slash at the end",
     ),
     "output_format": _Rule(

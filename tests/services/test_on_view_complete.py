@@ -28,7 +28,7 @@ def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, a
     [
         ("FAILED", {"athenaError": {"errorMessage": "TABLE_NOT_FOUND: line 1:8"}}, "TABLE_NOT_FOUND: line 1:8"),
         ("FAILED", {}, "no message"),
-        ("CANCELLED", {}, "no message"),
+        ("CANCELLED", {}, "no message (resume the export once it may go on)"),
     ],
 )
 def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, aws_event, react, state, more, words):

@@ -25,7 +25,7 @@ class Mutation:
 
 MUTATIONS = [
     # The records: each condition, each attribute that a transition must change.
-    Mutation("the lock is taken though held", RECORDS, '{HEAD_EXISTS} AND {LOCK_IS_FREE}"', '{HEAD_EXISTS}"'),
+    Mutation("the lock is taken though held", RECORDS, '{IS_REGISTERED} AND {LOCK_IS_FREE}"', '{IS_REGISTERED}"'),
     Mutation("an end leaves the lock", RECORDS, 'known, removed={"export_in_flight"})', "known)"),
     Mutation(
         "a move looks at nothing",
@@ -44,14 +44,12 @@ MUTATIONS = [
         "an end does not note what is published", RECORDS, '{"published_snapshot": export.snapshot_timestamp, ', "{"
     ),
     # Starting what must not be started twice.
-    Mutation(
-        "nobody looks for a run first", GLUE, 'if wanted.items() <= run.get("Arguments", {}).items():', "if False:"
-    ),
+    Mutation("nobody looks for a run first", GLUE, 'if _is_of(export, run.get("Arguments", {})):', "if False:"),
     Mutation(
         "a run of another attempt is taken for this one's",
         GLUE,
-        ', "--attempt": str(export.attempt)}\n        pages',
-        "}\n        pages",
+        'return (arguments.get("--export_id"), attempt) == (export.export_id, str(export.attempt))',
+        'return arguments.get("--export_id") == export.export_id',
     ),
     Mutation(
         "StartJobRun is repeated by the client", GLUE, "once = self._connect_without_retries()", "once = self._client"
@@ -139,8 +137,17 @@ MUTATIONS = [
     Mutation(
         "a resumed export pays the job again",
         START,
-        "if export.glue_job_run_id and go_on_with_its_run(",
-        "if False and go_on_with_its_run(",
+        "    if export.glue_job_run_id:\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "a deleted stack takes its pipeline's lock and view with it",
+        RECORDS,
+        'removed=["stack_id"])',
+        'removed=["stack_id", "export_in_flight", "published_snapshot"])',
+    ),
+    Mutation(
+        "a resumption delivered again resumes again", START, "if export.resumed_by == request.identity:", "if False:"
     ),
     Mutation(
         "an attempt is used again when resumed",
