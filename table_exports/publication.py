@@ -23,5 +23,7 @@ def publishing_pipeline(export: Export, cloud: Cloud) -> Pipeline:
 def publish(export: Export, manifest: Manifest, cloud: Cloud, now: datetime, **learned: Any) -> Export:
     """Put the snapshot into the snapshot table, which has its columns, and ask for the view that shows it."""
     cloud.glue.ensure_partition(export, manifest)
+    if not cloud.records.ask_to_show(export):
+        raise Refused("Another export took over, or the view was asked to show a newer snapshot")
     query_id = cloud.athena.create_view(export, manifest.view_columns)
     return export.advance(Stage.PUBLISHING, waiting_on=waits_for_query(query_id), now=now, **learned)

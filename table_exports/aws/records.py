@@ -82,6 +82,18 @@ class Records:
         """
         return self._write_all({"Update": self._change(before, after)}, {"Update": self._take_lock(after)})
 
+    def ask_to_show(self, export: Export) -> bool:
+        """Note what the view is about to be asked to show.
+
+        False if the pipeline's lock is another's, or a newer snapshot was asked for.
+        """
+        update = _set(_key(export.pipeline, HEAD), {"asked_to_show": export.snapshot_timestamp})
+        update["ConditionExpression"] = (
+            "export_in_flight = :mine AND (attribute_not_exists(asked_to_show) OR asked_to_show <= :asked_to_show)"
+        )
+        update["ExpressionAttributeValues"] |= _item({":mine": export.record_key})
+        return self._wrote(self._client.update_item, **update)
+
     def free(self, pipeline: str, holder: str) -> bool:
         """Take a pipeline's lock from an export that is gone. False if another holds it by now."""
         update = _set(_key(pipeline, HEAD), {}, removed=["export_in_flight"])

@@ -33,8 +33,14 @@ class Pipeline:
     export_in_flight: str | None = None  # the record of the export that holds the lock
     latest_export_id: str | None = None  # the last one begun, whatever became of it
     published_snapshot: str | None = None
+    asked_to_show: str | None = None  # the newest snapshot that the view was asked to show
     last_succeeded_at: datetime | None = None
     last_failed_at: datetime | None = None
+
+    @property
+    def newest_snapshot(self) -> str:
+        """That the view may show: what a query does, it may have done though it failed or was cancelled."""
+        return max(self.published_snapshot or "", self.asked_to_show or "")
 
     def begin(self, export_id: str, read_percentage: Decimal, now: datetime) -> Export:
         """A new export of this pipeline, of the table as it is `now`."""
@@ -60,9 +66,9 @@ class Pipeline:
 
     def why_not_resume(self, export: Export) -> str | None:
         """None if an export that failed may go on."""
-        if self.published_snapshot and self.published_snapshot >= export.snapshot_timestamp:
+        if self.newest_snapshot > export.snapshot_timestamp:
             return (
-                f"is of the snapshot {export.snapshot_timestamp}, and the view shows {self.published_snapshot} "
+                f"is of the snapshot {export.snapshot_timestamp}, and the view was asked for {self.newest_snapshot} "
                 "already: request a new export"
             )
         return None
@@ -71,6 +77,6 @@ class Pipeline:
         """None if the view may show this export's snapshot. It never moves backwards."""
         if self.export_in_flight != export.record_key:
             return f"Another export took over: {self.export_in_flight or 'it has ended'}"
-        if self.published_snapshot and self.published_snapshot >= export.snapshot_timestamp:
-            return f"The view shows a newer snapshot already: {self.published_snapshot}"
+        if self.newest_snapshot > export.snapshot_timestamp:
+            return f"The view was asked to show a newer snapshot already: {self.newest_snapshot}"
         return None

@@ -237,3 +237,22 @@ def test_an_export_in_flight_keeps_its_lock_when_its_stack_is_made_anew(records,
     assert not records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
     assert records.move(begun, begun.fail("its job is gone", NOW))
     assert records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
+
+
+def test_the_view_is_never_asked_for_an_older_snapshot_than_before(records, begun):
+    """What a query does, it may have done though it failed or was cancelled."""
+    assert records.ask_to_show(begun)
+    assert records.ask_to_show(begun)  # another attempt
+    failed = begun.fail("its query was cancelled", NOW)
+    assert records.move(begun, failed)
+    newer = an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z")
+    assert records.begin(newer)
+    assert not records.ask_to_show(begun)  # another holds the lock
+    assert records.ask_to_show(newer)
+    assert records.move(newer, newer.fail("its query was cancelled", NOW))
+
+    resumed = failed.resume("r1", attempts=1, now=NOW)
+    assert records.resume(failed, resumed)
+
+    assert not records.ask_to_show(resumed)
+    assert records.pipeline("reviews-parquet").why_not_resume(failed)

@@ -155,7 +155,8 @@ def test_only_what_failed_is_resumed(stage):
     [
         ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1"}, None),
         ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-22T02-00-07Z"}, None),
-        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-23T02-00-07Z"}, "newer"),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "asked_to_show": "2026-11-23T02-00-07Z"}, None),
+        ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "asked_to_show": "2026-11-24T02-00-07Z"}, "newer"),
         ({"export_in_flight": "export#2026-11-23T02-00-07Z#e1", "published_snapshot": "2026-11-24T02-00-07Z"}, "newer"),
         ({"export_in_flight": "export#2026-11-23T05-00-00Z#e2"}, "Another export took over"),
         ({}, "it has ended"),

@@ -163,7 +163,7 @@ def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, aws_eve
         ),
         (
             {"published_snapshot": "2026-11-24T02-00-07Z"},
-            "The view shows a newer snapshot already: 2026-11-24T02-00-07Z",
+            "The view was asked to show a newer snapshot already: 2026-11-24T02-00-07Z",
         ),
     ],
 )

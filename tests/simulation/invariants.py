@@ -231,7 +231,9 @@ class Watcher:
         if self._lost_its_stack((value(before, "pipeline"), "")):
             return True
         since = datetime.fromisoformat(value(before, "waiting_since"))
-        crawls = [crawl for crawl in self._history.glue.crawlers[name].crawls if crawl.own and crawl.ended]
+        # A crawl that someone began later is not to be told from its own: a failure's event has no start.
+        crawls = [crawl for crawl in self._history.glue.crawlers[name].crawls if crawl.ended]
+        crawls = [crawl for crawl in crawls if crawl.own or crawl.began > since]
         own = [crawl for crawl in crawls if crawl.ended > since and crawl.status == found["state"].upper()]
         tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "Cancelled"
         return bool(own) and tried
