@@ -30,12 +30,24 @@ def archive(event: dict) -> dict:
     name = wanted.get("ArchiveName") or generated
     settings = {"RetentionDays": int(wanted.get("RetentionDays", 0)), "Description": wanted.get("Description", "")}
     if pattern := wanted.get("EventPattern"):
-        settings["EventPattern"] = pattern if isinstance(pattern, str) else json.dumps(pattern)
+        settings["EventPattern"] = pattern if isinstance(pattern, str) else json.dumps(with_booleans(pattern))
     if name == known:
         arn = events.update_archive(ArchiveName=name, **settings)["ArchiveArn"]
     else:
         arn = events.create_archive(ArchiveName=name, EventSourceArn=wanted["SourceArn"], **settings)["ArchiveArn"]
     return {"PhysicalResourceId": name, "Data": {"Arn": arn, "ArchiveName": name}}
+
+
+def with_booleans(pattern: object) -> object:
+    """A custom resource is given text for them; in a pattern only `exists` has them."""
+    if isinstance(pattern, list):
+        return [with_booleans(part) for part in pattern]
+    if isinstance(pattern, dict):
+        return {
+            name: part == "true" if name == "exists" and isinstance(part, str) else with_booleans(part)
+            for name, part in pattern.items()
+        }
+    return pattern
 
 
 def classifier(event: dict) -> dict:

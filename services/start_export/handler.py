@@ -107,7 +107,8 @@ def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_
             if not move_on(before, export, cloud) or export.ended or export.held_up_by:
                 return
         after = outcome(export, lambda export: begin_to_read(export, pipeline, cloud, now, look_first), now)
-        if move_on(export, after, cloud) and export.glue_job_run_id == after.glue_job_run_id:
+        waits_for_earlier_run = after.stage == Stage.EXPORTING and after.glue_job_run_id == export.glue_job_run_id
+        if move_on(export, after, cloud) and waits_for_earlier_run:
             tell_of_its_run(after, cloud)
 
 
@@ -122,7 +123,7 @@ def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
 
 def tell_of_its_run(export: Export, cloud: Cloud) -> None:
     """Of one that ended before the export was resumed, no event will come."""
-    if export.glue_job_run_id and (end := cloud.glue.job_run_end(export, export.glue_job_run_id)):
+    if end := cloud.glue.job_run_end(export, export.glue_job_run_id):
         cloud.bus.tell([end])
 
 

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from unittest.mock import Mock
 
 import pytest
 from examples import NOW, a_pipeline, a_request, a_resumption, a_table, an_export
@@ -7,6 +8,7 @@ from fakes import TABLE_EXPORT
 
 from start_export.handler import TryAgain, on_export_requested
 from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.errors import Busy
 from table_exports.domain.export import CLAIM, Stage
 from table_exports.domain.request import export_id
 
@@ -324,6 +326,17 @@ def test_an_export_whose_run_failed_runs_the_job_again_for_the_same_snapshot(clo
     assert (export.attempt, export.last_attempt) == (2, 3)
     assert export.snapshot_timestamp == "2026-11-23T02-00-07Z"
     assert cloud.tables.described == []
+
+
+def test_of_a_run_that_failed_long_ago_nobody_is_told(cloud):
+    export_id = failed(cloud, glue_job_run_id="jr_1", read_plan="By scan")
+    cloud.glue.ends["jr_1"] = ended("jr_1", "FAILED")
+    cloud.glue.start_job_run = Mock(side_effect=Busy("Glue is busy"))
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    assert cloud.the_export(export_id).held_up_by == "Glue is busy"
+    assert cloud.bus.told == []
 
 
 def test_an_export_that_failed_before_its_job_ran_is_planned_anew(cloud):

@@ -1,5 +1,7 @@
 """A few hundred histories, the same each time. `make simulate` plays others, and as many as you like."""
 
+import logging
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -9,11 +11,22 @@ from simulation.history import History, Plan
 from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
 from simulation.plans import plans
+from table_exports import telemetry
 from table_exports.aws.glue import Glue
 
 HISTORIES = 300
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 3600.0, 7200.0))
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def telemetry_is_left_as_it_was():
+    """Histories listen to the services' log, and take their metrics away."""
+    log = logging.getLogger(telemetry.logger.name)
+    handlers, propagate = list(log.handlers), log.propagate
+    yield
+    log.handlers[:], log.propagate = handlers, propagate
+    vars(telemetry.metrics).pop("add_metric", None)
 
 
 def play(plan):
