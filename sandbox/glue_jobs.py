@@ -221,6 +221,7 @@ class JobRuns:
             "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
             "AWS_SESSION_TOKEN": credentials.session_token or "",
             "AWS_SDK_UA_APP_ID": "glue",  # the ledger's name for the job's calls
+            "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a run lives for seconds
         }
 
 

@@ -294,7 +294,7 @@ def is_gone(user, stack):
     return found["StackStatus"] == "DELETE_COMPLETE"
 
 
-@pytest.mark.parametrize("output_format", ["orc", "csv"])
+@pytest.mark.parametrize("output_format", ["orc"])
 def test_without_the_manifests_there_is_no_export_that_would_give_old_values_other_names(user, output_format):
     table, folder = f"Unlisted_{output_format}", f"exports/manifests_unlisted_{output_format}/"
     user.make_table(table, [{"id": "1", "z": "zed"}], {"id": "S"})

@@ -102,7 +102,7 @@ def test_a_read_above_its_budget_is_refused_before_anything_is_read(user):
 
     [export] = user.ended_exports(pipeline, 1)
     assert export["stage"] == "FAILED"
-    assert "above the budget of $0.001: deploy the table stack with a higher MaxReadCost" in export["reason"]
+    assert "above the budget of $0.001: deploy the table stack with MaxReadCost 0.00" in export["reason"]
     assert not {"StartJobRun", "ExportTableToPointInTime"} & set(calls(user, since, "start_export"))
 
 

@@ -167,9 +167,12 @@ def test_a_change_that_was_not_told_is_read_again_from_the_stream(user, orders, 
     [shard] = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
     place = {"StreamArn": stream["StreamArn"], "ShardId": shard["ShardId"]}
     iterator = streams.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    records = []
+    while found := (page := streams.get_records(ShardIterator=iterator))["Records"]:
+        records, iterator = records + found, page["NextShardIterator"]
     change = next(
         record["dynamodb"]
-        for record in streams.get_records(ShardIterator=iterator)["Records"]
+        for record in records
         if record["dynamodb"].get("NewImage", {}).get("stage") == {"S": "SUCCEEDED"}
         and record["dynamodb"]["NewImage"]["export_id"] == {"S": export["export_id"]}
     )

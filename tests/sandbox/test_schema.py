@@ -7,6 +7,7 @@ import pytest
 from zoo import ZOO, columns_of, shown_of
 
 FORMATS = ["parquet", "orc", "avro", "json", "csv"]
+BY_NAME_AND_BY_POSITION = ["parquet", "csv"]  # how columns are found; tests/glue has the other formats
 
 
 def put(user, table, item):
@@ -167,7 +168,7 @@ def odd(user):
     pipelines = [
         user.deploy_pipeline(table, OutputFormat=name, CatalogName=f"{table.lower()}_{name}")
         for table in ("Nameless", "Anew")
-        for name in FORMATS
+        for name in BY_NAME_AND_BY_POSITION
     ]
     export(user, *pipelines)
     user.client("dynamodb").delete_table(TableName="Anew")
@@ -175,11 +176,11 @@ def odd(user):
     export(user, *pipelines, exports=2)
 
 
-@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("output_format", BY_NAME_AND_BY_POSITION)
 def test_an_attribute_without_a_name_has_a_column(user, odd, output_format):
     assert user.query(f"SELECT id, _ FROM nameless_{output_format}") == [{"id": "1", "_": "nothing"}]
 
 
-@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("output_format", BY_NAME_AND_BY_POSITION)
 def test_a_table_made_anew_with_another_type_of_key_is_exported(user, odd, output_format):
     assert user.query(f"SELECT id FROM anew_{output_format}") == [{"id": "7"}]
