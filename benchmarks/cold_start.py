@@ -5,8 +5,8 @@ and the layer on its path. It imports the handler and handles one event that mov
 with prepared answers. They are run in turn, and compared as ratios of their medians: CPU seconds (user and system)
 and peak memory.
 
-Lambda keeps no bytecode of what it imports. So there are two of ours: `source`, the layer as it is without bytecode,
-and `compiled`, the layer with it, as a build that finds Lambda's Python makes it.
+Lambda keeps no bytecode of what it imports. So there are two of ours: `source`, the layer without its bytecode,
+and `compiled`, the layer with it, as it is shipped; here that of the interpreter at hand.
 
     python -m benchmarks.cold_start [--runs 15]
 """

@@ -15,7 +15,7 @@ ARTIFACTS = f"table-exports-artifacts-{ACCOUNT}"
 def deploy(cloud: Cloud, build: Path = BUILD) -> None:
     """Raises CannotStart, with the stack's own reasons if it was the stack that failed."""
     if not (build / "version.txt").exists():
-        raise CannotStart(f"{build} is missing: run make build")
+        raise CannotStart(f"{build} is missing: run make package")
     prefix = f"table-exports/{(build / 'version.txt').read_text().strip()}"
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket=ARTIFACTS)

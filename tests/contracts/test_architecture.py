@@ -34,6 +34,7 @@ def test_the_listing_is_the_choreography():
     assert SERVICES == [
         "on_crawler_complete",
         "on_export_changed",
+        "on_export_succeeded",
         "on_glue_complete",
         "on_table_exported",
         "on_view_complete",

@@ -1,16 +1,22 @@
 """What is deployed works with what it is deployed with, and nothing else."""
 
+import hashlib
+import os
+import shutil
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-
-from infra import build
+from templates import template
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
+PYTHON_3_13 = (3571).to_bytes(2, "little") + b"\r\n"  # what its bytecode begins with
+UNCHECKED = b"\1\0\0\0"  # bytecode that is taken as it is, whatever the source's time
+AARCH64 = (183).to_bytes(2, "little")  # an ELF file's machine
 LIKE_LAMBDA = ROOT / ".venv-emulator/bin/python"  # boto3 and no more of ours
 
 
@@ -38,12 +44,56 @@ def test_a_zip_holds_its_service_and_nothing_else(service):
     assert all(name.startswith(f"{service}/") and name.endswith(".py") for name in names)
 
 
-def test_a_zip_of_the_same_files_has_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "BUILD", tmp_path)
+def test_the_same_sources_give_the_same_bytes_whoever_builds_them(tmp_path):
+    """Elsewhere, under other settings, and beside what an interpreter left."""
+    copy = tmp_path / "copy"
+    for folder in ("services", "table_exports"):
+        shutil.copytree(ROOT / folder, copy / folder, copy_function=shutil.copyfile)
+    left = copy / "services/start_export/__pycache__"
+    left.mkdir(exist_ok=True)
+    (left / "handler.cpython-311.pyc").write_bytes(b"stale")
 
-    build.build_service(ROOT / "services/start_export")
+    one = build(ROOT, tmp_path / "one", umask="022")
+    other = build(copy, tmp_path / "other", umask="077", TZ="Asia/Tokyo", PYTHONHASHSEED="7", SOURCE_DATE_EPOCH="1")
 
-    assert (tmp_path / "start_export.zip").read_bytes() == (BUILD / "start_export.zip").read_bytes()
+    assert (one.wait(300), other.wait(300)) == (0, 0)
+    assert digests(tmp_path / "one") == digests(tmp_path / "other")
+    assert digests(tmp_path / "one").keys() == {"layer.zip", *(f"{service}.zip" for service in SERVICES)}
+
+
+def build(sources, target, umask, **settings):
+    target.mkdir()
+    code = (
+        "import os, sys; os.umask(int(sys.argv[1], 8)); from pathlib import Path; from infra.package import make_zips; "
+    )
+    code += "make_zips(Path(sys.argv[2]), Path(sys.argv[3]))"
+    return subprocess.Popen([sys.executable, "-c", code, umask, target, sources], cwd=ROOT, env=os.environ | settings)
+
+
+def digests(folder):
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+
+
+def test_all_code_of_the_layer_has_bytecode_of_the_functions_python():
+    runtime = template("common")["Globals"]["Function"]["Runtime"].removeprefix("python")
+    with zipfile.ZipFile(BUILD / "layer.zip") as archive:
+        names = set(archive.namelist())
+        for source in (name for name in names if name.endswith(".py")):
+            folder, _, module = source.rpartition("/")
+            compiled = f"{folder}/__pycache__/{module.removesuffix('.py')}.cpython-{runtime.replace('.', '')}.pyc"
+            magic, flags = archive.read(compiled)[:4], archive.read(compiled)[4:8]
+
+            assert magic == PYTHON_3_13, source
+            assert flags == UNCHECKED, source
+
+
+def test_what_is_compiled_in_the_layer_is_for_the_functions_processor_and_python():
+    with zipfile.ZipFile(BUILD / "layer.zip") as archive:
+        modules = [name for name in archive.namelist() if ".so" in name]
+
+        assert modules == ["python/wrapt/_wrappers.cpython-313-aarch64-linux-gnu.so"]
+        assert archive.read(modules[0])[18:20] == AARCH64
+    assert template("common")["Globals"]["Function"]["Architectures"] == ["arm64"]
 
 
 def test_the_layer_leaves_boto3_to_the_runtime():

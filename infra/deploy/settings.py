@@ -1,0 +1,81 @@
+"""table-exports.toml: what a person was asked once, so that the next run asks nothing."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.deploy import CannotDeploy
+from infra.deploy.parameters import Parameter
+
+OF_THE_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets by itself
+FIELDS = {"account": str, "region": str, "artifacts_bucket": str, "parameters": dict, "tags": dict}
+HEADER = """\
+# What `make deploy` was told. Keep it with tables.yaml: the next run asks nothing.
+# parameters: of the common stack; what is not here has its default. tags: of all stacks and what is in them.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    account: str
+    region: str
+    artifacts_bucket: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
+    """Raises CannotDeploy with all that is wrong with the file."""
+    try:
+        given = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise CannotDeploy(f"{path}: {error}") from error
+    problems = [f"{name}: unknown. Known are {', '.join(FIELDS)}" for name in given if name not in FIELDS]
+    problems += [
+        f"{name}: {'is missing' if name not in given else f'must be {kind.__name__}'}"
+        for name, kind in FIELDS.items()
+        if not isinstance(given.get(name, {} if kind is dict else None), kind)
+    ]
+    if not problems:
+        problems = [f"parameters.{problem}" for problem in parameter_problems(given.get("parameters", {}), parameters)]
+    if problems:
+        raise CannotDeploy("\n".join(f"{path}: {problem}" for problem in problems))
+    tables = {name: {k: str(v) for k, v in given.get(name, {}).items()} for name in ("parameters", "tags")}
+    return Settings(
+        account=given["account"], region=given["region"], artifacts_bucket=given["artifacts_bucket"], **tables
+    )
+
+
+def parameter_problems(given: dict[str, object], parameters: dict[str, Parameter]) -> list[str]:
+    problems = []
+    for name, value in given.items():
+        if name in OF_THE_DEPLOYMENT:
+            problems.append(f"{name}: each deployment sets it: leave it out")
+        elif name not in parameters:
+            problems.append(f"{name}: unknown. infra/common.yaml has {', '.join(askable(parameters))}")
+        elif problem := parameters[name].problem(str(value)):
+            problems.append(f"{name}: {problem}")
+    return problems
+
+
+def askable(parameters: dict[str, Parameter]) -> list[str]:
+    return [name for name in parameters if name not in OF_THE_DEPLOYMENT]
+
+
+def write(path: Path, settings: Settings) -> None:
+    lines = [f"{name} = {quoted(getattr(settings, name))}" for name, kind in FIELDS.items() if kind is str]
+    for name in ("parameters", "tags"):
+        if entries := getattr(settings, name):
+            lines += ["", f"[{name}]", *(f"{bare(key)} = {quoted(value)}" for key, value in entries.items())]
+    path.write_text(HEADER + "\n".join(lines) + "\n")
+
+
+def bare(key: str) -> str:
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else quoted(key)
+
+
+def quoted(text: str) -> str:
+    """JSON's strings are TOML's basic strings."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,1 @@
+"""The command `table-exports`: what operators see and do, from a terminal or a script."""

@@ -1,0 +1,34 @@
+"""Errors of AWS and its SDK say what to do."""
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound, SSOTokenLoadError
+
+from infra.deploy.account import in_words
+
+
+def answer(code, message="", operation="CreateChangeSet"):
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (NoCredentialsError(), "sign in (`aws sso login`, `aws configure`), or say --profile"),
+        (NoRegionError(), "say --region"),
+        (ProfileNotFound(profile="p"), "`aws configure list-profiles` shows which there are"),
+        (SSOTokenLoadError(error_msg="it has expired"), "sign in again"),
+        (answer("ExpiredToken"), "run the same command once more. It goes on from there"),
+        (answer("InvalidClientTokenId"), "AWS does not know these credentials"),
+        (
+            answer(
+                "AccessDenied", "User: x is not authorized to perform: cloudformation:CreateChangeSet on resource: y"
+            ),
+            "who deploys needs cloudformation:CreateChangeSet",
+        ),
+        (answer("403", "Forbidden", "HeadBucket"), "who deploys needs s3:ListBucket"),
+        (answer("AccessDenied", "Access Denied", "PutObject"), "who deploys needs the right to PutObject"),
+        (answer("ValidationError", "Template too long"), "CreateChangeSet: Template too long (ValidationError)"),
+    ],
+)
+def test_it_says_what_to_do(error, remedy):
+    assert remedy in in_words(error)

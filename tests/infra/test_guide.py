@@ -1,0 +1,100 @@
+"""The first run, as a person at a terminal has it."""
+
+import io
+
+import boto3
+import pytest
+from moto import mock_aws
+from rich.console import Console
+from templates import INFRA
+
+from infra.deploy import CannotDeploy, guide
+from infra.deploy.account import Account
+from infra.deploy.parameters import parameters
+from infra.deploy.screen import Screen
+
+COMMON_STACK = parameters(INFRA / "common.yaml")
+BUCKET = "table-exports-artifacts-123456789012-us-east-1"
+
+
+@pytest.fixture
+def account():
+    with mock_aws():
+        yield Account(boto3.Session(), "123456789012", "us-east-1", "arn:aws:iam::123456789012:user/me")
+
+
+@pytest.fixture
+def person(monkeypatch):
+    """Answers what is asked, in turn; Enter for what she was not told to say. And sees what is said."""
+
+    def answering(*answers):
+        left = list(answers)
+        monkeypatch.setattr("builtins.input", lambda _="": left.pop(0) if left else "")
+        seen = io.StringIO()
+        return Screen(Console(file=seen, force_terminal=True, width=200, color_system=None)), seen
+
+    return answering
+
+
+def test_enter_takes_what_is_proposed(account, person):
+    screen, seen = person()
+
+    settings = guide.settings(account, screen, COMMON_STACK, {})
+
+    assert (settings.account, settings.region, settings.artifacts_bucket) == ("123456789012", "us-east-1", BUCKET)
+    assert settings.parameters == {}
+    assert "Account 123456789012, Region us-east-1, as arn:aws:iam::123456789012:user/me" in seen.getvalue()
+
+
+def test_an_answer_that_cannot_be_is_asked_for_again(account, person):
+    screen, seen = person("our-artifacts", "nonsense", "me@example.com")
+
+    settings = guide.settings(account, screen, COMMON_STACK, {})
+
+    assert settings.artifacts_bucket == "our-artifacts"
+    assert settings.parameters == {"AlarmEmail": "me@example.com"}
+    assert "nonsense must be an e-mail address" in seen.getvalue()
+
+
+def test_what_an_earlier_deployment_had_is_proposed_and_kept(account, person):
+    deployed = {
+        "ArtifactsBucket": "our-artifacts",
+        "ArtifactsPrefix": "v1",
+        "LogDays": "30",
+        "StagingDays": "7",
+        "Old": "x",
+    }
+
+    settings = guide.settings(account, person()[0], COMMON_STACK, deployed)
+
+    assert settings.artifacts_bucket == "our-artifacts"
+    assert settings.parameters == {"LogDays": "30", "StagingDays": "7"}
+
+
+def test_the_tables_that_are_named_make_the_first_file(account, person, tmp_path):
+    for name in ("Orders", "Films"):
+        key = {"AttributeName": "id", "KeyType": "HASH"}
+        attribute = {"AttributeName": "id", "AttributeType": "S"}
+        account.client("dynamodb").create_table(
+            TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[key], AttributeDefinitions=[attribute]
+        )
+    screen, seen = person("Orders, Ordres", "Orders, Films")
+
+    guide.tables_file(tmp_path / "tables.yaml", account, screen)
+
+    assert "There is no table Ordres" in seen.getvalue()
+    assert (tmp_path / "tables.yaml").read_text().endswith("tables:\n  Orders:\n  Films:\n")
+
+
+def test_the_bucket_is_created_if_that_is_agreed_to(account, person):
+    settings = guide.settings(account, person()[0], COMMON_STACK, {})
+    with pytest.raises(CannotDeploy, match="name one as artifacts_bucket"):
+        guide.artifacts_bucket(settings, account, person("n")[0])
+    guide.artifacts_bucket(settings, account, person("y")[0])
+    guide.artifacts_bucket(settings, account, person()[0])  # asks no more
+
+    s3 = account.client("s3")
+    assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
+    rules = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]

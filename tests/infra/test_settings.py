@@ -1,0 +1,54 @@
+"""table-exports.toml: what was asked once is read again, and refused with the field and the remedy."""
+
+import pytest
+from templates import INFRA
+
+from infra.deploy import CannotDeploy, settings
+from infra.deploy.parameters import parameters
+
+COMMON_STACK = parameters(INFRA / "common.yaml")
+ANSWERS = settings.Settings(
+    account="123456789012",
+    region="eu-west-1",
+    artifacts_bucket="our-artifacts",
+    parameters={"HistoryDays": "30", "DatabaseName": "exports"},
+    tags={"cost centre": 'the "data" team'},
+)
+
+
+def test_what_was_written_is_read_again(tmp_path):
+    settings.write(tmp_path / "s.toml", ANSWERS)
+
+    assert settings.read(tmp_path / "s.toml", COMMON_STACK) == ANSWERS
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('accuont = "1"', "accuont: unknown. Known are account"),
+        ('account = "1"\nregion = "eu-west-1"', "artifacts_bucket: is missing"),
+        ('account = 1\nregion = "r"\nartifacts_bucket = "b"', "account: must be str"),
+        ("account =", "Invalid value"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, line, problem):
+    (tmp_path / "s.toml").write_text(line)
+
+    with pytest.raises(CannotDeploy, match=problem):
+        settings.read(tmp_path / "s.toml", COMMON_STACK)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("HistoryDays", 0, "HistoryDays: 0 is less than 1, the least"),
+        ("LogDays", 91, "LogDays: 91 is none of 1, 3, 5"),
+        ("DatabaseName", "My-Exports", "DatabaseName: My-Exports does not match"),
+        ("ArtifactsPrefix", "x", "ArtifactsPrefix: each deployment sets it: leave it out"),
+        ("Colour", "red", "Colour: unknown. infra/common.yaml has "),
+    ],
+)
+def test_parameters_are_held_to_the_template(name, value, problem):
+    [found] = settings.parameter_problems({name: value}, COMMON_STACK)
+
+    assert found.startswith(problem)

@@ -1,0 +1,203 @@
+"""What the sandbox's CloudFormation does not do: refuse a change set for its content, fail half way, get stuck."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.deploy import CannotDeploy
+from infra.deploy.stacks import Change, Interrupted, Plan, Stack, StackFailed, Stacks
+
+STACK = Stack(
+    name="table-exports-orders-parquet", template_url="https://s3/orders.yaml", parameters={"TableName": "Orders"}
+)
+ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/table-exports-orders-parquet/1"
+
+
+class FakeCloudFormation:
+    """Its answers are given; what it was asked to do is noted."""
+
+    def __init__(self, **answers: Any) -> None:
+        self._answers = answers
+        self.done: list[str] = []
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**request: Any) -> Any:
+            self.done.append(operation)
+            answer = self._answers.get(operation, {"Id": "change-set"})
+            if isinstance(answer, list):
+                answer = answer.pop(0) if len(answer) > 1 else answer[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def get_paginator(self, operation: str) -> Any:
+        fake = self
+
+        class Pages:
+            def paginate(self, **request: Any) -> list[Any]:
+                return [getattr(fake, operation)(**request)]
+
+        return Pages()
+
+
+def stack(status: str, **more: str) -> dict[str, Any]:
+    return {"Stacks": [{"StackName": STACK.name, "StackId": ARN, "StackStatus": status, **more}]}
+
+
+def events(*told: tuple[str, str, str]) -> dict[str, Any]:
+    """(resource, status, reason), oldest first; the stack itself is the resource `stack`."""
+    return {
+        "StackEvents": [
+            {
+                "EventId": str(number),
+                "StackId": ARN,
+                "LogicalResourceId": resource,
+                "PhysicalResourceId": ARN if resource == "stack" else f"its-{resource}",
+                "ResourceType": "AWS::Glue::Job",
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+            }
+            for number, (resource, status, reason) in reversed(list(enumerate(told)))
+        ]
+    }
+
+
+ABSENT = ClientError(
+    {"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}, "DescribeStacks"
+)
+
+
+def test_a_change_set_that_is_refused_for_what_it_has_is_explained_and_leaves_nothing():
+    cloudformation = FakeCloudFormation(
+        describe_stacks=ABSENT,
+        describe_change_set={"Status": "FAILED", "StatusReason": "Validation failed for 1 resource"},
+        describe_events={
+            "OperationEvents": [
+                {
+                    "LogicalResourceId": "Job",
+                    "ValidationPath": "/Timeout",
+                    "ValidationStatusReason": "must be a number",
+                },
+                {"LogicalResourceId": "Crawler"},
+            ]
+        },
+    )
+
+    with pytest.raises(CannotDeploy) as error:
+        Stacks(cloudformation).plan(STACK, "v1")
+
+    assert str(error.value).splitlines() == [
+        "Stack table-exports-orders-parquet is not taken: Validation failed for 1 resource",
+        "  Job /Timeout: must be a number",
+    ]
+    assert cloudformation.done[-2:] == ["delete_change_set", "delete_stack"]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "The submitted information didn't contain changes. Submit different information to create a change set.",
+        "No updates are to be performed.",
+    ],
+)
+def test_no_change_is_no_failure(reason):
+    cloudformation = FakeCloudFormation(
+        describe_stacks=stack("UPDATE_COMPLETE"), describe_change_set={"Status": "FAILED", "StatusReason": reason}
+    )
+
+    plan = Stacks(cloudformation).plan(STACK, "v1")
+
+    assert plan == Plan(stack=STACK, creates=False, change_set=None)
+    assert cloudformation.done[-1] == "delete_change_set"
+
+
+def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
+    before = ("stack", "CREATE_COMPLETE", "")
+    cloudformation = FakeCloudFormation(
+        describe_stack_events=[
+            events(before),
+            events(
+                before,
+                ("stack", "UPDATE_IN_PROGRESS", "User Initiated"),
+                ("Job", "UPDATE_FAILED", "Access denied"),
+                ("Crawler", "UPDATE_FAILED", "Resource update cancelled"),
+                ("Schedule", "CREATE_FAILED", "Invalid expression"),
+                ("stack", "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed"),
+                ("stack", "UPDATE_ROLLBACK_COMPLETE", ""),
+            ),
+        ]
+    )
+
+    with pytest.raises(StackFailed) as failure:
+        Stacks(cloudformation).carry_out(Plan(stack=STACK, creates=False, change_set="change-set"))
+
+    assert str(failure.value).splitlines() == [
+        "Job (AWS::Glue::Job): Access denied",
+        "Schedule (AWS::Glue::Job): Invalid expression",
+    ]
+
+
+def test_it_is_followed_to_its_end_and_each_event_is_told_once():
+    one, two, three = (
+        ("stack", "UPDATE_IN_PROGRESS", ""),
+        ("Job", "UPDATE_COMPLETE", ""),
+        ("stack", "UPDATE_COMPLETE", ""),
+    )
+    cloudformation = FakeCloudFormation(describe_stack_events=[events(one), events(one, two), events(one, two, three)])
+    told = []
+
+    Stacks(cloudformation).carry_out(Plan(stack=STACK, creates=False, change_set="change-set"), told.append)
+
+    assert [(event.resource, event.status) for event in told] == [
+        ("Job", "UPDATE_COMPLETE"),
+        ("stack", "UPDATE_COMPLETE"),
+    ]
+
+
+def test_what_an_earlier_run_began_is_waited_for():
+    cloudformation = FakeCloudFormation(describe_stacks=[stack("UPDATE_IN_PROGRESS"), stack("UPDATE_COMPLETE")])
+
+    assert Stacks(cloudformation).settled(STACK.name)["StackStatus"] == "UPDATE_COMPLETE"
+
+
+def test_waiting_ends_when_it_is_interrupted():
+    stacks = Stacks(FakeCloudFormation(describe_stacks=stack("UPDATE_IN_PROGRESS")))
+    stacks.interrupted.set()
+
+    with pytest.raises(Interrupted):
+        stacks.settled(STACK.name)
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            "aws cloudformation continue-update-rollback --stack-name table-exports-orders-parquet",
+        ),
+        ("DELETE_FAILED", "Delete it, and run this again"),
+    ],
+)
+def test_a_stack_that_is_stuck_is_said_to_be_with_the_way_out(status, remedy):
+    stacks = Stacks(FakeCloudFormation(describe_stacks=stack(status, StackStatusReason="Job is in use")))
+
+    with pytest.raises(CannotDeploy, match=remedy):
+        stacks.settled(STACK.name)
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "replacement", "endangered"),
+    [
+        ("Modify", "AWS::S3::Bucket", "True", "the snapshots"),
+        ("Modify", "AWS::S3::Bucket", "Conditional", "the snapshots"),
+        ("Remove", "AWS::DynamoDB::Table", "", "where every pipeline stands"),
+        ("Modify", "AWS::S3::Bucket", "False", None),
+        ("Add", "AWS::S3::Bucket", "", None),
+        ("Remove", "AWS::Lambda::Function", "", None),
+    ],
+)
+def test_a_change_that_endangers_data_is_told_from_others(action, kind, replacement, endangered):
+    assert Change(action=action, name="It", type=kind, replacement=replacement).endangers == endangered

@@ -1,0 +1,143 @@
+"""tables.yaml is refused before anything is deployed, with the place and the remedy of each mistake."""
+
+import pytest
+from templates import INFRA
+
+from infra.deploy import CannotDeploy, tables_file
+from infra.deploy.parameters import parameters
+
+TABLE_STACK = parameters(INFRA / "table.yaml")
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def read(text):
+        (tmp_path / "tables.yaml").write_text(text)
+        return tables_file.read((tmp_path / "tables.yaml").relative_to(tmp_path), TABLE_STACK)
+
+    return read
+
+
+def test_a_table_is_a_stack_named_by_its_catalog_name_and_format(read):
+    [orders, reviews] = read(
+        """
+        defaults: {ScheduleState: ENABLED, ReadPercentage: 0.5}
+        tables:
+          Customer-Orders.v2:
+          Reviews: {ReadPercentage: 1.0, CatalogName: stars, OutputFormat: csv}
+        """
+    )
+
+    assert orders.stack == "table-exports-customer-orders-v2-parquet"
+    assert orders.parameters == {
+        "TableName": "Customer-Orders.v2",
+        "ScheduleState": "ENABLED",
+        "ReadPercentage": "0.5",
+    }
+    assert reviews.stack == "table-exports-stars-csv"
+    assert reviews.parameters["ReadPercentage"] == "1.0"
+    assert [
+        orders.answers_to(name) for name in ("customer-orders.V2", "customer_orders_v2", orders.stack, "stars")
+    ] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_several_formats_are_a_list(read):
+    films = read("tables:\n  Films:\n  - OutputFormat: parquet\n  - {OutputFormat: csv, CatalogName: films_csv}\n")
+
+    assert [film.stack for film in films] == ["table-exports-films-parquet", "table-exports-films-csv-csv"]
+    assert {film.table for film in films} == {"Films"}
+
+
+def test_a_stack_that_is_there_under_another_name_keeps_it(read):
+    [orders] = read("tables:\n  Orders: {StackName: orders}\n")
+
+    assert orders.stack == "orders"
+    assert "StackName" not in orders.parameters
+
+
+def test_entries_can_share_by_yamls_own_means(read):
+    text = "tables:\n  Orders: &often\n    ScheduleExpression: rate(1 hour)\n  Reviews:\n    <<: *often\n"
+
+    assert [pipeline.parameters["ScheduleExpression"] for pipeline in read(text)] == ["rate(1 hour)", "rate(1 hour)"]
+
+
+def test_a_table_may_have_a_name_that_yaml_takes_for_a_number_or_a_truth(read):
+    assert [pipeline.table for pipeline in read("tables:\n  2024:\n  yes:\n")] == ["2024", "yes"]
+
+
+def test_long_names_have_stacks_of_their_own_too():
+    one, other = (tables_file.stack_name("x" * 117 + last, "parquet") for last in "ab")
+
+    assert len(one) == len(other) == 128
+    assert one != other
+
+
+@pytest.mark.parametrize("text", ["", "tables:\n", "defaults:\n  ReadMode: scan\n"])
+def test_no_table_is_no_mistake(read, text):
+    assert read(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("tables:\n  Orders: {ReadPercentage: 1.5}", "2: Orders.ReadPercentage: 1.5 is more than 1, the most"),
+        ("tables:\n  Orders: {ReadPercentage: 0}", "2: Orders.ReadPercentage: 0 is less than 0.1, the least"),
+        ("tables:\n  Orders: {ReadPercentage: half}", "2: Orders.ReadPercentage: half is no number"),
+        ("tables:\n  Orders: {OutputFormat: xml}", "xml is none of parquet, orc, avro, json, csv"),
+        ("tables:\n  Orders: {OutputFormat: [orc, csv]}", "For several formats make the table's entry a list"),
+        ("tables:\n  Orders: {CatalogName: My-Orders}", "My-Orders must be lower-case letters"),
+        ("tables:\n  Orders: {ScheduleExpression: daily}", "daily must be cron(...), rate(...) or at(...)"),
+        ("tables:\n  Orders: {ScheduleState: on}", "on is none of DISABLED, ENABLED"),
+        ("tables:\n  Orders: {ReadMode: }", "2: Orders.ReadMode: has no value"),
+        ("tables:\n  Orders: {Readmode: scan}", "2: Orders.Readmode: unknown: ReadMode is meant?"),
+        ("tables:\n  Orders: {colour: red}", "2: Orders.colour: unknown. Known are CatalogName"),
+        ("tables:\n  Orders: {TableName: Reviews}", "is the entry's own name: leave it out"),
+        ("tables:\n  Orders: {JobScript: s3://mine}", "comes from the common stack: leave it out"),
+        ("tables:\n  Orders: {StackName: table-exports}", "table-exports cannot be a table stack's name"),
+        ("tables:\n  Orders:\n  Orders:", "3: tables.Orders: is there twice"),
+        ("tables:\n  Or: {}", "2: tables: Or must be the name of a DynamoDB table"),
+        ("tables:\n  Orders: []", "2: Orders: an empty list exports nothing"),
+        ("tables: [Orders]", "1: tables: must have entries"),
+        ("tables:\n  Orders: parquet", "2: Orders: must have entries"),
+        ("Orders: {}", "1: Orders: unknown. A file has defaults and tables"),
+        ("defaults: {CatalogName: orders}", "1: defaults.CatalogName: is one pipeline's own: it cannot be a default"),
+        ("defaults: {ReadMode: fast}", "1: defaults.ReadMode: fast is none of auto, scan, export"),
+        ("tables:\n  snapshots_of_me:", "CatalogName: snapshots_of_me starts as snapshot tables do"),
+        (
+            "tables:\n  Films:\n  - {OutputFormat: orc}\n  - {OutputFormat: csv}",
+            "4: Films[1]: the catalog name films is that of Films[0]: give it a CatalogName of its own",
+        ),
+        ("tables:\n  My.Films:\n  my_films:", "3: my_films: the catalog name my_films is that of My.Films"),
+        (
+            "tables:\n  Films: {StackName: one}\n  Orders: {StackName: one}",
+            "3: Orders: the stack one is that of Films: give it a StackName of its own",
+        ),
+        ("tables:\n\tOrders:", "2: found character '\\t' that cannot start any token"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_its_key_and_the_remedy(read, text, problem):
+    with pytest.raises(CannotDeploy) as error:
+        read(text)
+
+    assert str(error.value).startswith("tables.yaml:")
+    assert problem in str(error.value)
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(read):
+    with pytest.raises(CannotDeploy) as error:
+        read("tables:\n  Orders: {ReadMode: x}\n  Films: {ReadMode: y}\n  Orders: {ReadMode: z}\n")
+
+    assert [line.split(":")[1] for line in str(error.value).splitlines()] == ["3", "4", "4"]
+
+
+def test_the_example_in_the_repository_can_be_deployed():
+    pipelines = tables_file.read(INFRA.parent / "tables.example.yaml", TABLE_STACK)
+
+    assert len(pipelines) > 3

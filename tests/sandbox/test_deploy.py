@@ -1,0 +1,149 @@
+"""`make deploy` against a cloud of its own, where nothing is deployed yet."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from sandbox_user import ROOT, User, sandbox
+
+BUCKET = "table-exports-artifacts-123456789012-us-east-1"
+SETTINGS = f"""
+account = "123456789012"
+region = "us-east-1"
+artifacts_bucket = "{BUCKET}"
+[parameters]
+HistoryDays = 30
+[tags]
+team = "data"
+"""
+THREE_TABLES = """
+defaults: {ScheduleExpression: rate(1 day)}
+tables:
+  Orders:
+  Reviews: {ReadPercentage: 0.5}
+  Films:
+    - {OutputFormat: csv, CatalogName: films_csv}
+"""
+STACKS = ["table-exports-orders-parquet", "table-exports-reviews-parquet", "table-exports-films-csv-csv"]
+
+
+class Operator:
+    """Someone with a folder of files, who deploys from there."""
+
+    def __init__(self, folder, endpoint):
+        self._folder = folder
+        self.user = User(endpoint)
+        self._environment = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+        }
+
+    def write(self, name, text):
+        (self._folder / name).write_text(text)
+
+    def deploy(self, *options):
+        """The exit code, what was said, and what became of each stack."""
+        command = [sys.executable, "-m", "infra.deploy", "--build", str(ROOT / "build"), *options]
+        ran = subprocess.run(
+            command, cwd=self._folder, env=self._environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        said = ran.stdout + ran.stderr
+        became = dict(re.findall(r"│ (table-exports-[a-z-]+) +│ ([a-z ]+?) +│", said))
+        return ran.returncode, said, became
+
+    def stack(self, name):
+        [stack] = self.user.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        return stack
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("sandbox"), "--no-deploy") as endpoint:
+        operator = Operator(tmp_path_factory.mktemp("operator"), endpoint)
+        operator.write("table-exports.toml", SETTINGS)
+        operator.write("tables.yaml", THREE_TABLES)
+        yield operator
+
+
+@pytest.fixture(scope="module")
+def deployed(operator):
+    """The first deployment: of everything, with one command."""
+    assert operator.deploy("--yes")[0] == 0
+    return operator
+
+
+def test_without_someone_to_ask_nothing_is_made(operator):
+    operator.write("table-exports.toml", SETTINGS.replace(BUCKET, "another-bucket"))
+    code, said, _ = operator.deploy()
+    operator.write("table-exports.toml", SETTINGS)
+
+    assert code == 1
+    assert "There is nobody to ask: There is no bucket another-bucket yet" in said
+    assert operator.user.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_first_deployment_makes_it_all(deployed):
+    stacks = [deployed.stack(name) for name in ("table-exports", *STACKS)]
+
+    assert [stack["StackStatus"] for stack in stacks] == ["CREATE_COMPLETE"] * 4
+    tags = [{tag["Key"]: tag["Value"] for tag in stack["Tags"]} for stack in stacks]
+    assert tags == [{"team": "data", "table-exports": kind} for kind in ("common", "table", "table", "table")]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stacks[2]["Parameters"]}
+    assert parameters["ReadPercentage"] == "0.5"
+    s3 = deployed.user.client("s3")
+    assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
+    assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+
+
+def test_a_second_deployment_finds_nothing_to_do(deployed):
+    code, said, became = deployed.deploy()  # and so has nothing to ask
+
+    assert code == 0
+    assert "No changes: table-exports\n" in said
+    assert became == dict.fromkeys(STACKS, "unchanged")
+
+
+def test_one_change_is_one_update_and_one_failure_is_no_others(deployed):
+    deployed.write(
+        "tables.yaml",
+        THREE_TABLES.replace("0.5", "0.75").replace("Orders:", "Orders: {StackName: table-exports-elsewhere}"),
+    )
+    planned, _, to_become = deployed.deploy("--plan")
+    code, said, became = deployed.deploy("--yes")
+    deployed.write("tables.yaml", THREE_TABLES)
+    again, _, after = deployed.deploy("--yes", "--only", "reviews")
+
+    changes = dict.fromkeys(STACKS[1:], "unchanged")
+    assert planned == 0
+    assert to_become == {"table-exports-elsewhere": "to be created", **changes, STACKS[1]: "to be updated"}
+    assert code == 1
+    assert became == {"table-exports-elsewhere": "failed", **changes, STACKS[1]: "updated"}
+    assert "orders is taken by another stack" in said
+    assert f"No longer in tables.yaml: {STACKS[0]}." in said
+    assert deployed.stack(STACKS[0])["StackStatus"] == "CREATE_COMPLETE"
+    assert again == 0
+    assert after == {STACKS[1]: "updated"}
+
+
+def test_a_mistake_in_the_file_is_told_before_anything_is_asked_of_aws(deployed):
+    deployed.write("tables.yaml", THREE_TABLES.replace("0.5", "5"))
+    code, said, _ = deployed.deploy("--yes")
+    deployed.write("tables.yaml", THREE_TABLES)
+
+    assert code == 1
+    assert said == "tables.yaml:5: Reviews.ReadPercentage: 5 is more than 1, the most\n"
+
+
+def test_the_credentials_of_another_account_are_refused(deployed):
+    deployed.write("table-exports.toml", SETTINGS.replace("123456789012", "999999999999", 1))
+    code, said, _ = deployed.deploy("--yes")
+    deployed.write("table-exports.toml", SETTINGS)
+
+    assert code == 1
+    assert "These credentials are of account 123456789012, and table-exports.toml is of 999999999999" in said
