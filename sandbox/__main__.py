@@ -10,6 +10,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from sandbox.alarms import Alarms
 from sandbox.archives import Archives
 from sandbox.athena import Queries
 from sandbox.aws_events import AwsEvents
@@ -23,8 +24,11 @@ from sandbox.gateway import Gateway
 from sandbox.glue_crawls import Crawls
 from sandbox.glue_jobs import JobRuns
 from sandbox.ledger import Ledger
+from sandbox.measurements import Measurements
 from sandbox.message_moves import MessageMoves
 from sandbox.permissions import Permissions
+from sandbox.protocols import SERVICE
+from sandbox.query_definitions import QueryDefinitions
 from sandbox.schedules import Schedules
 from sandbox.stream_reads import StreamReads
 
@@ -52,6 +56,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4566, help="of the endpoint (default: %(default)s)")
     parser.add_argument("--no-deploy", action="store_true", help="leave the cloud empty")
     parser.add_argument("--state-dir", type=Path, help="for logs and data, kept (default: a temporary folder)")
+    parser.add_argument(
+        "--alarm-minute",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a minute lasts for CloudWatch's alarms (default: %(default)s)",
+    )
     options = parser.parse_args()
     os.environ["AWS_DEFAULT_REGION"] = REGION  # where the SAM translator looks
     with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as temporary:
@@ -61,20 +72,22 @@ def main() -> int:
             filename=folder / "sandbox.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
         try:
-            asyncio.run(run(options.port, folder, deploys=not options.no_deploy))
+            # asyncio.run would wait for stand-ins that still call what has ended
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(run(options.port, folder, options.alarm_minute, deploys=not options.no_deploy))
         except CannotStart as error:
             print(error, file=sys.stderr)
             return 1
     return 0
 
 
-async def run(port: int, folder: Path, deploys: bool) -> None:
+async def run(port: int, folder: Path, alarm_minute: float, deploys: bool) -> None:
     """Raises CannotStart."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
-        start = asyncio.create_task(start_cloud(port, folder, deploys, stack))
+        start = asyncio.create_task(start_cloud(port, folder, alarm_minute, deploys, stack))
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -82,7 +95,7 @@ async def run(port: int, folder: Path, deploys: bool) -> None:
             await stop
 
 
-async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitStack) -> None:
+async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: bool, stack: AsyncExitStack) -> None:
     """All of it; `stack` will end what was started."""
     endpoint = f"http://127.0.0.1:{port}"
     calls, faults, cloud = Ledger(), Faults(), Cloud(endpoint)
@@ -106,6 +119,9 @@ async def start_cloud(port: int, folder: Path, deploys: bool, stack: AsyncExitSt
     archives = Archives(cloud, past_the_gateway, events)
     connect(gateway, templates, runs, Crawls(cloud, events), queries, exports, archives)
     connect_queues(gateway, MessageMoves(cloud), StreamReads(cloud))
+    alarms = Alarms(cloud, Measurements(cloud, past_the_gateway, events).collect, alarm_minute)
+    stack.callback(alarms.stop)
+    connect_monitoring(gateway, alarms, QueryDefinitions())
     gateway.pages = {
         "health": lambda request: {"status": "ready"},
         "calls": lambda request: calls.since(float(request.query.get("since", 0))),
@@ -179,5 +195,22 @@ def connect_queues(gateway: Gateway, moves: MessageMoves, reads: StreamReads) ->
         gateway.stand_ins["dynamodb", action] = reads.note_iterator
 
 
+def connect_monitoring(gateway: Gateway, alarms: Alarms, queries: QueryDefinitions) -> None:
+    gateway.rewrites[SERVICE, "PutMetricAlarm"] = alarms.without_namespace
+    gateway.stand_ins |= {
+        (SERVICE, "PutMetricAlarm"): alarms.note,
+        (SERVICE, "DescribeAlarms"): alarms.describe,
+        (SERVICE, "DescribeAlarmsForMetric"): alarms.describe_for_metric,
+        (SERVICE, "SetAlarmState"): alarms.note_state,
+        (SERVICE, "DeleteAlarms"): alarms.forget,
+        (SERVICE, "PutMetricData"): alarms.note_data,
+        ("logs", "PutQueryDefinition"): queries.put,
+        ("logs", "DescribeQueryDefinitions"): queries.describe,
+        ("logs", "DeleteQueryDefinition"): queries.delete,
+    }
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # all is ended; the interpreter would take seconds to take itself apart

@@ -31,6 +31,7 @@ class AwsEvents:
     def __init__(self, cloud: Cloud, faults: Faults) -> None:
         self._cloud, self._faults = cloud, faults
         self.sent: deque[Event] = deque(maxlen=KEPT)
+        self.failed: deque[tuple[str, str]] = deque(maxlen=KEPT)  # deliveries: the rule and its bus
         self._waiting: SimpleQueue[Event] = SimpleQueue()
         threading.Thread(target=self._deliver_all, name="events", daemon=True).start()
 
@@ -132,6 +133,7 @@ class AwsEvents:
     def _set_aside(self, payload: str, rule: dict[str, Any], target: dict[str, Any], error: ClientError) -> None:
         """To the target's dead-letter queue, with the attributes that EventBridge gives."""
         logger.warning("Rule %s: %s", rule["Name"], error)
+        self.failed.append((rule["Name"], rule["EventBusName"]))
         if queue := target.get("DeadLetterConfig", {}).get("Arn"):
             self._send_message(
                 queue,

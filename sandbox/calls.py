@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode
 from xml.sax.saxutils import escape
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
+SIGNED = {"authorization", "host", "user-agent", "x-amz-date"}
 BAD_CREDENTIALS = {
     "AccessDenied",
     "AccessDeniedException",
@@ -47,13 +48,25 @@ class Call:
 
     @cached_property
     def form(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(self.body.decode(), keep_blank_values=True).items()}
+        return form_of(self.body)
 
     def with_headers(self, headers: Mapping[str, str]) -> "Call":
         return replace(self, headers=headers)
 
     def with_form(self, form: dict[str, str]) -> "Call":
         return replace(self, body=urlencode(form).encode())
+
+    def with_json(self, content: dict[str, Any]) -> "Call":
+        return replace(self, body=json.dumps(content).encode())
+
+    def as_json(self, target: str, body: bytes) -> "Call":
+        """The same call in AWS's JSON protocol."""
+        kept = {name: value for name, value in self.headers.items() if name.lower() in SIGNED}
+        return replace(self, method="POST", path="/", headers={**kept, **JSON, "X-Amz-Target": target}, body=body)
+
+
+def form_of(body: bytes) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(body.decode(), keep_blank_values=True).items()}
 
 
 @dataclass(frozen=True)

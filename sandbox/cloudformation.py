@@ -1,8 +1,8 @@
-"""What CloudFormation knows and the emulator's does not: the SAM transform, event archives and Glue classifiers.
+"""What CloudFormation knows and the emulator's does not: SAM, archives, classifiers, alarms and saved queries.
 
-A template with any is rewritten on its way in. SAM is expanded by AWS's own translator. An archive or a classifier
-becomes a custom resource of the same properties, which a function makes: so CloudFormation itself resolves, orders,
-updates and deletes.
+A template with any is rewritten on its way in. SAM is expanded by AWS's own translator. An archive, a classifier, an
+alarm or a query becomes a custom resource of the same properties, which a function makes: so CloudFormation itself
+resolves, orders, updates and deletes.
 A rewritten call is no longer signed by its caller: it is root's, and only root's templates are rewritten.
 """
 
@@ -26,7 +26,13 @@ from sandbox.calls import Call, Refused
 from sandbox.cloud import ACCOUNT, REGION, ROOT, Cloud
 
 SAM = "AWS::Serverless-2016-10-31"
-MADE_HERE = {"AWS::Events::Archive": "Custom::EventsArchive", "AWS::Glue::Classifier": "Custom::GlueClassifier"}
+MADE_HERE = {
+    "AWS::Events::Archive": "Custom::EventsArchive",
+    "AWS::Glue::Classifier": "Custom::GlueClassifier",
+    "AWS::CloudWatch::Alarm": "Custom::Alarm",  # the emulator's has no metric math
+    "AWS::CloudWatch::CompositeAlarm": "Custom::CompositeAlarm",
+    "AWS::Logs::QueryDefinition": "Custom::QueryDefinition",
+}
 FUNCTION = "sandbox-custom-resources"
 TEMPLATES = f"sandbox-templates-{ACCOUNT}"
 LONGEST_BODY = 51_200  # bytes; a longer template has to be in S3
@@ -60,7 +66,7 @@ class Templates:
         self._cloud.client("s3").create_bucket(Bucket=TEMPLATES)
         iam = self._cloud.client("iam")
         iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(policy("sts:AssumeRole", trusted=True)))
-        allowed = json.dumps(policy(["events:*", "glue:*Classifier*"]))
+        allowed = json.dumps(policy(["events:*", "glue:*Classifier*", "logs:*QueryDefinition*"]))
         iam.put_role_policy(RoleName=FUNCTION, PolicyName="resources", PolicyDocument=allowed)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:

@@ -1,16 +1,19 @@
-"""A Lambda function: the custom resources that stand in for AWS::Events::Archive and AWS::Glue::Classifier."""
+"""A Lambda function: the custom resources that stand in for types that the emulator's CloudFormation does not have."""
 
 import json
 import urllib.request
 from contextlib import suppress
+from functools import cache
 
 import boto3
+
+ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # from whom alone the sandbox takes alarms
 
 
 def handle(event: dict, context: object) -> None:
     answer = {"Status": "SUCCESS", **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}}
     try:
-        answer |= {"Custom::EventsArchive": archive, "Custom::GlueClassifier": classifier}[event["ResourceType"]](event)
+        answer |= MAKERS[event["ResourceType"]](event)
     except Exception as error:
         known = event.get("PhysicalResourceId", event["LogicalResourceId"])
         answer |= {"Status": "FAILED", "Reason": str(error), "PhysicalResourceId": known}
@@ -65,3 +68,64 @@ def classifier(event: dict) -> dict:
         glue.delete_classifier(Name=known)
     glue.create_classifier(CsvClassifier=settings)
     return {"PhysicalResourceId": settings["Name"]}
+
+
+@cache
+def cloudwatch() -> object:
+    return boto3.client("cloudwatch", **ROOT)
+
+
+def alarm(event: dict) -> dict:
+    """Create, update or delete a metric or composite alarm. Under another name it is another."""
+    client, known = cloudwatch(), event.get("PhysicalResourceId")
+    if event["RequestType"] == "Delete":
+        client.delete_alarms(AlarmNames=[known])
+        return {"PhysicalResourceId": known}
+    operation = {"Custom::Alarm": "PutMetricAlarm", "Custom::CompositeAlarm": "PutCompositeAlarm"}
+    shape = client.meta.service_model.operation_model(operation[event["ResourceType"]]).input_shape
+    wanted = typed({"AlarmName": generated_name(event)} | event["ResourceProperties"], shape)
+    put = client.put_metric_alarm if event["ResourceType"] == "Custom::Alarm" else client.put_composite_alarm
+    put(**wanted)
+    arn = f"arn:aws:cloudwatch:{client.meta.region_name}:{event['StackId'].split(':')[4]}:alarm:{wanted['AlarmName']}"
+    return {"PhysicalResourceId": wanted["AlarmName"], "Data": {"Arn": arn}}
+
+
+def query_definition(event: dict) -> dict:
+    """Create, update or delete a saved query."""
+    logs, wanted, known = boto3.client("logs"), event["ResourceProperties"], event.get("PhysicalResourceId")
+    if event["RequestType"] == "Delete":
+        with suppress(logs.exceptions.ResourceNotFoundException):
+            logs.delete_query_definition(queryDefinitionId=known)
+        return {"PhysicalResourceId": known}
+    settings = {"name": wanted["Name"], "queryString": wanted["QueryString"]}
+    if "LogGroupNames" in wanted:
+        settings["logGroupNames"] = wanted["LogGroupNames"]
+    if known:
+        settings["queryDefinitionId"] = known
+    made = logs.put_query_definition(**settings)["queryDefinitionId"]
+    return {"PhysicalResourceId": made, "Data": {"QueryDefinitionId": made}}
+
+
+def generated_name(event: dict) -> str:
+    return f"{event['StackId'].split('/')[1]}-{event['LogicalResourceId']}"
+
+
+def typed(value: object, shape: object) -> object:
+    """As the API has it. A custom resource is given text, and a ServiceToken that is not the API's."""
+    if shape.type_name == "structure":
+        known = {name: inner for name, inner in value.items() if name in shape.members}
+        return {name: typed(inner, shape.members[name]) for name, inner in known.items()}
+    if shape.type_name == "list":
+        return [typed(inner, shape.member) for inner in value]
+    if shape.type_name == "boolean":
+        return str(value).lower() == "true"
+    return {"integer": int, "long": int, "double": float}.get(shape.type_name, str)(value)
+
+
+MAKERS = {
+    "Custom::EventsArchive": archive,
+    "Custom::GlueClassifier": classifier,
+    "Custom::Alarm": alarm,
+    "Custom::CompositeAlarm": alarm,
+    "Custom::QueryDefinition": query_definition,
+}

@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from sandbox.cloud import ACCOUNT, REGION, ROOT
-from sandbox.processes import stop
+from sandbox.processes import kill
 
 PYTHON = Path(__file__).parent.parent / ".venv-emulator" / "bin" / "python"
 START_SECONDS = 60
@@ -59,7 +59,7 @@ class Emulator:
             )
 
     def stop(self) -> None:
-        stop(self.process)
+        kill(self.process)  # it would wait for calls under way, and keeps nothing
 
     def wait_until_ready(self) -> None:
         """Raises CannotStart if it does not come up."""

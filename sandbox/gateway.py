@@ -5,6 +5,8 @@ and checks that what the call names exists.
 """
 
 import asyncio
+import gzip
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -19,8 +21,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from sandbox import ledger
-from sandbox.calls import Answer, Call, Refused, StandIn
+from sandbox import ledger, protocols
+from sandbox.calls import JSON, Answer, Call, Refused, StandIn
 from sandbox.faults import Fault, Faults
 from sandbox.ledger import Ledger
 from sandbox.permissions import Permissions, as_root
@@ -136,6 +138,15 @@ class Gateway:
         return web.Response()
 
     async def _answer(self, call: Call) -> Answer:
+        if call.service != protocols.SERVICE:
+            return await self._answer_in_its_protocol(call)
+        try:
+            in_json = protocols.in_json(call)
+        except Refused as refused:
+            return protocols.as_asked(call, Answer(403, JSON, json.dumps(refused.content).encode()))
+        return protocols.as_asked(call, await self._answer_in_its_protocol(in_json))
+
+    async def _answer_in_its_protocol(self, call: Call) -> Answer:
         try:
             if rewrite := self.rewrites.get((call.service, call.action)):
                 call = await asyncio.to_thread(rewrite, call)
@@ -211,7 +222,8 @@ def action_of(request: web.Request, body: bytes) -> str:
     if "/operation/" in path:
         return path.rpartition("/")[2]
     if request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-        found = re.search(rb"(?:^|&)Action=(\w+)", body)
+        form = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+        found = re.search(rb"(?:^|&)Action=(\w+)", form)
         return found[1].decode() if found else ""
     return f"{request.method} {path}"
 

@@ -16,6 +16,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     _signal(process, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
+    kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """The same, at once."""
     _signal(process, signal.SIGKILL)
     process.wait()
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
 
 from table_exports.aws.cloud import Cloud
@@ -14,7 +13,7 @@ from table_exports.domain.errors import Busy, InvalidEvent, Refused
 from table_exports.domain.export import Export
 from table_exports.domain.facts import Fact
 from table_exports.domain.foreign import shown
-from table_exports.telemetry import logger, metrics
+from table_exports.telemetry import about, count, logger
 
 
 def read(kinds: Mapping[str, type[Happening]], event: dict[str, Any], cloud: Cloud) -> Happening | None:
@@ -29,7 +28,7 @@ def read(kinds: Mapping[str, type[Happening]], event: dict[str, Any], cloud: Clo
     except InvalidEvent as error:
         event_id = event.get("id") if isinstance(event, dict) else None
         logger.error(str(error), extra={"event_id": shown(event_id), "field": error.field})
-        metrics.add_metric("InvalidEvents", MetricUnit.Count, 1)
+        count("InvalidEvents")
         return None
 
 
@@ -45,15 +44,15 @@ def react(
     """
     awaited = False
     for export in cloud.records.waiting_on(happening.waiting_on):
-        logger.append_keys(pipeline=export.pipeline, export_id=export.export_id, stage=export.stage)
         if happening.ends_the_wait_of(export):
             awaited = True
-            if claimed := claim(export, cloud, now, **learned):
-                with given_back(claimed, cloud):
-                    move_on(claimed, outcome(claimed, next_step, now), cloud)
+            with about(export):
+                if claimed := claim(export, cloud, now, **learned):
+                    with given_back(claimed, cloud):
+                        move_on(claimed, outcome(claimed, next_step, now), cloud)
     if not awaited:
         logger.info("No export waits for this event", extra={"waiting_on": happening.waiting_on})
-        metrics.add_metric("UnmatchedEvents", MetricUnit.Count, 1)
+        count("UnmatchedEvents")
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def outcome(export: Export, next_step: Callable[[Export], Export], now: datetime
     except Refused as refusal:
         return export.fail(str(refusal), now)
     except Busy as busy:
-        metrics.add_metric("HeldUp", MetricUnit.Count, 1)
+        count("HeldUp")
         return export.hold_up(str(busy))
 
 
@@ -102,5 +101,10 @@ def announce(facts: Sequence[Fact], cloud: Cloud) -> None:
     """Put facts on the bus, in the log and in the metrics."""
     cloud.bus.publish(facts)
     for fact in facts:
-        logger.info(fact.detail_type, extra=fact.detail)
-        metrics.add_metric(fact.detail_type.replace(" ", ""), MetricUnit.Count, 1)
+        tell(fact)
+
+
+def tell(fact: Fact) -> None:
+    """In the log and in the metrics."""
+    logger.info(fact.detail_type, extra=fact.detail)
+    count(fact.detail_type.replace(" ", ""))

@@ -174,6 +174,31 @@ class FakeBus:
 
 
 @dataclass
+class FakeSnapshots:
+    there: set[str] = field(default_factory=set)
+    removed: list[str] = field(default_factory=list)
+    refuses: Exception | None = None
+
+    def of(self, pipeline: Pipeline) -> set[str]:
+        if self.refuses:
+            raise self.refuses
+        return set(self.there)
+
+    def remove(self, pipeline: Pipeline, snapshot: str) -> int:
+        self.there.remove(snapshot)
+        self.removed.append(snapshot)
+        return 1
+
+
+@dataclass
+class FakeHeartbeat:
+    beats: int = 0
+
+    def beat(self) -> None:
+        self.beats += 1
+
+
+@dataclass
 class FakeCloud:
     """The cloud of a service under test: its records are real, on moto."""
 
@@ -187,6 +212,8 @@ class FakeCloud:
     athena: FakeAthena = field(default_factory=FakeAthena)
     manifests: FakeManifests = field(default_factory=FakeManifests)
     bus: FakeBus = field(default_factory=FakeBus)
+    snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    heartbeat: FakeHeartbeat = field(default_factory=FakeHeartbeat)
     registered: Pipeline = field(default_factory=a_pipeline)
 
     def set_head(self, **attributes: str) -> None:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports import publication
@@ -12,11 +11,11 @@ from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.errors import Refused
 from table_exports.domain.export import Export, Stage, waits_for_crawler
 from table_exports.reaction import react, read
-from table_exports.telemetry import logger, metrics, tracer
+from table_exports.telemetry import count, logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@metrics.log_metrics(capture_cold_start_metric=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_job_run_ended(event, the_cloud(), datetime.now(UTC))
@@ -38,7 +37,7 @@ def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> 
 def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
     """The same snapshot, by another run. An earlier delivery of the event may have started it."""
     logger.warning("The job run failed: another attempt", extra={"state": run.state, "reason": run.message})
-    metrics.add_metric("JobRunsRepeated", MetricUnit.Count, 1)
+    count("JobRunsRepeated")
     export = export.try_again()
     try:
         run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
@@ -63,7 +62,7 @@ def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
     }
     if manifest.warning:
         logger.warning(manifest.warning)
-        metrics.add_metric("ItemCountWarnings", MetricUnit.Count, 1)
+        count("ItemCountWarnings")
     crawl = pipeline.catalog_update == "always" and not export.crawled
     if not crawl and cloud.glue.has_schema(export, manifest):
         return publication.publish(export, manifest, cloud, now, **learned)

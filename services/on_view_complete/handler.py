@@ -14,7 +14,7 @@ from table_exports.telemetry import logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@metrics.log_metrics(capture_cold_start_metric=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_query_ended(event, the_cloud(), datetime.now(UTC))

@@ -2,15 +2,16 @@
 
 Events are best effort. What is found goes onto our bus in the shape of the event that should have come, so that the
 service which waits for it handles it as it would the event. What is overdue is stopped: its end is told next time.
+Then the pipelines are measured, and a heartbeat says that all of this is done still.
 """
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from reconcile_exports.measuring import measure_pipelines
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.aws.records import export_of
 from table_exports.domain.aws_events import Happening
@@ -18,28 +19,35 @@ from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import Resumption
 from table_exports.reaction import move_on
-from table_exports.telemetry import logger, metrics, tracer
+from table_exports.telemetry import about, count, logger, metrics, tracer
 
 STOPS = {Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING}  # DynamoDB's exports cannot be stopped
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@metrics.log_metrics(capture_cold_start_metric=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    reconcile(the_cloud(), datetime.now(UTC))
+    make_a_pass(the_cloud(), datetime.now(UTC))
+
+
+def make_a_pass(cloud: Cloud, now: datetime) -> None:
+    reconcile(cloud, now)
+    measure_pipelines(cloud, now)
+    cloud.heartbeat.beat()
 
 
 def reconcile(cloud: Cloud, now: datetime) -> None:
     for record in cloud.records.in_flight():
         try:
             export = export_of(record)
-            logger.append_keys(pipeline=export.pipeline, export_id=export.export_id, stage=export.stage)
             if export.waiting_since + cloud.late_after < now and not export.is_claimed(now):
-                ask_about(export, cloud, now)
+                with about(export):
+                    ask_about(export, cloud, now)
         except Exception:  # whatever it is, the other exports are none the worse, and the next pass asks again
-            logger.exception("Export not reconciled", extra={"record": record.get("record")})
-            metrics.add_metric("ExportsNotReconciled", MetricUnit.Count, 1)
+            named = {name: record.get(name) for name in ("pipeline", "export_id", "stage", "record")}
+            logger.exception("Export not reconciled", extra=named)
+            count("ExportsNotReconciled")
 
 
 def ask_about(export: Export, cloud: Cloud, now: datetime) -> None:
@@ -60,7 +68,7 @@ def ask_about(export: Export, cloud: Cloud, now: datetime) -> None:
     elif found:
         told = {"detail_type": found.detail_type, "detail": found.detail}
         logger.warning("An event is late: told in its stead", extra=told)
-        metrics.add_metric("ReconciledEvents", MetricUnit.Count, 1)
+        count("ReconciledEvents")
         cloud.bus.tell([found])
     elif export.is_overdue(now) and export.stage in STOPS:
         stop(export, cloud)

@@ -5,17 +5,16 @@ What cannot be handed over stays in the queue, and after a few tries is back in 
 
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redeliver_events.cloud import Cloud, StreamRecord, the_cloud
 from redeliver_events.messages import CannotBeSent, Invocation, Request, StreamBatch, errand
 from table_exports.domain.facts import Fact
-from table_exports.telemetry import logger, metrics, tracer
+from table_exports.telemetry import count, logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@metrics.log_metrics(capture_cold_start_metric=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return on_events_sent_back(event, the_cloud())
@@ -38,7 +37,7 @@ def handed_over(message: dict[str, Any], cloud: Cloud) -> bool:
     except Exception:
         logger.exception("Message not sent back: it will be tried again")
         return False
-    metrics.add_metric("RedeliveredEvents", MetricUnit.Count, 1)
+    count("RedeliveredEvents")
     return True
 
 

@@ -6,12 +6,15 @@ one pipeline's alone, so that a folder has one format. Its attributes name the p
 
 import json
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.request import Request, urlopen
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from register_pipeline.schedule import longest_interval
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
@@ -28,7 +31,11 @@ OLDER_STACKS = {
     "WorkerType": "G.1X",
     "NumberOfWorkers": "2",
     "MaxAttempts": "2",
+    "KeepSnapshots": "0",
     "TableRoleArn": "",
+    "ScheduleState": "DISABLED",
+    "ScheduleExpression": "",
+    "StaleAfterHours": "0",
 }
 
 
@@ -37,7 +44,7 @@ OLDER_STACKS = {
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     """Always answers, because CloudFormation waits for an hour if nobody does."""
     try:
-        answered = on_table_stack_changed(event, the_cloud())
+        answered = on_table_stack_changed(event, the_cloud(), datetime.now(UTC))
     except InvalidRequest as error:  # and what was refused for its name has nothing to delete
         answered = answer(event, "SUCCESS" if event["RequestType"] == "Delete" else "FAILED", reason=str(error))
     except Exception as error:
@@ -47,13 +54,14 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     tell_cloudformation(event, answered)
 
 
-def on_table_stack_changed(event: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
+def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -> dict[str, Any]:
     """CloudFormation's answer. Raises InvalidRequest if the stack asks for what it cannot have."""
     pipeline = configured(event["ResourceProperties"], event["StackId"])
     if event["RequestType"] == "Delete":
         cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
         return answer(event, "SUCCESS")
     logger.append_keys(pipeline=pipeline.pipeline)
+    pipeline = scheduled(pipeline, event["ResourceProperties"], cloud.records.pipeline(pipeline.pipeline), now)
     if not cloud.records.register(pipeline):
         raise refusal(pipeline, cloud.records.pipeline_of_catalog_name(pipeline.catalog_name, pipeline.stack_id))
     return answer(event, "SUCCESS", pipeline)
@@ -90,6 +98,7 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         glue_job_name=naming.resource_name(name),
         crawler_name=naming.resource_name(name),
         catalog_update=given["CatalogUpdate"],
+        keep_snapshots=int(number(given, "KeepSnapshots", r"\d+", "a whole number of snapshots, 0 for all")),
         timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
         dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
         read_mode=given["ReadMode"],
@@ -97,6 +106,24 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         max_attempts=int(number(given, "MaxAttempts", r"[1-9]\d*", "a whole number of attempts, 2 say")),
         max_read_cost=Decimal(number(given, "MaxReadCost", r"\d+(\.\d+)?", "an amount in USD as 5 or 0.5")),
         table_role_arn=given["TableRoleArn"],
+    )
+
+
+def scheduled(pipeline: Pipeline, properties: dict[str, str], before: Pipeline | None, now: datetime) -> Pipeline:
+    """The pipeline with what its schedule lets one expect of it, from `now` on if that was not so `before`."""
+    given = OLDER_STACKS | properties
+    expression = given["ScheduleExpression"]
+    stale_after = int(number(given, "StaleAfterHours", r"\d+", "a whole number of hours")) * 3600
+    if given["ScheduleState"] != "ENABLED":
+        return replace(pipeline, schedule_expression=expression, stale_after_seconds=stale_after)
+    was_so = before is not None and before.scheduled and before.schedule_expression == expression
+    return replace(
+        pipeline,
+        scheduled=True,
+        schedule_expression=expression,
+        scheduled_since=before.scheduled_since if was_so else now,
+        interval_seconds=0 if stale_after else int(longest_interval(expression, now).total_seconds()),
+        stale_after_seconds=stale_after,
     )
 
 

@@ -17,7 +17,7 @@ from table_exports.domain.export import Export, Stage, waits_for_table_export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.reaction import announce, claim, given_back, move_on, outcome
-from table_exports.telemetry import logger, metrics, tracer
+from table_exports.telemetry import about, count, logger, metrics, tracer
 
 
 class TryAgain(Exception):
@@ -25,7 +25,7 @@ class TryAgain(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@metrics.log_metrics(capture_cold_start_metric=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_export_requested(event, the_cloud(), datetime.now(UTC))
@@ -35,11 +35,12 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
     try:
         check_envelope(event, cloud.account, cloud.region)
         request = ExportRequest.from_event(event)
-        logger.append_keys(pipeline=request.pipeline, export_id=request.export_id)
-        pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
-        answer(request, pipeline, by_reconciler=event.get("source") == TOLD_AGAIN, cloud=cloud, now=now)
+        with about(request):
+            pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
+            answer(request, pipeline, by_reconciler=event.get("source") == TOLD_AGAIN, cloud=cloud, now=now)
     except (InvalidEvent, InvalidRequest) as error:
         announce([facts.refused(event, str(error))], cloud)
+        count("RequestsRefused")
 
 
 def answer(request: ExportRequest, pipeline: Pipeline, by_reconciler: bool, cloud: Cloud, now: datetime) -> None:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from table_exports.aws.athena import Athena
     from table_exports.aws.bus import Bus
     from table_exports.aws.glue import Glue
+    from table_exports.aws.heartbeat import Heartbeat
     from table_exports.aws.manifests import Manifests
     from table_exports.aws.records import Records
+    from table_exports.aws.snapshots import Snapshots
     from table_exports.aws.tables import Summaries, Tables
 
 
@@ -72,6 +74,18 @@ class Cloud:
         from table_exports.aws.bus import Bus
 
         return Bus(_client("events"), os.environ["BUS"])
+
+    @cached_property
+    def snapshots(self) -> "Snapshots":
+        from table_exports.aws.snapshots import Snapshots
+
+        return Snapshots(_client("s3"), _client("glue"), os.environ["DATABASE"])
+
+    @cached_property
+    def heartbeat(self) -> "Heartbeat":
+        from table_exports.aws.heartbeat import Heartbeat
+
+        return Heartbeat(_client("sqs"), os.environ["HEARTBEAT_QUEUE"])
 
 
 @cache

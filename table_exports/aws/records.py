@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from table_exports.domain.export import Export, Stage
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.export import Export, Stage, Step
+from table_exports.domain.pipeline import RECENT, End, Pipeline
 
 WRITE_TRIES = 3  # another write to the same records is over in milliseconds
 HEAD = "pipeline"  # the sort key of a pipeline's head
@@ -29,7 +29,14 @@ class Records:
     def pipeline(self, name: str) -> Pipeline | None:
         """None if no stack has registered it, or its stack was deleted."""
         item = self._get(name, HEAD)
-        return _read(Pipeline, item) if item and "stack_id" in item else None
+        return pipeline_of(item) if item and "stack_id" in item else None
+
+    def pipelines(self) -> Iterator[dict[str, Any]]:
+        """The attributes of the heads of all registered pipelines, for `pipeline_of`.
+
+        The index holds them and the claims of their names alone.
+        """
+        return (item for item in self._all_of("stack_id") if item["record"] == HEAD)
 
     def export(self, pipeline: str, record: str) -> Export | None:
         item = self._get(pipeline, record)
@@ -59,8 +66,7 @@ class Records:
         The index holds no others, so to read all of it costs no more. A record that cannot be read is its reader's
         problem, and keeps nobody from the others.
         """
-        pages = self._client.get_paginator("scan").paginate(TableName=self._table, IndexName="waiting_on")
-        return (plain(item) for page in pages for item in page["Items"])
+        return self._all_of("waiting_on")
 
     def begin(self, export: Export) -> bool:
         """Store a new export and take its pipeline's lock, both or neither.
@@ -173,10 +179,13 @@ class Records:
         return update
 
     def _note_end(self, export: Export) -> dict[str, Any]:
+        """What the head had before it was read a moment ago: only who holds the lock notes an end in it."""
         if export.stage == Stage.SUCCEEDED:
             known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
         else:
             known = {"last_failed_at": export.ended_at}
+        before = _ends((self._get(export.pipeline, HEAD) or {}).get("recent", []))
+        known["recent"] = (*before, End.of(export))[-RECENT:]
         update = _set(_key(export.pipeline, HEAD), known, removed={"export_in_flight"})
         update["ConditionExpression"] = "export_in_flight = :mine"
         update["ExpressionAttributeValues"] |= _item({":mine": export.record_key})
@@ -186,6 +195,11 @@ class Records:
         key = _item(_key(pipeline, record))
         found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return plain(found["Item"]) if "Item" in found else None
+
+    def _all_of(self, index: str) -> Iterator[dict[str, Any]]:
+        """All items of a sparse index, which holds no more than is asked for."""
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table, IndexName=index)
+        return (plain(item) for page in pages for item in page["Items"])
 
     def _query(self, index: str, value: str) -> list[dict[str, Any]]:
         """All items of one index key: a handful at the most, so one page."""
@@ -235,12 +249,24 @@ def export_of(item: dict[str, Any]) -> Export:
     return _read(Export, item)
 
 
+def pipeline_of(item: dict[str, Any]) -> Pipeline:
+    return _read(Pipeline, item)
+
+
 def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An item's attributes without DynamoDB's type tags."""
     return {name: _from_dynamodb(**value) for name, value in item.items()}
 
 
-_READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage}
+def _steps(items: Iterable[dict[str, Any]]) -> tuple[Step, ...]:
+    return tuple(_read(Step, item) for item in items)
+
+
+def _ends(items: Iterable[dict[str, Any]]) -> tuple[End, ...]:
+    return tuple(_read(End, item) for item in items)
+
+
+_READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage, "Step": _steps, "End": _ends}
 
 
 def _read(kind: type[Any], item: dict[str, Any]) -> Any:
@@ -259,8 +285,12 @@ def _type_name(annotation: Any) -> str:
 
 def _attributes(thing: Export | Pipeline) -> dict[str, Any]:
     """What is known of it, but for its partition key."""
+    return {name: value for name, value in _known(thing).items() if value != () and name != "pipeline"}
+
+
+def _known(thing: Any) -> dict[str, Any]:
     values = {field.name: getattr(thing, field.name) for field in fields(thing)}
-    return {name: value for name, value in values.items() if value is not None and name != "pipeline"}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _set(key: dict[str, str], known: dict[str, Any], removed: Iterable[str] = ()) -> dict[str, Any]:
@@ -287,8 +317,10 @@ def _item(values: dict[str, Any]) -> dict[str, Any]:
 
 
 # Importing boto3 for its serializers would cost every cold start; a record holds no more than these types.
-def _to_dynamodb(value: str | bool | int | Decimal | datetime) -> dict[str, Any]:
+def _to_dynamodb(value: Any) -> dict[str, Any]:
     match value:
+        case tuple():
+            return {"L": [{"M": _item(_known(each))} for each in value]}
         case bool():
             return {"BOOL": value}
         case int() | Decimal():
@@ -300,7 +332,14 @@ def _to_dynamodb(value: str | bool | int | Decimal | datetime) -> dict[str, Any]
     raise TypeError(f"{value!r} has no place in a record")
 
 
-def _from_dynamodb(S: str | None = None, N: str | None = None, BOOL: bool | None = None, **_: Any) -> Any:
-    if N is not None:
-        return Decimal(N)
-    return BOOL if S is None else S
+def _from_dynamodb(**typed: Any) -> Any:
+    match typed:
+        case {"N": number}:
+            return Decimal(number)
+        case {"L": items}:
+            return [_from_dynamodb(**item) for item in items]
+        case {"M": item}:
+            return plain(item)
+        case {"S": value} | {"BOOL": value}:
+            return value
+    return None

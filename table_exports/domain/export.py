@@ -47,6 +47,16 @@ class IllegalTransition(Exception):
     """A stage does not follow from the one before. Always a bug of ours, never bad input."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an export waited for, from when on."""
+
+    stage: Stage
+    since: datetime
+    waiting_on: str
+    attempt: int = 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """In flight it waits for exactly one outside thing; ended, for none."""
@@ -61,6 +71,7 @@ class Export:
     waiting_since: datetime | None = None
     claimed_at: datetime | None = None  # a delivery is starting what must not be started twice
     held_up_by: str | None = None  # why AWS did not take the next step yet, in its own words
+    steps: tuple[Step, ...] = ()  # all its waits, the last one too; none in a record of an earlier version
 
     attempt: int = 1  # never used again, so that whatever it starts can be told from an earlier attempt's
     last_attempt: int = 1  # that may be made before a person is asked
@@ -123,6 +134,26 @@ class Export:
         return self.claimed_at is not None and now < self.claimed_at + CLAIM
 
     @property
+    def began_at(self) -> datetime:
+        """When it was requested, or resumed for the last time."""
+        begun = [step.since for step in self.steps if step.stage == Stage.STARTING]
+        return begun[-1] if begun else self.requested_at
+
+    @property
+    def stage_since(self) -> datetime | None:
+        """Since when it is in its stage, whatever the attempt. None if it has ended."""
+        since = self.waiting_since
+        for step in reversed(self.steps):
+            if step.stage != self.stage:
+                break
+            since = step.since
+        return since
+
+    def seconds(self, now: datetime) -> int:
+        """How long it took since it began, or has taken by now."""
+        return max(0, round(((self.ended_at or now) - self.began_at).total_seconds()))
+
+    @property
     def may_try_again(self) -> bool:
         return self.attempt < self.last_attempt
 
@@ -147,6 +178,12 @@ class Export:
     def manifest_uri(self) -> str:
         return naming.manifest_uri(self.output_prefix, self.snapshot_timestamp)
 
+    def with_step(self) -> Self:
+        """The export with what it waits for now among its steps."""
+        assert self.waiting_since is not None
+        assert self.waiting_on is not None
+        return replace(self, steps=(*self.steps, Step(self.stage, self.waiting_since, self.waiting_on, self.attempt)))
+
     def claim(self, now: datetime, **learned: Any) -> Self:
         """For one delivery alone: of two that read the same record, one can write this."""
         return replace(self, claimed_at=now, **learned)
@@ -166,7 +203,7 @@ class Export:
         self._allow(stage)
         return replace(
             self, stage=stage, waiting_on=waiting_on, waiting_since=now, claimed_at=None, held_up_by=None, **learned
-        )
+        ).with_step()
 
     def run_job(self, run_id: str, now: datetime) -> Self:
         """The export, waiting for the Glue job run of this attempt."""
@@ -215,7 +252,7 @@ class Export:
             ended_at=None,
             failed_stage=None,
             reason=None,
-        )
+        ).with_step()
 
     def _end(self, stage: Stage, now: datetime) -> Self:
         return replace(

@@ -48,6 +48,10 @@ def snapshot_timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
+def snapshot_moment(snapshot_timestamp: str) -> datetime:
+    return datetime.strptime(snapshot_timestamp, "%Y-%m-%dT%H-%M-%SZ").replace(tzinfo=UTC)
+
+
 def snapshot_table(catalog_name: str) -> str:
     return SNAPSHOT_PREFIX + catalog_name
 
@@ -78,7 +82,11 @@ def table_export_summary(table_export_prefix: str, arn: str) -> str:
     return f"{table_export_prefix}/AWSDynamoDB/{export_id}/manifest-summary.json"
 
 
-def manifest_uri(output_prefix: str, snapshot_timestamp: str) -> str:
+def manifests_prefix(output_prefix: str) -> str:
     """Beside the table's folder, out of the crawler's sight."""
     bucket, catalog_name = output_prefix.split(f"/exports/{SNAPSHOT_PREFIX}")
-    return f"{bucket}/exports/manifests_{catalog_name}/{snapshot_timestamp}.json"
+    return f"{bucket}/exports/manifests_{catalog_name}/"
+
+
+def manifest_uri(output_prefix: str, snapshot_timestamp: str) -> str:
+    return f"{manifests_prefix(output_prefix)}{snapshot_timestamp}.json"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.export import Export
+from table_exports.domain.export import Export, Stage
 from table_exports.domain.foreign import shown
 from table_exports.domain.pipeline import Pipeline
 
@@ -21,6 +21,8 @@ LOWEST_READ_PERCENTAGE, HIGHEST_READ_PERCENTAGE = 0.1, 1.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
     """What the schedule asks for: the blog's payload, and which pipeline it is for. Or which export is to go on."""
+
+    stage: ClassVar[Stage] = Stage.STARTING
 
     export_id: str  # of the export that answers this request, however often it is delivered
     identity: str  # the same for each delivery

@@ -1,12 +1,14 @@
 """The conditions themselves: what a write expects to find, and what it leaves when it does not."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from examples import NOW, a_pipeline, an_export
 
-from table_exports.aws.records import export_of
+from table_exports.aws.records import export_of, pipeline_of
 from table_exports.domain.export import Stage
+from table_exports.domain.pipeline import RECENT, End
 
 
 @pytest.fixture
@@ -256,3 +258,46 @@ def test_the_view_is_never_asked_for_an_older_snapshot_than_before(records, begu
 
     assert not records.ask_to_show(resumed)
     assert records.pipeline("reviews-parquet").why_not_resume(failed)
+
+
+def test_a_head_remembers_the_last_ends_and_what_came_of_them(records):
+    assert records.register(a_pipeline())
+    for n in range(RECENT + 2):
+        export = a_pipeline().begin(f"e{n}", Decimal("0.25"), NOW + timedelta(seconds=n))
+        assert records.begin(export)
+        ended = export.fail(f"no luck {n}", NOW + timedelta(seconds=n + 5))
+        assert records.move(export, ended)
+
+    recent = records.pipeline("reviews-parquet").recent
+
+    assert len(recent) == RECENT
+    assert recent[-1] == End.of(ended)
+    assert (recent[-1].seconds, recent[-1].reason) == (5, f"no luck {RECENT + 1}")
+
+
+def test_an_export_keeps_the_steps_that_it_took(records):
+    assert records.register(a_pipeline())
+    begun = a_pipeline().begin("e1", Decimal("0.25"), NOW)
+    exporting = begun.run_job("jr_1", NOW + timedelta(seconds=5))
+    again = exporting.try_again().run_job("jr_2", NOW + timedelta(seconds=9))
+    assert records.begin(begun)
+    assert records.move(begun, exporting)
+    assert records.move(exporting, again)
+
+    kept = records.export("reviews-parquet", begun.record_key)
+
+    assert kept == again
+    assert [(step.stage, step.waiting_on, step.attempt) for step in kept.steps] == [
+        (Stage.STARTING, "export-request/e1", 1),
+        (Stage.EXPORTING, "glue-job-run/jr_1", 1),
+        (Stage.EXPORTING, "glue-job-run/jr_2", 2),
+    ]
+
+
+def test_the_pipelines_are_those_of_stacks_that_are_there(records):
+    gone = a_pipeline(pipeline="orders-csv", catalog_name="orders")
+    assert records.register(a_pipeline())
+    assert records.register(gone)
+    records.unregister("orders-csv", gone.stack_id)
+
+    assert [pipeline_of(head) for head in records.pipelines()] == [a_pipeline()]

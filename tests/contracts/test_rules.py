@@ -102,9 +102,16 @@ def test_a_request_reaches_start_export_on_our_bus():
     assert reached(request, bus="default") == []
 
 
-@pytest.mark.parametrize("fact", ["Export Started", "Export Succeeded", "Export Failed", "Export Skipped"])
+@pytest.mark.parametrize("fact", ["Export Started", "Export Failed", "Export Skipped"])
 def test_a_fact_sets_off_nothing_of_ours(fact):
     assert reached({"source": "table-exports", "detail-type": fact, "detail": {}}, bus="ours") == []
+
+
+def test_a_success_has_older_snapshots_removed():
+    succeeded = {"source": "table-exports", "detail-type": "Export Succeeded", "detail": {}}
+
+    assert reached(succeeded, bus="ours") == ["table-exports-on_export_succeeded"]
+    assert reached(succeeded, bus="default") == []
 
 
 def archives():

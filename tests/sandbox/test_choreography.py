@@ -56,6 +56,31 @@ def test_the_catalog_holds_the_snapshot_as_a_partition_and_the_view_as_a_view(us
     assert glue.get_table(**here, Name="customer_orders_v2")["Table"]["TableType"] == "VIRTUAL_VIEW"
 
 
+def test_one_query_of_the_log_tells_an_exports_story_across_the_services(user, orders):
+    """What the saved query in the stack filters by."""
+    pipeline, export = orders
+
+    def story():
+        pages = user.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/table-exports/functions")
+        texts = [event["message"] for page in pages for event in page["events"]]
+        lines = [json.loads(text) for text in texts if text.startswith("{") and export["export_id"] in text]
+        return lines if any(line.get("message") == "Export Succeeded" for line in lines) else None
+
+    lines = user.wait_for(story, "the story's end")
+
+    named = [(line["pipeline"], line["export_id"]) for line in lines]
+    assert set(named) == {(pipeline["Pipeline"], export["export_id"])}
+    assert all(line["stage"] for line in lines)
+    moves = [(line["service"], line["stage"], line["became"]) for line in lines if line["message"] == "Export moved on"]
+    assert moves == [
+        ("start_export", "STARTING", "STARTING"),  # planned
+        ("start_export", "STARTING", "EXPORTING"),
+        ("on_glue_complete", "EXPORTING", "CATALOGING"),
+        ("on_crawler_complete", "CATALOGING", "PUBLISHING"),
+        ("on_view_complete", "PUBLISHING", "SUCCEEDED"),
+    ]
+
+
 def test_the_next_export_adds_a_snapshot_and_moves_the_view(user):
     user.make_table("Reviews", [{"asin": "a"}, {"asin": "b", "stars": 5}], {"asin": "S"})
     pipeline = user.deploy_pipeline("Reviews")

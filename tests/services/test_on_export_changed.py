@@ -1,3 +1,5 @@
+import json
+
 from examples import NOW, an_export
 
 from on_export_changed.handler import on_export_changed
@@ -48,3 +50,16 @@ def test_what_is_begun_or_expires_is_no_fact(cloud):
     on_export_changed([{"dynamodb": {"NewImage": export}}, {"dynamodb": {"OldImage": export}}], cloud)
 
     assert cloud.bus.facts == []
+
+
+def test_a_change_is_measured_by_stage_and_pipeline(cloud, capsys):
+    before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("out of memory", NOW))
+
+    on_export_changed([{"dynamodb": {"OldImage": before, "NewImage": after}}], cloud)
+
+    measured = [line for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    assert [json.loads(line)["_aws"]["CloudWatchMetrics"][0]["Dimensions"] for line in measured] == [
+        [["stage"]],
+        [["stage"]],
+        [["pipeline"]],
+    ]

@@ -1,10 +1,11 @@
+import json
 from datetime import timedelta
 
 import pytest
 from examples import NOW, an_export
 from fakes import TABLE_EXPORT
 
-from reconcile_exports.handler import reconcile
+from reconcile_exports.handler import make_a_pass, reconcile
 from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded, SummaryWritten, TableExportFailed
 from table_exports.domain.export import Stage
 from table_exports.domain.request import Resumption
@@ -253,3 +254,47 @@ def test_what_a_delivery_is_at_is_left_to_it(cloud, waits):
     reconcile(cloud, NOW)
 
     assert (cloud.bus.told, cloud.the_export()) == ([], export)
+
+
+@pytest.fixture
+def lines(capsys):
+    """The EMF lines: dimensions and values of each."""
+
+    def read():
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+        return [{name: value for name, value in line.items() if name != "_aws"} for line in found]
+
+    return read
+
+
+def test_a_pass_measures_each_pipeline_and_ends_with_a_heartbeat(cloud, lines):
+    metrics.clear_metrics()
+
+    make_a_pass(cloud, NOW)
+
+    assert lines() == []  # of a pipeline that has done nothing yet
+    assert metrics.metric_set["PipelinesInTrouble"]["Value"] == [0.0]
+    assert cloud.heartbeat.beats == 1
+
+
+def test_a_pipeline_in_trouble_is_measured_in_every_pass(cloud, in_flight, lines):
+    export = in_flight(Stage.EXPORTING, WAITS[Stage.EXPORTING])
+    assert cloud.records.move(export, export.fail("out of memory", NOW))
+
+    for _ in range(2):
+        metrics.clear_metrics()
+        make_a_pass(cloud, NOW + timedelta(minutes=5))
+
+        assert lines() == [{"pipeline": "reviews-parquet", "Failing": [1.0]}]
+        assert metrics.metric_set["PipelinesInTrouble"]["Value"] == [1.0]
+
+
+def test_a_pass_that_dies_says_nothing_of_living(cloud, monkeypatch):
+    def nothing_to_be_had():
+        raise ConnectionError
+
+    monkeypatch.setattr(cloud.records, "pipelines", nothing_to_be_had)
+
+    with pytest.raises(ConnectionError):
+        make_a_pass(cloud, NOW)
+    assert cloud.heartbeat.beats == 0

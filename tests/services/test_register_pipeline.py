@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -6,6 +7,7 @@ import pytest
 from examples import NOW, an_export
 
 import register_pipeline.handler as register_pipeline
+from register_pipeline.schedule import longest_interval
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.export import Stage
 
@@ -39,8 +41,12 @@ def a_change(request_type="Create", stack=STACK, physical_id=None, **properties)
     return event | ({"PhysicalResourceId": physical_id} if physical_id else {})
 
 
+def table_stack_changed(event, cloud, now=NOW):
+    return register_pipeline.on_table_stack_changed(event, cloud, now)
+
+
 def test_a_new_table_stack_registers_its_pipeline_and_learns_its_names(cloud):
-    answer = register_pipeline.on_table_stack_changed(a_change(), cloud)
+    answer = table_stack_changed(a_change(), cloud)
 
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "my_table-parquet")
     assert answer["Data"] == {
@@ -61,13 +67,13 @@ def test_a_table_stack_of_an_earlier_version_can_be_updated_rolled_back_and_dele
     older = a_change("Update")
     for name in ("CatalogUpdate", "ReadMode", "MaxReadCost", "WorkerType", "NumberOfWorkers", "TableRoleArn"):
         del older["ResourceProperties"][name]
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
-    register_pipeline.on_table_stack_changed(older, cloud)
+    table_stack_changed(older, cloud)
 
     pipeline = cloud.records.pipeline("my_table-parquet")
     assert (pipeline.read_mode, pipeline.max_read_cost, pipeline.table_role_arn) == ("auto", 0, "")
-    assert register_pipeline.on_table_stack_changed(older | {"RequestType": "Delete"}, cloud)["Status"] == "SUCCESS"
+    assert table_stack_changed(older | {"RequestType": "Delete"}, cloud)["Status"] == "SUCCESS"
 
 
 @pytest.mark.parametrize(
@@ -80,59 +86,57 @@ def test_a_table_stack_of_an_earlier_version_can_be_updated_rolled_back_and_dele
     ],
 )
 def test_a_second_stack_cannot_take_a_catalog_name_in_use(cloud, second):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
     with pytest.raises(InvalidRequest, match=r"^CatalogName: my_table is taken by another stack: give this one"):
-        register_pipeline.on_table_stack_changed(a_change(stack="another", **second), cloud)
+        table_stack_changed(a_change(stack="another", **second), cloud)
 
 
 def test_a_second_format_of_a_table_has_a_catalog_name_of_its_own(cloud):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
-    answer = register_pipeline.on_table_stack_changed(
-        a_change(stack="another", OutputFormat="csv", CatalogName="my_table_csv"), cloud
-    )
+    answer = table_stack_changed(a_change(stack="another", OutputFormat="csv", CatalogName="my_table_csv"), cloud)
 
     assert answer["PhysicalResourceId"] == "my_table_csv-csv"
 
 
 def test_an_update_changes_the_configuration_and_keeps_where_the_pipeline_stands(cloud):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
     export = cloud.records.pipeline("my_table-parquet").begin("e1", "0.25", NOW)
     assert cloud.records.begin(export)
 
-    register_pipeline.on_table_stack_changed(a_change("Update", TimeoutMinutes="90"), cloud)
+    table_stack_changed(a_change("Update", TimeoutMinutes="90"), cloud)
 
     pipeline = cloud.records.pipeline("my_table-parquet")
     assert (pipeline.timeout_minutes, pipeline.export_in_flight) == (90, export.record_key)
 
 
 def test_a_deleted_stack_frees_its_name_and_its_pipeline_is_unknown(cloud):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
-    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)
+    table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)
 
     assert cloud.records.pipeline("my_table-parquet") is None
-    assert register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
+    assert table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
 
 
 def test_the_rollback_of_a_refused_stack_takes_nothing_from_the_first(cloud):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
     for physical_id in ("my_table-parquet", "not-registered"):
-        register_pipeline.on_table_stack_changed(a_change("Delete", stack="another", physical_id=physical_id), cloud)
+        table_stack_changed(a_change("Delete", stack="another", physical_id=physical_id), cloud)
 
     assert cloud.records.pipeline("my_table-parquet").stack_id == STACK
 
 
 def test_the_format_of_a_pipeline_cannot_be_changed(cloud):
     """Its snapshots are in the folder, and its snapshot table reads them all in one format."""
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
     csv = {"OutputFormat": "csv", "physical_id": "my_table-parquet"}
 
     with pytest.raises(InvalidRequest) as refused:
-        register_pipeline.on_table_stack_changed(a_change("Update", **csv), cloud)
-    register_pipeline.on_table_stack_changed(a_change("Update", physical_id="my_table-parquet"), cloud)  # rolled back
+        table_stack_changed(a_change("Update", **csv), cloud)
+    table_stack_changed(a_change("Update", physical_id="my_table-parquet"), cloud)  # rolled back
 
     assert str(refused.value) == (
         "OutputFormat: my_table has parquet: deploy another table stack with a CatalogName of its own for csv"
@@ -142,15 +146,15 @@ def test_the_format_of_a_pipeline_cannot_be_changed(cloud):
 
 
 def test_the_format_may_change_together_with_the_catalog_name(cloud):
-    register_pipeline.on_table_stack_changed(a_change(), cloud)
+    table_stack_changed(a_change(), cloud)
 
     changed = a_change("Update", OutputFormat="csv", CatalogName="my_table_csv", physical_id="my_table-parquet")
-    register_pipeline.on_table_stack_changed(changed, cloud)
-    register_pipeline.on_table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)  # the old one
+    table_stack_changed(changed, cloud)
+    table_stack_changed(a_change("Delete", physical_id="my_table-parquet"), cloud)  # the old one
 
     assert cloud.records.pipeline("my_table-parquet") is None
     assert cloud.records.pipeline("my_table_csv-csv").catalog_name == "my_table_csv"
-    assert register_pipeline.on_table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
+    assert table_stack_changed(a_change(stack="another"), cloud)["Status"] == "SUCCESS"
 
 
 def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
@@ -191,3 +195,64 @@ def test_cloudformation_gets_an_answer_also_when_it_is_no(cloud, change, reason,
     assert (request.full_url, request.get_method()) == ("http://127.0.0.1/answer", "PUT")
     assert (answer["Status"], answer["RequestId"]) == ("FAILED", "r1")
     assert reason in answer["Reason"]
+
+
+SCHEDULED = {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 2 ? * MON-FRI *)"}
+
+
+def registered(cloud, now=NOW, **properties):
+    table_stack_changed(a_change("Update", **properties), cloud, now)
+    return cloud.records.pipeline("my_table-parquet")
+
+
+def test_a_schedule_says_how_often_an_export_is_to_succeed(cloud):
+    pipeline = registered(cloud, **SCHEDULED)
+
+    assert (pipeline.scheduled, pipeline.scheduled_since) == (True, NOW)
+    assert pipeline.interval_seconds == 3 * 86400  # from Friday to Monday
+
+
+def test_of_a_disabled_schedule_nothing_is_expected(cloud):
+    pipeline = registered(cloud, **SCHEDULED | {"ScheduleState": "DISABLED"})
+
+    assert (pipeline.scheduled, pipeline.scheduled_since) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "begins_anew"),
+    [
+        (SCHEDULED, SCHEDULED, False),
+        (SCHEDULED, SCHEDULED | {"StaleAfterHours": "48"}, False),
+        (SCHEDULED, SCHEDULED | {"ScheduleExpression": "rate(1 hour)"}, True),
+        (SCHEDULED | {"ScheduleState": "DISABLED"}, SCHEDULED, True),
+    ],
+)
+def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, begins_anew):
+    registered(cloud, **before)
+    later = NOW + timedelta(days=7)
+
+    assert registered(cloud, now=later, **after).scheduled_since == (later if begins_anew else NOW)
+
+
+def test_a_schedule_that_cannot_be_read_needs_a_time_after_which_the_pipeline_is_stale(cloud):
+    last_weekday = SCHEDULED | {"ScheduleExpression": "cron(0 2 LW * ? *)"}
+
+    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: it cannot be told how often .* StaleAfterHours"):
+        registered(cloud, **last_weekday)
+    assert registered(cloud, **last_weekday, StaleAfterHours="800").stale_after_seconds == 800 * 3600
+
+
+@pytest.mark.parametrize(
+    ("expression", "longest"),
+    [
+        ("rate(1 minute)", timedelta(minutes=1)),
+        ("rate(7 days)", timedelta(days=7)),
+        ("cron(0 * * * ? *)", timedelta(hours=1)),
+        ("cron(0 9-17 ? * MON-FRI *)", timedelta(days=2, hours=16)),
+        ("cron(0 2 1 * ? *)", timedelta(days=31)),
+        ("cron(0 2 1 1 ? 2027)", timedelta(0)),
+        ("at(2026-12-01T02:00:00)", timedelta(0)),
+    ],
+)
+def test_the_longest_interval_of_a_schedule(expression, longest):
+    assert longest_interval(expression, NOW) == longest

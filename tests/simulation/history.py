@@ -381,12 +381,21 @@ class _Log(logging.Handler):
             history.world.note(history.functions.running, f"log: {type(error).__name__}: {error}")
 
 
+class _Nowhere:
+    """Where metrics go."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.add_dimension = self.add_metric = lambda *metric: None
+        self.flush_metrics = lambda: None
+
+
 def _capture_telemetry(history: History) -> None:
     """The services' log goes into the trace, and their metrics nowhere."""
     log = logging.getLogger(telemetry.logger.name)
     log.handlers[:] = [_Log(history)]
     log.propagate = False
     telemetry.metrics.add_metric = lambda *metric, **more: None
+    telemetry.EphemeralMetrics = _Nowhere
 
 
 def _table(n: int) -> str:

@@ -141,15 +141,6 @@ MUTATIONS = [
         "    if False:\n",
     ),
     Mutation(
-        "a deleted stack takes its pipeline's lock and view with it",
-        RECORDS,
-        'removed=["stack_id"])',
-        'removed=["stack_id", "export_in_flight", "published_snapshot", "asked_to_show"])',
-    ),
-    Mutation(
-        "a resumption delivered again resumes again", START, "if export.resumed_by == request.identity:", "if False:"
-    ),
-    Mutation(
         "an attempt is used again when resumed",
         EXPORT,
         "            attempt=self.attempt + 1,\n            last_attempt",

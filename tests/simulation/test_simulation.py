@@ -23,9 +23,9 @@ CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthC
 def telemetry_is_left_as_it_was():
     """Histories listen to the services' log, and take their metrics away."""
     log = logging.getLogger(telemetry.logger.name)
-    handlers, propagate = list(log.handlers), log.propagate
+    handlers, propagate, lines = list(log.handlers), log.propagate, telemetry.EphemeralMetrics
     yield
-    log.handlers[:], log.propagate = handlers, propagate
+    log.handlers[:], log.propagate, telemetry.EphemeralMetrics = handlers, propagate, lines
     vars(telemetry.metrics).pop("add_metric", None)
 
 

@@ -1,0 +1,40 @@
+"""How often a schedule asks for exports. Shapes: EventBridge Scheduler user guide, "Schedule types"."""
+
+import re
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from table_exports.domain.errors import InvalidRequest
+
+UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+FIRINGS = 3_000  # that are looked at: of a schedule that fires every hour, four months
+
+
+def longest_interval(expression: str, now: datetime) -> timedelta:
+    """The longest time between two firings. Zero if it fires once at most.
+
+    >>> longest_interval("rate(6 hours)", datetime(2026, 11, 23))
+    datetime.timedelta(seconds=21600)
+
+    Raises InvalidRequest if it cannot be told.
+    """
+    if rate := re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression):
+        return int(rate[1]) * UNITS[rate[2]]
+    if cron := re.fullmatch(r"cron\((.+)\)", expression):
+        firings = next_firings(cron[1], expression, now)
+        return max((later - sooner for sooner, later in pairwise(firings)), default=timedelta(0))
+    return timedelta(0)
+
+
+def next_firings(fields: str, expression: str, now: datetime) -> list[datetime]:
+    from aws_croniter import AwsCroniter  # rate(...) does without
+
+    try:
+        found = AwsCroniter(fields).get_next(now, n=FIRINGS)
+    except Exception as error:  # whatever the library makes of what it does not know
+        raise InvalidRequest(
+            "ScheduleExpression",
+            f"it cannot be told how often {expression} fires ({error}): set StaleAfterHours, so that a pipeline that "
+            "stands still is noticed all the same",
+        ) from error
+    return [firing for firing in found if firing is not None]  # None: never again

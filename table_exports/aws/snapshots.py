@@ -1,0 +1,80 @@
+"""The snapshots that there are of a pipeline, in S3 and in the catalog, and their removal from both."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
+
+from table_exports.domain import naming
+from table_exports.domain.pipeline import Pipeline
+
+OBJECTS_PER_CALL = 1_000  # S3's limit
+
+
+class Snapshots:
+    def __init__(self, s3: Any, glue: Any, database: str) -> None:
+        self._s3, self._glue, self._database = s3, glue, database
+
+    def of(self, pipeline: Pipeline) -> set[str]:
+        """The timestamps of all of which anything is left: files, a manifest or a partition."""
+        bucket, folder = _place(f"{pipeline.output_prefix}/")
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
+        found = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+        folders = {name.removeprefix(folder).rstrip("/").partition("=")[2] for name in found}
+        _, manifests = _place(naming.manifests_prefix(pipeline.output_prefix))
+        names = {key.removeprefix(manifests) for key in self._keys(bucket, manifests)}
+        return folders | {name.removesuffix(".json") for name in names} | set(self._partitions(pipeline))
+
+    def remove(self, pipeline: Pipeline, snapshot: str) -> int:
+        """How many files it had.
+
+        The partition goes first, so that no query looks for files that are gone; the manifest last, so that a removal
+        that was broken off is found again. Raises ClientError if anything stays.
+        """
+        self._remove_partition(pipeline, snapshot)
+        files = self._remove_objects(naming.snapshot_location(pipeline.output_prefix, snapshot))
+        self._remove_objects(naming.manifest_uri(pipeline.output_prefix, snapshot))
+        return files
+
+    def _partitions(self, pipeline: Pipeline) -> Iterator[str]:
+        """Not those that someone made of files elsewhere."""
+        pages = self._glue.get_paginator("get_partitions").paginate(**self._table(pipeline), ExcludeColumnSchema=True)
+        try:
+            for partition in (partition for page in pages for partition in page["Partitions"]):
+                [snapshot] = partition["Values"]
+                location = naming.snapshot_location(pipeline.output_prefix, snapshot)
+                if partition["StorageDescriptor"]["Location"].rstrip("/") == location.rstrip("/"):
+                    yield snapshot
+        except self._glue.exceptions.EntityNotFoundException:
+            return
+
+    def _remove_partition(self, pipeline: Pipeline, snapshot: str) -> None:
+        try:
+            self._glue.delete_partition(**self._table(pipeline), PartitionValues=[snapshot])
+        except self._glue.exceptions.EntityNotFoundException:
+            return
+
+    def _remove_objects(self, uri: str) -> int:
+        bucket, prefix = _place(uri)
+        keys, removed = list(self._keys(bucket, prefix)), 0
+        for start in range(0, len(keys), OBJECTS_PER_CALL):
+            batch = [{"Key": key} for key in keys[start : start + OBJECTS_PER_CALL]]
+            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+            for error in answer.get("Errors", []):
+                raise ClientError({"Error": error}, "DeleteObjects")
+            removed += len(batch)
+        return removed
+
+    def _keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return (found["Key"] for page in pages for found in page.get("Contents", []))
+
+    def _table(self, pipeline: Pipeline) -> dict[str, str]:
+        return {"DatabaseName": self._database, "TableName": naming.snapshot_table(pipeline.catalog_name)}
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """Bucket and key."""
+    split = urlsplit(uri)
+    return split.netloc, split.path.lstrip("/")

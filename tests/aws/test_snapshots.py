@@ -1,0 +1,105 @@
+"""Snapshots in S3 and in the catalog, on moto."""
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from examples import a_pipeline
+from moto import mock_aws
+
+from table_exports.aws.snapshots import Snapshots
+
+OLD, NEW = "2026-11-22T02-00-07Z", "2026-11-23T02-00-07Z"
+PIPELINE = a_pipeline()
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        s3, glue = boto3.client("s3"), boto3.client("glue")
+        s3.create_bucket(Bucket="bucket")
+        glue.create_database(DatabaseInput={"Name": "exports"})
+        yield s3, glue
+
+
+@pytest.fixture
+def snapshots(aws):
+    return Snapshots(*aws, "exports")
+
+
+def folder(snapshot, table="reviews"):
+    return f"exports/snapshots_{table}/snapshot_timestamp={snapshot}/"
+
+
+def write(s3, *keys):
+    for key in keys:
+        s3.put_object(Bucket="bucket", Key=key, Body=b"")
+
+
+def catalog(glue, *snapshots, elsewhere=()):
+    glue.create_table(
+        DatabaseName="exports",
+        TableInput={"Name": "snapshots_reviews", "PartitionKeys": [{"Name": "snapshot_timestamp", "Type": "string"}]},
+    )
+    places = {name: f"s3://bucket/{folder(name)}" for name in snapshots} | dict.fromkeys(elsewhere, "s3://theirs/x/")
+    for name, location in places.items():
+        made = {"Values": [name], "StorageDescriptor": {"Location": location}}
+        glue.create_partition(DatabaseName="exports", TableName="snapshots_reviews", PartitionInput=made)
+
+
+def keys(s3):
+    return [found["Key"] for found in s3.list_objects_v2(Bucket="bucket").get("Contents", [])]
+
+
+def partitions(glue):
+    found = glue.get_partitions(DatabaseName="exports", TableName="snapshots_reviews")["Partitions"]
+    return [partition["Values"] for partition in found]
+
+
+def test_a_snapshot_is_known_by_anything_that_is_left_of_it(aws, snapshots):
+    s3, glue = aws
+    write(s3, f"{folder('2026-11-01T00-00-00Z')}a.parquet", "exports/manifests_reviews/2026-11-02T00-00-00Z.json")
+    catalog(glue, "2026-11-03T00-00-00Z", elsewhere=["2026-11-04T00-00-00Z"])
+
+    assert snapshots.of(PIPELINE) == {"2026-11-01T00-00-00Z", "2026-11-02T00-00-00Z", "2026-11-03T00-00-00Z"}
+
+
+def test_a_pipeline_that_was_never_cataloged_has_no_partitions(snapshots):
+    assert snapshots.of(PIPELINE) == set()
+
+
+def test_a_snapshot_is_removed_with_its_files_its_partition_and_its_manifest_and_no_other_is_touched(aws, snapshots):
+    s3, glue = aws
+    kept = [
+        f"{folder(NEW)}a.parquet",
+        f"{folder(OLD, 'reviews_old')}a.parquet",
+        f"exports/manifests_reviews/{NEW}.json",
+        f"exports/manifests_reviews_old/{OLD}.json",
+    ]
+    write(s3, *kept, f"{folder(OLD)}a.parquet", f"{folder(OLD)}deep/b.parquet", f"exports/manifests_reviews/{OLD}.json")
+    catalog(glue, OLD, NEW)
+
+    assert snapshots.remove(PIPELINE, OLD) == 2
+
+    assert sorted(keys(s3)) == sorted(kept)
+    assert partitions(glue) == [[NEW]]
+    assert snapshots.remove(PIPELINE, OLD) == 0  # again, for it may have been broken off
+
+
+def test_more_files_than_a_call_takes_are_removed_all(aws, snapshots):
+    s3, _ = aws
+    write(s3, *(f"{folder(OLD)}{n:04}.parquet" for n in range(1001)))
+
+    assert snapshots.remove(PIPELINE, OLD) == 1001
+    assert keys(s3) == []
+
+
+def test_a_file_that_stays_keeps_the_manifest(aws, snapshots, monkeypatch):
+    s3, _ = aws
+    manifest = f"exports/manifests_reviews/{OLD}.json"
+    write(s3, f"{folder(OLD)}a.parquet", manifest)
+    refusal = {"Errors": [{"Key": "a.parquet", "Code": "AccessDenied", "Message": "no"}]}
+    monkeypatch.setattr(s3, "delete_objects", lambda **request: refusal)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        snapshots.remove(PIPELINE, OLD)
+    assert manifest in keys(s3)

@@ -1,0 +1,514 @@
+"""Alarms: what CloudWatch's rules make of data, and each alarm of both stacks caused, told, and over again.
+
+In a sandbox of its own, where nothing has gone wrong before, and an alarm's minute lasts a quarter of a second.
+"""
+
+import copy
+import json
+import time
+import urllib.request
+from datetime import UTC, datetime
+
+import botocore.loaders
+import botocore.session
+import pytest
+from botocore.exceptions import ClientError
+from conftest import EVENTS
+from sandbox_user import User, sandbox
+from templates import resource
+
+from sandbox.alarm_rules import ALARM, INSUFFICIENT_DATA, OK, Unsupported, calculated, check, state
+from sandbox.measurements import embedded, errors
+
+MINUTE = 0.25  # seconds
+LONG_AGO = "2025-01-01T00:00:00+00:00"
+
+# ------------------------------------------------------------------------------------------------- CloudWatch's rules
+
+RETAINED = "RETAINED"
+TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
+
+
+@pytest.mark.parametrize("before", [OK, ALARM, INSUFFICIENT_DATA])
+@pytest.mark.parametrize(
+    ("to_alarm", "data", "expected"),
+    [  # the tables of "Configuring how CloudWatch alarms treat missing data": 0 is fine, X is breaching, - is missing
+        (3, "0-X-X", (OK, OK, OK, OK)),
+        (3, "0----", (OK, OK, OK, OK)),
+        (3, "-----", (INSUFFICIENT_DATA, RETAINED, ALARM, OK)),
+        (3, "0XX-X", (ALARM, ALARM, ALARM, ALARM)),
+        (3, "--X--", (ALARM, RETAINED, ALARM, OK)),
+        (3, "----X", (RETAINED, RETAINED, ALARM, OK)),
+        (3, "---X-", (RETAINED, RETAINED, ALARM, OK)),
+        (2, "0-X-X", (ALARM, ALARM, ALARM, ALARM)),
+        (2, "00X0X", (ALARM, ALARM, ALARM, ALARM)),
+        (2, "0-X--", (OK, OK, ALARM, OK)),
+        (2, "----0", (OK, OK, ALARM, OK)),
+        (2, "---X-", (ALARM, RETAINED, ALARM, OK)),
+    ],
+)
+def test_missing_data_is_treated_as_cloudwatch_documents_it(to_alarm, data, expected, before):
+    series = [{"0": 0, "X": 1, "-": None}[each] for each in data]
+    found = [
+        state(an_alarm(EvaluationPeriods=3, DatapointsToAlarm=to_alarm, TreatMissingData=treatment), series, before)
+        for treatment in TREATMENTS
+    ]
+
+    assert found == [before if each == RETAINED else each for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "expected"),
+    [
+        ("GreaterThanOrEqualToThreshold", [OK, ALARM, ALARM]),
+        ("GreaterThanThreshold", [OK, OK, ALARM]),
+        ("LessThanThreshold", [ALARM, OK, OK]),
+        ("LessThanOrEqualToThreshold", [ALARM, ALARM, OK]),
+    ],
+)
+def test_a_datapoint_is_compared_with_the_threshold(comparison, expected):
+    alarm = an_alarm(EvaluationPeriods=1, ComparisonOperator=comparison)
+
+    assert [state(alarm, [value], OK) for value in (0, 1, 2)] == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("SUM(METRICS())", [1, 3, None]),
+        ("FILL(SUM(METRICS()), 0)", [1, 3, 0]),
+        ("SUM(FILL(METRICS(), 5))", [6, 3, 10]),
+        ("m1", [1, 1, None]),
+    ],
+)
+def test_metrics_are_added_up_where_there_are_any(expression, expected):
+    assert calculated(expression, {"m1": [1, 1, None], "m2": [None, 2, None]}) == expected
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"ExtendedStatistic": "p99"},
+        {"Statistic": "IQM"},
+        {"ComparisonOperator": "GreaterThanUpperThreshold"},
+        {"Metrics": [{"Id": "e", "Expression": "ANOMALY_DETECTION_BAND(m1)"}]},
+    ],
+)
+def test_an_alarm_that_the_sandbox_cannot_evaluate_is_refused(unknown):
+    check(an_alarm())
+
+    with pytest.raises(Unsupported):
+        check(an_alarm() | unknown)
+
+
+def test_embedded_metrics_have_each_of_their_dimension_sets():
+    line = {
+        "_aws": {
+            "Timestamp": 1795497921719,
+            "CloudWatchMetrics": [
+                {"Namespace": "N", "Dimensions": [["a"], ["a", "b"]], "Metrics": [{"Name": "M", "Unit": "Count"}]}
+            ],
+        },
+        "a": "1",
+        "b": 2,
+        "M": [3.0, 4.0],
+    }
+
+    found = [datum for _, datum in embedded([{"message": json.dumps(line)}, {"message": "START"}])]
+
+    assert [[(d["Name"], d["Value"]) for d in datum["Dimensions"]] for datum in found] == [
+        [("a", "1")],
+        [("a", "1"), ("b", "2")],
+    ]
+    assert [(datum["Values"], datum["Timestamp"]) for datum in found] == [([3.0, 4.0], 1795497921.719)] * 2
+
+
+def test_a_traceback_in_the_log_is_an_error_of_the_function_that_it_shows():
+    lines = [
+        "START",
+        "Traceback (most recent call last):",
+        '  File "/tmp/ministack-lambda-table-exports-start_export-rijnj87x/_worker.py", line 128, in run',
+        "Traceback (most recent call last):",
+        '  File "/tmp/ministack-lambda-table-exports-start_export-rijnj87x/_worker.py", line 130, in run',
+    ]
+
+    found = list(errors([{"logStreamName": "s", "message": line} for line in lines]))
+
+    assert [(namespace, datum["Dimensions"], datum["Values"]) for namespace, datum in found] == [
+        ("AWS/Lambda", [{"Name": "FunctionName", "Value": "table-exports-start_export"}], [1.0])
+    ]
+
+
+def an_alarm(**changes):
+    alarm = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "EvaluationPeriods": 1, "Threshold": 1}
+    return alarm | {"ComparisonOperator": "GreaterThanOrEqualToThreshold"} | changes
+
+
+# ----------------------------------------------------------------------------------------------- the stacks' own alarms
+
+
+class Operator(User):
+    """Who is told of alarms, by a queue that is subscribed as an address would be."""
+
+    def subscribe(self):
+        subscription = resource("common", "AlarmSubscription")["Properties"]
+        topic, queue = (
+            f"arn:aws:{service}:us-east-1:123456789012:{name}"
+            for service, name in (("sns", "table-exports-alarms"), ("sqs", "operator"))
+        )
+        lets_in = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        lets_in |= {"Resource": queue, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
+        policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [lets_in]})}
+        self.inbox = self.client("sqs").create_queue(QueueName="operator", Attributes=policy)["QueueUrl"]
+        self.told = []
+        self.client("sns").subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=queue,
+            Attributes={
+                "FilterPolicyScope": subscription["FilterPolicyScope"],
+                "FilterPolicy": json.dumps(subscription["FilterPolicy"]),
+                "RawMessageDelivery": "true",
+            },
+        )
+
+    def messages(self):
+        """The alarms and what they became, of all messages until now."""
+        sqs = self.client("sqs")
+        while found := sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
+            self.told += [json.loads(message["Body"]) for message in found]
+            entries = [{"Id": one["MessageId"], "ReceiptHandle": one["ReceiptHandle"]} for one in found]
+            sqs.delete_message_batch(QueueUrl=self.inbox, Entries=entries)
+        return [(message["AlarmName"], message["NewStateValue"]) for message in self.told]
+
+    def alarms(self):
+        """The state of each."""
+        found = self.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100)
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found["MetricAlarms"] + found["CompositeAlarms"]}
+
+    def history(self, alarm):
+        """The states that it went to, oldest first."""
+        found = self.client("cloudwatch").describe_alarm_history(
+            AlarmName=alarm, AlarmTypes=["MetricAlarm", "CompositeAlarm"], ScanBy="TimestampAscending", MaxRecords=100
+        )
+        changes = [json.loads(item["HistoryData"]) for item in found["AlarmHistoryItems"]]
+        return [change["newState"]["stateValue"] for change in changes]
+
+    def export(self, pipeline, stage):
+        """The pipeline's only export in this stage, if there is one."""
+        return next((export for export in self.exports(pipeline) if export["stage"] == stage), None)
+
+    def reconcile(self):
+        answer = self.client("lambda").invoke(FunctionName="table-exports-reconcile_exports", Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def change_record(self, pipeline, record, expression, **values):
+        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table("table-exports")
+        table.update_item(
+            Key={"pipeline": pipeline["Pipeline"], "record": record},
+            UpdateExpression=expression,
+            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+        )
+
+    def ask_for_faults(self, *faults):
+        self.control("POST", list(faults))
+
+    def control(self, method, body=None):
+        content = json.dumps(body).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/_sandbox/faults", content, method=method))
+
+    def put_metric(self, namespace, name, value, **dimensions):
+        described = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+        datum = {"MetricName": name, "Dimensions": described, "Value": value}
+        self.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory):
+    with sandbox(tmp_path_factory.mktemp("alarms"), "--alarm-minute", str(MINUTE)) as endpoint:
+        operator = Operator(endpoint)
+        operator.deployed_at = time.time()
+        operator.subscribe()
+        yield operator
+
+
+@pytest.fixture(scope="module")
+def pipeline(operator):
+    operator.make_table("Watched", [{"id": f"i{n}"} for n in range(30)], {"id": "S"})
+    once = {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 3 1 1 ? 2099)", "StaleAfterHours": "48"}
+    return operator.deploy_pipeline("Watched", **once)
+
+
+def test_the_first_hour_is_quiet(operator, pipeline):
+    operator.request(pipeline)
+    [export] = operator.ended_exports(pipeline, 1)
+    assert export["stage"] == "SUCCEEDED", export.get("reason")
+    operator.reconcile()
+    time.sleep(max(0, operator.deployed_at + 60 * MINUTE - time.time()))
+
+    operator.wait_for(lambda: {*operator.alarms().values()} == {OK} or None, "OK of all alarms")
+    assert operator.alarms().keys() == {*TELLING, *SILENT}
+    assert [alarm for alarm in operator.alarms() if ALARM in operator.history(alarm)] == []
+    assert operator.messages() == []
+
+
+class Loader(botocore.loaders.Loader):
+    """Knows CloudWatch in one protocol alone."""
+
+    def __init__(self, protocol):
+        super().__init__()
+        self.protocol = protocol
+
+    def load_service_model(self, service_name, type_name, api_version=None):
+        model = copy.deepcopy(super().load_service_model(service_name, type_name, api_version))
+        if "metadata" in model:
+            model["metadata"] |= {"protocol": self.protocol, "protocols": [self.protocol]}
+        return model
+
+
+@pytest.mark.parametrize("protocol", ["json", "smithy-rpc-v2-cbor", "query"])
+def test_any_client_can_put_an_alarm_and_sees_it_as_it_put_it(operator, protocol):
+    session = botocore.session.get_session()
+    session.register_component("data_loader", Loader(protocol))
+    known = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    client = session.create_client("cloudwatch", endpoint_url=operator.endpoint, **known)
+    name, dimensions = f"in {protocol}", [{"Name": "protocol", "Value": f"<{protocol}>"}]
+    metric = {"Namespace": "Tested", "MetricName": "M", "Dimensions": dimensions}
+    given = {
+        "AlarmName": name,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "Threshold": 599.5,
+        "TreatMissingData": "notBreaching",
+        "Metrics": [
+            {"Id": "all", "Expression": "SUM(METRICS())"},
+            {"Id": "m", "ReturnData": False, "MetricStat": {"Stat": "Sum", "Period": 300, "Metric": metric}},
+        ],
+    }
+    datum = {"MetricName": "M", "Dimensions": dimensions, "Values": [1.0], "Counts": [2.0]}
+
+    client.put_metric_alarm(**given)
+    client.put_metric_data(Namespace="Tested", MetricData=[datum] * 300)  # so many that the client zips them
+
+    operator.wait_for(lambda: operator.alarms()[name] == ALARM or None, f"ALARM of {name}")
+    [alarm] = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert alarm | given == alarm
+    assert (alarm["StateValue"], type(alarm["StateUpdatedTimestamp"])) == (ALARM, datetime)
+    with pytest.raises(client.exceptions.ResourceNotFound):
+        client.set_alarm_state(AlarmName="none", StateValue=OK, StateReason="-")
+    with pytest.raises(ClientError, match="does not evaluate 'p99'"):
+        client.put_metric_alarm(**{**given, "Metrics": [*given["Metrics"], percentile(metric)]})
+    client.delete_alarms(AlarmNames=[name])
+    assert client.describe_alarms(AlarmNames=[name])["MetricAlarms"] == []
+
+
+def percentile(metric):
+    return {"Id": "p", "ReturnData": False, "MetricStat": {"Stat": "p99", "Period": 300, "Metric": metric}}
+
+
+def test_what_is_set_by_hand_is_put_right_unless_it_is_ignored(operator):
+    """Of a metric without data; and an alarm of other dimensions is none of it."""
+    client = operator.client("cloudwatch")
+    metric = {"Namespace": "Tested", "MetricName": "N", "Statistic": "Maximum", "Period": 60}
+    rule = {"ComparisonOperator": "GreaterThanThreshold", "EvaluationPeriods": 1, "Threshold": 0}
+    names = {treatment: f"treats as {treatment}" for treatment in ("ignore", "notBreaching")}
+    for treatment, name in names.items():
+        client.put_metric_alarm(AlarmName=name, TreatMissingData=treatment, **metric, **rule)
+        client.set_alarm_state(AlarmName=name, StateValue=ALARM, StateReason="A drill")
+    operator.put_metric("Tested", "N", 1, of="another")
+
+    operator.wait_for(lambda: operator.alarms()[names["notBreaching"]] == OK or None, "state put right")
+
+    assert operator.alarms()[names["ignore"]] == ALARM
+    client.delete_alarms(AlarmNames=[*names.values()])
+
+
+def test_the_saved_queries_are_there(operator):
+    found = operator.client("logs").describe_query_definitions(queryDefinitionNamePrefix="table-exports/")
+
+    assert len(found["queryDefinitions"]) == 3
+    assert {*found["queryDefinitions"][0]["logGroupNames"]} == {"/table-exports/functions"}
+
+
+LATE = "table-exports-events-late"  # which fires as the trouble ends: the reconciler tells of it
+TELLING = {
+    "table-exports-requests-refused",
+    "table-exports-undelivered-events",
+    "table-exports-unhandled-events",
+    "table-exports-functions-fail",
+    "table-exports-functions-throttled",
+    "table-exports-delivery-fails",
+    LATE,
+    "table-exports-exports-not-reconciled",
+    "table-exports-reconciler-silent",
+    "table-exports-watched-parquet-failing",
+    "table-exports-watched-parquet-stale",
+    "table-exports-watched-parquet-slow",
+}
+SILENT = ["table-exports-pipelines", "table-exports-health"]
+
+
+@pytest.fixture(scope="module")
+def trouble(operator, pipeline):
+    """All that alarms are about, at once. Returns what ends it."""
+    restore_delivery = cannot_be_delivered(operator, pipeline)
+    refuse_a_request(operator, pipeline)
+    fail_an_export(operator, pipeline)
+    hide_the_end_of_an_export(operator, pipeline)
+    restore_records = take_the_records_away(operator)
+    turn_back_the_clock(operator, pipeline)
+    take_every_wait_for_a_long_one(operator)
+    for _ in range(3):
+        operator.reconcile()
+        fail_at_an_event(operator)
+        told_by_aws_alone(operator)
+        time.sleep(9 * MINUTE)
+
+    def is_over():
+        restore_delivery()
+        restore_records()
+        operator.control("DELETE")
+        now = datetime.now(UTC).isoformat()
+        operator.change_record(pipeline, "pipeline", "SET scheduled_since = :now", now=now)
+        operator.reconcile()  # which tells of the export's end
+        stages = [export["stage"] for export in operator.ended_exports(pipeline, 3)]
+        assert sorted(stages) == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
+        operator.reconcile()
+        for queue in ("undelivered", "unhandled"):
+            sqs = operator.client("sqs")
+            sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName=f"table-exports-{queue}-events")["QueueUrl"])
+
+    return is_over
+
+
+def cannot_be_delivered(operator, pipeline):
+    """A rule may not invoke its function: FailedInvocations, and the event in a queue."""
+    functions, name = operator.client("lambda"), "table-exports-on_crawler_complete"
+    [taken] = [
+        statement
+        for statement in json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
+        if "table-exports/" not in json.dumps(statement["Condition"])  # the rule of the default bus
+    ]
+    functions.remove_permission(FunctionName=name, StatementId=taken["Sid"])
+    operator.client("glue").start_crawler(Name=pipeline["CrawlerName"])
+
+    def restore():
+        functions.add_permission(
+            FunctionName=name,
+            StatementId=taken["Sid"],
+            Action=taken["Action"],
+            Principal="events.amazonaws.com",
+            SourceArn=next(iter(taken["Condition"]["ArnLike"].values())),
+        )
+
+    return restore
+
+
+def refuse_a_request(operator, pipeline):
+    """A request for another table than the pipeline's."""
+    operator.request(pipeline, table_name="Unknown")
+
+
+def fail_an_export(operator, pipeline):
+    """AWS says no for good: there is no such job."""
+    refused = {"caller": "start_export", "service": "glue", "action": "StartJobRun"}
+    operator.ask_for_faults({"when": refused, "do": "refuse", "error": "EntityNotFoundException"})
+    operator.request(pipeline)
+    operator.ended_exports(pipeline, 2)
+
+
+def hide_the_end_of_an_export(operator, pipeline):
+    """Its job run ends, no event says so, and the reconciler may not ask."""
+    asked = {"caller": "reconcile_exports", "service": "glue", "action": "GetJobRun"}
+    operator.ask_for_faults(
+        {"when": {"event": {"detail-type": ["Glue Job State Change"]}}, "do": "drop"},
+        {"when": asked, "do": "refuse", "error": "AccessDeniedException", "times": 1000},
+    )
+    operator.request(pipeline)
+    operator.wait_for(lambda: operator.export(pipeline, "EXPORTING"), "job run")
+
+
+def take_the_records_away(operator):
+    """A function cannot reach them."""
+    functions, iam = operator.client("lambda"), operator.client("iam")
+    role = functions.get_function_configuration(FunctionName="table-exports-on_view_complete")["Role"]
+    taken = {"RoleName": role.rpartition("/")[2], "PolicyName": "taken-away"}
+    statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
+    iam.put_role_policy(**taken, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    return lambda: iam.delete_role_policy(**taken)
+
+
+def fail_at_an_event(operator):
+    """So it fails at an event, three times. Again and again, if it is called so."""
+    event = (EVENTS / "athena_query_succeeded.json").read_bytes()
+    functions = operator.client("lambda")
+    functions.invoke(FunctionName="table-exports-on_view_complete", InvocationType="Event", Payload=event)
+
+
+def turn_back_the_clock(operator, pipeline):
+    """The export in flight began long ago, when its predecessors took seconds; and so did the schedule."""
+    in_flight, failed, succeeded = (operator.export(pipeline, stage) for stage in ("EXPORTING", "FAILED", "SUCCEEDED"))
+    end = {name: succeeded[name] for name in ("export_id", "snapshot_timestamp", "stage", "ended_at")} | {"seconds": 9}
+    failure = end | {name: failed[name] for name in ("export_id", "snapshot_timestamp", "stage", "ended_at")}
+    operator.change_record(pipeline, in_flight["record"], "SET steps[0].since = :then", then=LONG_AGO)
+    operator.change_record(
+        pipeline,
+        "pipeline",
+        "SET scheduled_since = :then, last_succeeded_at = :then, recent = :recent",
+        then=LONG_AGO,
+        recent=[end, end, end, failure],
+    )
+
+
+def take_every_wait_for_a_long_one(operator):
+    """So that the reconciler asks about the export, and is refused."""
+    functions, name = operator.client("lambda"), "table-exports-reconcile_exports"
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    at_once = {"Variables": variables | {"LATE_AFTER_MINUTES": "0"}}
+    functions.update_function_configuration(FunctionName=name, Environment=at_once)
+
+
+def told_by_aws_alone(operator):
+    """What only AWS can cause: no room for a function, and a heartbeat of an hour ago."""
+    operator.put_metric("AWS/Lambda", "Throttles", 1, FunctionName="table-exports-start_export")
+    operator.put_metric("AWS/SQS", "ApproximateAgeOfOldestMessage", 3600, QueueName="table-exports-heartbeat")
+
+
+@pytest.mark.parametrize("alarm", sorted(TELLING - {LATE}))
+def test_it_fires_and_tells(operator, trouble, alarm):
+    """Of real causes, but for those in `told_by_aws_alone`."""
+    operator.wait_for(lambda: (alarm, ALARM) in operator.messages() or None, f"message of {alarm}")
+
+    assert ALARM in operator.history(alarm)
+
+
+@pytest.mark.parametrize("alarm", SILENT)
+def test_a_summary_fires_and_tells_nobody(operator, trouble, alarm):
+    operator.wait_for(lambda: ALARM in operator.history(alarm) or None, f"ALARM of {alarm}")
+
+    assert alarm not in dict(operator.messages())
+
+
+@pytest.fixture(scope="module")
+def over(trouble):
+    trouble()
+
+
+def test_it_fires_when_the_reconciler_tells_of_an_event(operator, over):
+    operator.wait_for(lambda: (LATE, ALARM) in operator.messages() or None, f"message of {LATE}")
+
+
+@pytest.mark.parametrize("alarm", sorted(TELLING))
+def test_it_tells_that_it_is_over(operator, over, alarm):
+    def is_over():
+        return operator.history(alarm)[-1] == OK and dict(operator.messages()).get(alarm) == OK
+
+    operator.wait_for(lambda: is_over() or None, f"message of {alarm}")
+
+
+@pytest.mark.parametrize("alarm", SILENT)
+def test_a_summary_is_fine_when_all_is(operator, over, alarm):
+    operator.wait_for(lambda: operator.history(alarm)[-1] == OK or None, f"OK of {alarm}")
+
+    assert alarm not in dict(operator.messages())
