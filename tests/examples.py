@@ -6,7 +6,7 @@ from typing import Any
 
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.manifest import Column, Manifest
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reading import GB, Table
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -107,3 +107,17 @@ def an_event_of_ours(detail: dict[str, Any]) -> dict[str, Any]:
         "region": REGION,
         "detail": {name: value for name, value in detail.items() if value is not ...},
     }
+
+
+def ends(*seconds: int, last: Stage = Stage.SUCCEEDED) -> tuple[End, ...]:
+    """Of successes that took so long, and of the last to end."""
+    return tuple(
+        End(
+            export_id=f"e{n}",
+            snapshot_timestamp="2026-11-23T02-00-07Z",
+            stage=last if n == len(seconds) else Stage.SUCCEEDED,
+            ended_at=NOW,
+            seconds=took,
+        )
+        for n, took in enumerate(seconds, 1)
+    )

@@ -84,7 +84,7 @@ def refusal(pipeline: Pipeline, before: str | None) -> InvalidRequest:
 def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
     """The pipeline as the stack's parameters have it. Raises InvalidRequest for what cannot be."""
     given = OLDER_STACKS | properties
-    number(properties, "ReadPercentage", r"[01]|[01]\.\d+", "a number as 0.25")
+    percentage = number(properties, "ReadPercentage", r"[01]|[01]\.\d+", "a number as 0.25")
     cap = number(properties, "ReadCapacityCap", r"\d+(\.\d+)?", "a number as 100 or 0.5")
     catalog_name = naming.catalog_name(properties["TableName"], properties.get("CatalogName", ""))
     name = naming.pipeline_name(catalog_name, properties["OutputFormat"])
@@ -102,6 +102,7 @@ def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
         timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
         dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
         read_mode=given["ReadMode"],
+        read_percentage=Decimal(percentage),
         read_capacity_cap=Decimal(cap),
         max_attempts=int(number(given, "MaxAttempts", r"[1-9]\d*", "a whole number of attempts, 2 say")),
         max_read_cost=Decimal(number(given, "MaxReadCost", r"\d+(\.\d+)?", "an amount in USD as 5 or 0.5")),

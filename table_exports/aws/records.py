@@ -51,6 +51,23 @@ class Records:
         mine = [item for item in found if item["pipeline"] == pipeline.pipeline]
         return self.export(pipeline.pipeline, mine[0]["record"]) if mine else None
 
+    def find_export(self, export_id: str) -> Export | None:
+        """An export by its id alone. Of one that has just begun, the index may not know yet."""
+        found = self._query("export_id", export_id)
+        return self.export(found[0]["pipeline"], found[0]["record"]) if found else None
+
+    def exports(self, pipeline: str, limit: int) -> list[Export]:
+        """The pipeline's exports whose records are kept, the newest first."""
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
+            ExpressionAttributeNames={"#record": "record"},
+            ExpressionAttributeValues=_item({":pipeline": pipeline, ":export": "export#"}),
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [export_of(plain(item)) for item in found["Items"]]
+
     def waiting_on(self, thing: str) -> list[Export]:
         """The exports that wait for `thing`, e.g. `athena-query/0123`.
 

@@ -57,6 +57,7 @@ class Pipeline:
     dpus: int = 2  # of all its workers
 
     read_mode: str = "auto"
+    read_percentage: Decimal = Decimal("0.25")
     read_capacity_cap: Decimal = Decimal(0)  # 0: none
     max_read_cost: Decimal = Decimal(0)  # in USD for one export; 0: any
     max_attempts: int = 2  # of one export, before a person is asked

@@ -82,6 +82,18 @@ class Resumption:
         return {"pipeline": self.export.pipeline, "resume_export_id": self.export.export_id}
 
 
+def a_request_for(pipeline: Pipeline, request_id: str, read_percentage: Decimal | None = None) -> dict[str, Any]:
+    """The detail of an Export Requested that asks for an export as the pipeline is deployed."""
+    percentage = pipeline.read_percentage if read_percentage is None else read_percentage
+    deployed = {name: getattr(pipeline, name) for name in ("pipeline", *_DEPLOYED)}
+    return deployed | {"read_percentage": float(percentage), "request_id": request_id}
+
+
+def a_resumption_of(export: Export, request_id: str) -> dict[str, Any]:
+    """The detail of an Export Requested that has a failed export go on."""
+    return Resumption(export).detail | {"request_id": request_id}
+
+
 def export_id(event: dict[str, Any]) -> str:
     """The identity of a request, the same for each delivery of it, another for each replay.
 

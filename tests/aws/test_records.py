@@ -301,3 +301,18 @@ def test_the_pipelines_are_those_of_stacks_that_are_there(records):
     records.unregister("orders-csv", gone.stack_id)
 
     assert [pipeline_of(head) for head in records.pipelines()] == [a_pipeline()]
+
+
+def test_an_export_is_found_by_its_id_and_among_its_pipelines_newest(records):
+    assert records.register(a_pipeline())
+    begun = [a_pipeline().begin(f"e{n}", Decimal("0.25"), NOW + timedelta(seconds=n)) for n in range(3)]
+    ended = []
+    for export in begun:
+        assert records.begin(export)
+        ended.append(export.fail("no luck", NOW + timedelta(minutes=1)))
+        assert records.move(export, ended[-1])
+
+    assert records.find_export("e1") == ended[1]
+    assert records.find_export("e9") is None
+    assert records.exports("reviews-parquet", 2) == [ended[2], ended[1]]
+    assert records.exports("orders-csv", 2) == []

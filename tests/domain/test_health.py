@@ -1,27 +1,13 @@
 from datetime import timedelta
 
 import pytest
-from examples import NOW, a_pipeline, an_export
+from examples import NOW, a_pipeline, an_export, ends
 
 from table_exports.domain import health
 from table_exports.domain.export import Stage
 from table_exports.domain.pipeline import LONGEST_REASON, End
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def ends(*seconds, last=Stage.SUCCEEDED):
-    """Of successes that took so long, and of the last to end."""
-    return tuple(
-        End(
-            export_id=f"e{n}",
-            snapshot_timestamp="2026-11-23T02-00-07Z",
-            stage=last if n == len(seconds) else Stage.SUCCEEDED,
-            ended_at=NOW,
-            seconds=took,
-        )
-        for n, took in enumerate(seconds, 1)
-    )
 
 
 def scheduled(interval=DAY, since=NOW - 30 * DAY, **more):

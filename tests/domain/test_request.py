@@ -1,9 +1,11 @@
+from decimal import Decimal
+
 import jsonschema
 import pytest
-from examples import a_pipeline, a_request
+from examples import a_pipeline, a_request, an_event_of_ours, an_export
 
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.request import ExportRequest, export_id
+from table_exports.domain.request import ExportRequest, a_request_for, a_resumption_of, export_id
 
 BAD = [
     ({"pipeline": ...}, "pipeline: is missing"),
@@ -107,3 +109,21 @@ def test_the_published_schema_refuses_what_the_service_refuses(change, schema):
     detail = a_request(**change)["detail"]
 
     assert not jsonschema.Draft202012Validator(schema("Export Requested")).is_valid(detail)
+
+
+def test_what_people_ask_for_is_taken_as_a_schedules_request_is():
+    asked = a_request_for(a_pipeline(read_percentage=Decimal("0.5")), "by-hand-1")
+
+    request = ExportRequest.from_event(an_event_of_ours(asked))
+
+    assert request.must_fit(a_pipeline()) == a_pipeline()
+    assert (request.read_percentage, request.resumes) == (Decimal("0.5"), False)
+    assert a_request_for(a_pipeline(), "x", Decimal("1.0"))["read_percentage"] == 1.0
+
+
+def test_what_people_have_go_on_is_that_export():
+    request = ExportRequest.from_event(
+        an_event_of_ours(a_resumption_of(an_export(export_id="5f0d1c9a7be34f1c2a6e"), "x"))
+    )
+
+    assert (request.resumes, request.export_id) == (True, "5f0d1c9a7be34f1c2a6e")

@@ -1,0 +1,41 @@
+from datetime import timedelta
+
+from examples import NOW, a_pipeline, an_export, ends
+
+from table_exports.domain.export import Stage
+from table_exports.domain.overview import overview
+
+
+def named(name, **more):
+    return a_pipeline(pipeline=name, **more)
+
+
+def test_those_that_need_a_person_come_first_then_those_in_flight_then_by_name():
+    pipelines = [named("b"), named("a"), named("d", recent=ends(1, last=Stage.FAILED)), named("c")]
+
+    found = overview(pipelines, [an_export(pipeline="c")], NOW)
+
+    assert [row.name for row in found.rows] == ["d", "c", "a", "b"]
+    assert (found.in_flight, found.in_trouble, found.of_trouble("failing"), found.of_trouble("stale")) == (1, 1, 1, 0)
+
+
+def test_a_row_says_how_old_and_large_the_latest_snapshot_is_and_how_long_exports_take():
+    latest = ends(100, 120, 90)
+    pipeline = a_pipeline(recent=latest, published_snapshot="2026-11-23T02-00-07Z")
+
+    [row] = overview([pipeline], [an_export(requested_at=NOW - timedelta(seconds=30))], NOW).rows
+
+    assert (row.seconds, row.usual_seconds, row.troubles) == (30, 100, ())
+    assert row.snapshot_age == timedelta(minutes=8, seconds=3)
+    assert row.items is None  # of a version that did not remember
+    assert row.last_end == latest[-1]
+
+
+def test_a_pipeline_that_did_nothing_yet_has_a_row():
+    [row] = overview([a_pipeline()], [], NOW).rows
+
+    assert (row.in_flight, row.seconds, row.snapshot_age, row.last_end, row.troubles) == (None, None, None, None, ())
+
+
+def test_without_pipelines_there_is_nothing():
+    assert overview([], [], NOW).rows == ()
