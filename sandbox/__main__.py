@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from sandbox.alarms import Alarms
@@ -26,13 +27,16 @@ from sandbox.glue_jobs import JobRuns
 from sandbox.ledger import Ledger
 from sandbox.measurements import Measurements
 from sandbox.message_moves import MessageMoves
-from sandbox.permissions import Permissions
+from sandbox.permissions import Permissions, may_put_after_all
+from sandbox.pipelines_page import PipelinesPage
 from sandbox.protocols import SERVICE
 from sandbox.query_definitions import QueryDefinitions
 from sandbox.schedules import Schedules
 from sandbox.stream_reads import StreamReads
 
 TO_TRY = """
+All pipelines, in a browser: {endpoint}/_sandbox/pipelines
+
 To try, in another shell (docs/sandbox.md says more):
 
 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
@@ -126,7 +130,9 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
         "health": lambda request: {"status": "ready"},
         "calls": lambda request: calls.since(float(request.query.get("since", 0))),
         "events": lambda request: list(events.sent),
+        "pipelines": PipelinesPage(cloud).serve,
     }
+    gateway.second_looks["events", "PutEvents"] = partial(may_put_after_all, cloud)
     await asyncio.to_thread(templates.prepare)
     schedules = await asyncio.to_thread(Schedules, cloud)
     stack.callback(schedules.stop)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
+from inspect import isawaitable
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -38,7 +39,7 @@ LONGEST_HEADER = 64 * 1024
 
 Rewrite = Callable[[Call], Call]
 SecondLook = Callable[[Call, Answer], bool]  # whether the emulator refused its caller what AWS would not
-Page = Callable[[web.Request], object]  # what /_sandbox/<name> answers, as JSON
+Page = Callable[[web.Request], object]  # what /_sandbox/<name> answers: JSON, or a response that is awaited
 
 
 class Gateway:
@@ -66,7 +67,7 @@ class Gateway:
         )
         app = web.Application()
         app.router.add_route("*", "/_sandbox/faults", self._faults.serve)
-        app.router.add_get("/_sandbox/{page}", self._page)
+        app.router.add_route("*", "/_sandbox/{page}", self._page)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(
             app,
@@ -91,7 +92,8 @@ class Gateway:
         page = self.pages.get(request.match_info["page"])
         if page is None:
             raise web.HTTPNotFound
-        return web.json_response(page(request))
+        answer = page(request)
+        return await answer if isawaitable(answer) else web.json_response(answer)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         access_key, service = scope(request)

@@ -4,6 +4,7 @@ So a refusal is looked at again, and what a stand-in does in a role is looked at
 that AWS would check.
 """
 
+import json
 import re
 from typing import Any
 
@@ -64,6 +65,39 @@ class Permissions:
             if answer["EvaluationResults"][0]["EvalDecision"] != "allowed":
                 return resource
         return None
+
+
+def may_put_after_all(cloud: Cloud, call: Call, answer: Answer) -> bool:
+    """Whether the role may put these events: the emulator knows no condition of them."""
+    role = REFUSED_ROLE.search(answer.json.get("message", ""))
+    if role is None:
+        return False
+    iam = cloud.client("iam")
+    names = iam.list_role_policies(RoleName=role[2])["PolicyNames"]
+    policies = [iam.get_role_policy(RoleName=role[2], PolicyName=name)["PolicyDocument"] for name in names]
+    for entry in call.json.get("Entries", []):
+        bus = entry.get("EventBusName", "default")
+        arn = bus if bus.startswith("arn:") else f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus}"
+        known = {"events:source": entry.get("Source"), "events:detail-type": entry.get("DetailType")}
+        asked = iam.simulate_custom_policy(
+            PolicyInputList=[json.dumps(where_it_holds(policy, known)) for policy in policies],
+            ActionNames=["events:PutEvents"],
+            ResourceArns=[arn],
+        )
+        if asked["EvaluationResults"][0]["EvalDecision"] != "allowed":
+            return False
+    return True
+
+
+def where_it_holds(policy: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """The policy without conditions on what is known, and without the statements whose conditions are not met."""
+    kept = []
+    for statement in policy["Statement"]:
+        equal = statement.get("Condition", {}).get("StringEquals", {})
+        of_events = {name: value for name, value in equal.items() if name in known}
+        if all(known[name] in (value if isinstance(value, list) else [value]) for name, value in of_events.items()):
+            kept.append(statement | ({"Condition": {}} if of_events.keys() == equal.keys() else {}))
+    return policy | {"Statement": kept}
 
 
 def may_after_all(cloud: Cloud, answer: Answer, action: str, resource: str) -> bool:

@@ -8,7 +8,7 @@ from table_exports.domain import health, naming
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import End, Pipeline
 
-FAILING, STALE, SLOW = "failing", "stale", "slow"
+FAILING, STALE, SLOW = TROUBLES = ("failing", "stale", "slow")  # the worst first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +32,9 @@ class Row:
         return self.pipeline.recent[-1] if self.pipeline.recent else None
 
     @property
-    def _order(self) -> tuple[bool, bool, str]:
-        return (not self.troubles, self.in_flight is None, self.name)
+    def _order(self) -> tuple[int, bool, str]:
+        worst = [n for n, trouble in enumerate(TROUBLES) if trouble in self.troubles]
+        return (min(worst, default=len(TROUBLES)), self.in_flight is None, self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class End:
     ended_at: datetime
     seconds: int  # since it was requested, or resumed
     items: int | None = None
+    failed_stage: Stage | None = None
     reason: str | None = None
 
     @classmethod
@@ -37,6 +38,7 @@ class End:
             ended_at=export.ended_at,
             seconds=export.seconds(export.ended_at),
             items=export.items if export.stage == Stage.SUCCEEDED else None,
+            failed_stage=export.failed_stage,
             reason=reason,
         )
 

@@ -38,6 +38,7 @@ def test_the_listing_is_the_choreography():
         "on_glue_complete",
         "on_table_exported",
         "on_view_complete",
+        "pipeline_widget",
         "reconcile_exports",
         "redeliver_events",
         "register_pipeline",

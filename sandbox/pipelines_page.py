@@ -1,0 +1,74 @@
+"""The dashboard's widget in a browser, at /_sandbox/pipelines: what the function answers, with links for its actions.
+
+CloudWatch calls the function when a `cwdb-action`'s neighbour is clicked; here that is a link, and where it asks for a
+confirmation, a form.
+"""
+
+import asyncio
+import json
+import re
+from html import escape, unescape
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from sandbox.cloud import Cloud
+
+FUNCTION = "table-exports-pipeline_widget"
+REFRESHED_SECONDS = 2
+NUMBERS = {"page"}
+# The function escapes all that is not its own, so that no name can look like one of these.
+ACTION = re.compile(r'<a class="(te-[^"]*)">(.*?)</a><cwdb-action ([^>]*)>(.*?)</cwdb-action>', re.DOTALL)
+CONFIRMATION = re.compile(r'confirmation="([^"]*)"')
+DOCUMENT = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>table-exports</title>{refresh}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>body {{ margin: 0; padding: 8px 16px; background: {background} }} form {{ display: inline }}
+details {{ display: inline-block; margin-right: 10px }} summary {{ list-style: none }}</style></head>
+<body>{body}</body></html>"""
+
+
+class PipelinesPage:
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def serve(self, request: web.Request) -> web.Response:
+        asked = dict(request.query) | dict(await request.post())
+        theme = "dark" if asked.pop("theme", "") == "dark" else "light"
+        parameters: dict[str, Any] = asked | {name: int(asked[name]) for name in NUMBERS & asked.keys()}
+        if request.method != "POST" and parameters.get("view") in ("run", "resume"):
+            raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+        answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})
+        background = "#0f1b2a" if theme == "dark" else "#ffffff"
+        still = request.method == "POST" or "wanted" in parameters  # what was typed or done is not typed or done again
+        refresh = "" if still else f'<meta http-equiv="refresh" content="{REFRESHED_SECONDS}">'
+        body = DOCUMENT.format(refresh=refresh, background=background, body=with_links(answered, theme))
+        return web.Response(text=body, content_type="text/html")
+
+    def _invoke(self, event: dict[str, Any]) -> str:
+        answer = self._cloud.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise web.HTTPBadGateway(text=json.dumps(payload, indent=1))
+        return payload
+
+
+def with_links(html: str, theme: str) -> str:
+    def replaced(found: re.Match[str]) -> str:
+        look, text, attributes, content = found.groups()
+        parameters = json.loads(unescape(content))
+        if confirmation := CONFIRMATION.search(attributes):
+            fields = "".join(
+                f'<input type="hidden" name="{escape(name)}" value="{escape(str(value))}">'
+                for name, value in (parameters | {"theme": theme}).items()
+            )
+            button = f'{confirmation[1]} <button class="{look}">Yes</button>'
+            summary, form = f'<summary class="{look}">{text}</summary>', f'<form method="post">{fields}{button}</form>'
+            return f"<details>{summary}{form}</details>"
+        if parameters == {"view": "overview"} and "te-button" in look:
+            return f'<input type="hidden" name="theme" value="{theme}"><button class="{look}">{text}</button>'
+        address = "?" + urlencode(parameters | {"theme": theme})
+        return f'<a class="{look}" href="{escape(address)}">{text}</a>'
+
+    return ACTION.sub(replaced, html)

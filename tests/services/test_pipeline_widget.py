@@ -1,0 +1,228 @@
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+from examples import NOW, a_pipeline, an_event_of_ours, ends
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline_widget import pages
+from pipeline_widget.handler import widget
+from pipeline_widget.links import Actions
+from pipeline_widget.look import DARK, LIGHT
+from table_exports.domain.export import Stage
+from table_exports.domain.overview import overview
+from table_exports.domain.request import ExportRequest
+from table_exports.domain.story import story
+
+ENDPOINT = "arn:aws:lambda:us-east-1:123456789012:function:table-exports-pipeline_widget"
+ACTIONS = Actions(ENDPOINT)
+EXPORT_ID = "5f0d1c9a7be34f1c2a6e"
+HOSTILE = st.text(min_size=1, max_size=300) | st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        "\"'><img src=x onerror=y>",
+        "&lt;b&gt;",
+        "\N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+        "x" * 300,
+        "\x00\x1b[31m",
+        "{{}}%s",
+    ]
+)
+
+
+class Reader(HTMLParser):
+    """What a browser would make of it."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.actions = [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, tuple(sorted(name for name, _ in attributes))))
+        if tag == "cwdb-action":
+            self.actions.append(dict(attributes))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def ask(cloud):
+    """The page that a call of the widget with these parameters answers."""
+    return lambda **parameters: widget(parameters, ENDPOINT, "widget-1", cloud, NOW)
+
+
+@pytest.fixture
+def failed(cloud):
+    begun = cloud.registered.begin(EXPORT_ID, None, NOW - timedelta(minutes=3))
+    begun = replace(begun, read_percentage=cloud.registered.read_percentage)
+    assert cloud.records.begin(begun)
+    exporting = begun.run_job("jr_1", NOW - timedelta(minutes=2))
+    assert cloud.records.move(begun, exporting)
+    failed = exporting.fail("out of memory", NOW - timedelta(minutes=1))
+    assert cloud.records.move(exporting, failed)
+    return failed
+
+
+def text_of(html):
+    return " ".join("".join(Reader(html).text).split())
+
+
+def test_an_empty_system_says_how_to_begin():
+    assert "No pipelines yet" in pages.overview_page(overview([], [], NOW), "", 0, ACTIONS, LIGHT)
+
+
+def test_each_pipeline_has_a_row_that_says_where_it_stands(ask, failed):
+    page = ask()
+
+    assert "1 pipeline" in text_of(page)
+    assert "reviews-parquet" in text_of(page)
+    assert "out of memory" in text_of(page)
+    assert "the last export failed, exporting" in page
+
+
+def test_a_pipeline_lists_its_exports_and_an_export_tells_its_story(ask, failed):
+    assert failed.snapshot_timestamp in ask(view="pipeline", pipeline="reviews-parquet")
+
+    told = ask(view="story", export_id=EXPORT_ID)
+
+    assert "out of memory" in told
+    assert "/job/table-exports-reviews-parquet/run/jr_1" in told
+    assert [json.loads(found) for found in actions_of(told, confirmed=True)] == [
+        {"view": "resume", "export_id": EXPORT_ID},
+        {"view": "run", "pipeline": "reviews-parquet"},
+    ]
+
+
+def actions_of(html, confirmed):
+    """The parameters of those that ask first, or do not."""
+    found = re.findall(r"<cwdb-action ([^>]*)>(.*?)</cwdb-action>", html)
+    return [unescape(content) for attributes, content in found if ("confirmation=" in attributes) == confirmed]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "resumes"),
+    [({"view": "run", "pipeline": "reviews-parquet"}, False), ({"view": "resume", "export_id": EXPORT_ID}, True)],
+)
+def test_a_button_asks_as_a_schedule_does(cloud, ask, failed, parameters, resumes):
+    ask(**parameters)
+
+    [asked] = cloud.bus.facts
+    request = ExportRequest.from_event(an_event_of_ours(asked.detail))
+    assert (asked.detail_type, request.resumes, request.pipeline) == ("Export Requested", resumes, "reviews-parquet")
+    assert asked.detail["request_id"] == "widget-1"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"view": "delete"},
+        {"view": ["overview"]},
+        {"view": "pipeline"},
+        {"view": "pipeline", "pipeline": "none-such"},
+        {"view": "pipeline", "pipeline": {"S": "x"}},
+        {"view": "run", "pipeline": "catalog-name/reviews"},
+        {"view": "story", "export_id": "<script>"},
+        {"view": "resume", "export_id": 7},
+    ],
+)
+def test_what_cannot_be_asked_for_is_answered_with_a_page_that_says_so(cloud, ask, failed, parameters):
+    page = ask(**parameters)
+
+    assert 'class="te-card te-bad"' in page
+    assert cloud.bus.facts == []
+
+
+def test_nothing_is_asked_for_by_looking(cloud, ask, failed):
+    ask()
+    ask(view="pipeline", pipeline="reviews-parquet")
+    ask(view="story", export_id=EXPORT_ID)
+
+    assert cloud.bus.facts == []
+
+
+def test_it_says_what_it_is_to_whoever_adds_it_to_a_dashboard(ask):
+    assert "All pipelines" in ask(describe=True)["markdown"]
+
+
+@pytest.mark.parametrize(("theme", "look"), [("light", LIGHT), ("dark", DARK), (None, LIGHT), (7, LIGHT)])
+def test_it_is_readable_in_light_and_dark(ask, theme, look):
+    assert look.text in ask(widgetContext={"theme": theme})
+
+
+@settings(max_examples=60, deadline=None)
+@given(HOSTILE, HOSTILE, st.sampled_from([Stage.SUCCEEDED, Stage.FAILED]))
+def test_whatever_a_name_or_reason_is_it_is_shown_as_text(name, reason, last):
+    end = replace(ends(5, last=last)[0], reason=reason, failed_stage=Stage.EXPORTING)
+    pipeline, plain = (
+        a_pipeline(pipeline=text, table_name=text, catalog_name=text, output_prefix=text, recent=(end,))
+        for text in (name, "plain")
+    )
+    export = replace(a_pipeline(pipeline=name).begin(name, None, NOW), glue_job_name=name, read_plan=reason)
+    failed = replace(export.run_job(name, NOW).fail(reason, NOW), held_up_by=reason, warning=reason)
+    texts = ("pipeline", "export_id", "glue_job_name", "reason", "read_plan", "held_up_by", "warning")
+    normal = replace(failed, **dict.fromkeys(texts, "plain"))
+
+    for html, expected in [
+        (
+            pages.overview_page(overview([pipeline], [], NOW), "", 0, ACTIONS, LIGHT),
+            pages.overview_page(overview([plain], [], NOW), "", 0, ACTIONS, LIGHT),
+        ),
+        (
+            pages.pipeline_page(overview([pipeline], [], NOW).rows[0], [failed], NOW, ACTIONS, LIGHT),
+            pages.pipeline_page(overview([plain], [], NOW).rows[0], [normal], NOW, ACTIONS, LIGHT),
+        ),
+        (
+            pages.story_page(story(failed, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
+            pages.story_page(story(normal, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
+        ),
+        (pages.problem_page(reason, ACTIONS, DARK), pages.problem_page("plain", ACTIONS, DARK)),
+    ]:
+        assert Reader(html).tags == Reader(expected).tags
+        assert "<script" not in html
+
+
+def test_the_pictures_are_well_formed():
+    row = overview([a_pipeline(recent=ends(9, 5, 7, 8, last=Stage.FAILED))], [a_pipeline().begin("e1", None, NOW)], NOW)
+    page = pages.overview_page(row, "", 0, ACTIONS, LIGHT)
+
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+
+    assert len(pictures) == 3
+    for picture in pictures:
+        ElementTree.fromstring(picture)
+
+
+def many(count):
+    worst = replace(ends(5, last=Stage.FAILED)[0], reason="x" * 300, failed_stage=Stage.EXPORTING)
+    recent = (*ends(*range(1, 15)), worst)
+    return [a_pipeline(pipeline=f"table_{n:03}-parquet", table_name="T" * 255, recent=recent) for n in range(count)]
+
+
+def test_five_hundred_pipelines_fit_a_page_and_the_rest_is_a_click_away():
+    found = overview(many(500), [], NOW)
+
+    first = pages.overview_page(found, "", 0, ACTIONS, LIGHT)
+    last = pages.overview_page(found, "", 9, ACTIONS, LIGHT)
+
+    assert len(first.encode()) < 500_000  # Lambda's answers may have six million bytes
+    assert "500 pipelines" in text_of(first)
+    assert "1 to 50 of 500" in text_of(first)
+    assert "451 to 500 of 500" in text_of(last)
+    assert '{"view": "overview", "wanted": "", "page": 1}' in actions_of(first, confirmed=False)
+    assert last == pages.overview_page(found, "", 9_999, ACTIONS, LIGHT)
+
+
+def test_a_pipeline_is_found_by_part_of_its_name(cloud):
+    typed = {"widgetContext": {"forms": {"all": {"wanted": " REVIEW "}}}}
+
+    assert "reviews-parquet" in widget(typed, ENDPOINT, "r", cloud, NOW)
+    assert "No such pipeline" in widget({"wanted": "orders"}, ENDPOINT, "r", cloud, NOW)
