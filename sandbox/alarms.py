@@ -126,16 +126,18 @@ class Alarms:
 
     def _run(self) -> None:
         pause = max(self._minute, LEAST_PAUSE)
+        evaluated = int(time.time() // self._minute)  # minutes since the epoch
         while not self._stopped.wait(pause - time.time() % pause):
             definitions = dict(self._definitions)
-            if not definitions:
-                continue
             try:
+                if definitions:
+                    self._collect({metric for definition in definitions.values() for metric in metrics_of(definition)})
+                over = int(time.time() // self._minute)
+                for minute in range(evaluated + 1, over + 1):  # all of them, however slow the machine is
+                    evaluated = minute
+                    for definition in definitions.values():
+                        self._evaluate(definition, minute * self._minute)
                 self._forget_old_data(definitions)
-                self._collect({metric for definition in definitions.values() for metric in metrics_of(definition)})
-                ended = time.time() // self._minute * self._minute
-                for definition in definitions.values():
-                    self._evaluate(definition, ended)
             except Exception:  # whatever it is, the next minute comes
                 if not self._stopped.is_set():
                     logger.exception("Alarms")
@@ -173,8 +175,8 @@ class Alarms:
         return seconds / MINUTE * self._minute
 
     def _forget_old_data(self, definitions: dict[str, Definition]) -> None:
-        longest = max(alarm_rules.period(one) * alarm_rules.periods_looked_at(one) for one in definitions.values())
-        oldest = time.time() - self._lasts(max(longest, KEPT_MINUTES * MINUTE)) - MINUTE
+        longest = [alarm_rules.period(one) * alarm_rules.periods_looked_at(one) for one in definitions.values()]
+        oldest = time.time() - self._lasts(max([*longest, KEPT_MINUTES * MINUTE])) - MINUTE
         with self._lock:
             for points in self._data.values():
                 while points and points[0][0] < oldest:
