@@ -8,13 +8,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from infra.deploy import CannotDeploy, artifacts, guide, settings, tables_file
-from infra.deploy.account import Account, in_words, sign_in
+from infra.deploy.account import Account, sign_in
 from infra.deploy.deployment import Declined, Deployment, given
 from infra.deploy.parameters import parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
 from infra.deploy.stacks import Interrupted, StackFailed, Stacks
 from infra.deploy.tables_file import COMMON_STACK, Pipeline
+from table_exports_cli.problems import in_words
 
 
 def main() -> int:

@@ -9,12 +9,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.deploy import CannotDeploy, adoption, artifacts
-from infra.deploy.account import Account, in_words
+from infra.deploy.account import Account
 from infra.deploy.parameters import parameters as template_parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
 from infra.deploy.stacks import NEVER_CREATED, TAG, Outcome, Plan, Stack, StackFailed, Stacks
 from infra.deploy.tables_file import COMMON_STACK, Pipeline
+from table_exports_cli.problems import in_words
 
 AT_ONCE = 5  # stacks: more of them wait for one another's calls to IAM and Glue
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from table_exports.domain.export import Export, Stage, Step
+from table_exports.domain.naming import snapshot_timestamp
 from table_exports.domain.pipeline import RECENT, End, Pipeline
 
 WRITE_TRIES = 3  # another write to the same records is over in milliseconds
@@ -58,15 +59,25 @@ class Records:
 
     def exports(self, pipeline: str, limit: int) -> list[Export]:
         """The pipeline's exports whose records are kept, the newest first."""
-        found = self._client.query(
+        return self._exports(pipeline, "", "~", limit)
+
+    def begun_between(self, pipeline: str, first: datetime, last: datetime) -> list[Export]:
+        """The pipeline's exports that were begun in these seconds and those between, the newest first."""
+        return self._exports(pipeline, snapshot_timestamp(first), f"{snapshot_timestamp(last)}~", None)
+
+    def _exports(self, pipeline: str, first: str, last: str, limit: int | None) -> list[Export]:
+        """Their records sort by snapshot timestamp; `~` sorts after all that is in one."""
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
+            KeyConditionExpression="pipeline = :pipeline AND #record BETWEEN :first AND :last",
             ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues=_item({":pipeline": pipeline, ":export": "export#"}),
+            ExpressionAttributeValues=_item(
+                {":pipeline": pipeline, ":first": f"export#{first}", ":last": f"export#{last}"}
+            ),
             ScanIndexForward=False,
-            Limit=limit,
+            PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )
-        return [export_of(plain(item)) for item in found["Items"]]
+        return [export_of(plain(item)) for page in pages for item in page["Items"]]
 
     def waiting_on(self, thing: str) -> list[Export]:
         """The exports that wait for `thing`, e.g. `athena-query/0123`.

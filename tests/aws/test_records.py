@@ -303,16 +303,39 @@ def test_the_pipelines_are_those_of_stacks_that_are_there(records):
     assert [pipeline_of(head) for head in records.pipelines()] == [a_pipeline()]
 
 
-def test_an_export_is_found_by_its_id_and_among_its_pipelines_newest(records):
+@pytest.fixture
+def ended(records):
+    """Three exports of one pipeline, begun a second apart."""
     assert records.register(a_pipeline())
     begun = [a_pipeline().begin(f"e{n}", Decimal("0.25"), NOW + timedelta(seconds=n)) for n in range(3)]
-    ended = []
-    for export in begun:
-        assert records.begin(export)
-        ended.append(export.fail("no luck", NOW + timedelta(minutes=1)))
-        assert records.move(export, ended[-1])
+    failed = [export.fail("no luck", NOW + timedelta(minutes=1)) for export in begun]
+    for before, after in zip(begun, failed, strict=True):
+        assert records.begin(before)
+        assert records.move(before, after)
+    return failed
 
+
+def test_an_export_is_found_by_its_id_and_among_its_pipelines_newest(records, ended):
     assert records.find_export("e1") == ended[1]
     assert records.find_export("e9") is None
     assert records.exports("reviews-parquet", 2) == [ended[2], ended[1]]
     assert records.exports("orders-csv", 2) == []
+
+
+def test_the_exports_of_a_time_window_are_those_that_were_begun_in_it(records, ended):
+    moments = [NOW + timedelta(seconds=n) for n in (1, 2)]
+
+    assert records.begun_between("reviews-parquet", *moments) == [ended[2], ended[1]]
+    assert records.begun_between("reviews-parquet", moments[1], moments[1]) == [ended[2]]
+
+
+def test_exports_are_read_to_the_end_however_many_pages_they_take(records):
+    """DynamoDB's pages have a megabyte."""
+    assert records.register(a_pipeline())
+    wordy = [a_pipeline().begin(f"e{n}", Decimal("0.25"), NOW + timedelta(seconds=n)) for n in range(5)]
+    for export in wordy:
+        assert records.begin(export)
+        assert records.move(export, export.fail("x" * 390_000, NOW))
+
+    assert [export.export_id for export in records.exports("reviews-parquet", 4)] == ["e4", "e3", "e2", "e1"]
+    assert len(records.begun_between("reviews-parquet", NOW, NOW + timedelta(seconds=9))) == 5

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError, ProfileNotFound, SSOTokenLoadError
 
-from infra.deploy.account import in_words
+from table_exports_cli.problems import in_words
 
 
 def answer(code, message="", operation="CreateChangeSet"):
@@ -17,16 +17,16 @@ def answer(code, message="", operation="CreateChangeSet"):
         (NoRegionError(), "say --region"),
         (ProfileNotFound(profile="p"), "`aws configure list-profiles` shows which there are"),
         (SSOTokenLoadError(error_msg="it has expired"), "sign in again"),
-        (answer("ExpiredToken"), "run the same command once more. It goes on from there"),
+        (answer("ExpiredToken"), "run the same command once more"),
         (answer("InvalidClientTokenId"), "AWS does not know these credentials"),
         (
             answer(
                 "AccessDenied", "User: x is not authorized to perform: cloudformation:CreateChangeSet on resource: y"
             ),
-            "who deploys needs cloudformation:CreateChangeSet",
+            "you need cloudformation:CreateChangeSet",
         ),
-        (answer("403", "Forbidden", "HeadBucket"), "who deploys needs s3:ListBucket"),
-        (answer("AccessDenied", "Access Denied", "PutObject"), "who deploys needs the right to PutObject"),
+        (answer("403", "Forbidden", "HeadBucket"), "you need s3:ListBucket"),
+        (answer("AccessDenied", "Access Denied", "PutObject"), "you need the right to PutObject"),
         (answer("ValidationError", "Template too long"), "CreateChangeSet: Template too long (ValidationError)"),
     ],
 )

@@ -1,0 +1,441 @@
+"""Is everything deployed, permitted, enabled, subscribed? Each check asks AWS, and says what is wrong, and a remedy."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from table_exports.domain.overview import TROUBLES
+from table_exports.domain.pipeline import Pipeline
+from table_exports_cli.problems import in_words
+from table_exports_cli.replays import AWS_EVENTS, REQUESTS
+from table_exports_cli.system import NAME, System
+
+AT_ONCE = 8  # calls, where each pipeline takes one
+BUSES = (NAME, "default")
+JOB_SCRIPT = f"/{NAME}/job-script"  # the parameter that says which version of it table stacks take
+DEPLOY = "make deploy"
+DEPLOY_ANEW = "delete its table stack, and make deploy: data and records stay"
+PUT_BACK = f"put it back; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    of: str  # a pipeline, a rule, an alarm, …
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check came to. It could be made, or not: then `unknown` says why."""
+
+    check: str
+    fine: str = ""  # in words, if there is no trouble
+    troubles: tuple[Trouble, ...] = ()
+    unknown: str | None = None
+
+    @property
+    def state(self) -> str:
+        return "unknown" if self.unknown else "trouble" if self.troubles else "fine"
+
+
+class CannotTell(Exception):
+    """Why a check cannot be made."""
+
+
+class Deployed:
+    """What is deployed, each part asked for once. All lists are read by pages, however many pipelines there are."""
+
+    def __init__(self, system: System) -> None:
+        self.client = system.client
+        self.pipelines = system.pipelines()
+
+    @cached_property
+    def stacks(self) -> dict[str, dict[str, Any]]:
+        """By id. Those that were deleted are not among them."""
+        return {stack["StackId"]: stack for stack in self._all("cloudformation", "describe_stacks", "Stacks")}
+
+    @cached_property
+    def common(self) -> dict[str, Any] | None:
+        return next((stack for stack in self.stacks.values() if stack["StackName"] == NAME), None)
+
+    @cached_property
+    def resources(self) -> list[dict[str, Any]]:
+        """Of the common stack."""
+        if self.common is None:
+            raise CannotTell(f"there is no stack {NAME}")
+        return self._all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=NAME)
+
+    def names(self, kind: str) -> list[str]:
+        """Of the common stack's resources whose type ends so. An ARN's or a rule's last part is its name."""
+        found = [each["PhysicalResourceId"] for each in self.resources if each["ResourceType"].endswith(kind)]
+        return [name.rpartition("|")[2] for name in found]
+
+    def named(self, logical_id: str) -> str:
+        """The physical id of a resource of the common stack."""
+        return next(each["PhysicalResourceId"] for each in self.resources if each["LogicalResourceId"] == logical_id)
+
+    @cached_property
+    def rules(self) -> list[tuple[str, dict[str, Any]]]:
+        """Those of our names, each with its bus."""
+        return [
+            (bus, rule)
+            for bus in BUSES
+            for rule in self._all("events", "list_rules", "Rules", EventBusName=bus, NamePrefix=f"{NAME}-")
+        ]
+
+    @cached_property
+    def schedules(self) -> dict[str, str]:
+        """The state of each, by name."""
+        found = self._all("scheduler", "list_schedules", "Schedules")
+        return {schedule["Name"]: schedule["State"] for schedule in found}
+
+    @cached_property
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        return {job["Name"]: job for job in self._all("glue", "get_jobs", "Jobs")}
+
+    @cached_property
+    def crawlers(self) -> set[str]:
+        return {crawler["Name"] for crawler in self._all("glue", "get_crawlers", "Crawlers")}
+
+    @cached_property
+    def alarms(self) -> dict[str, dict[str, Any]]:
+        pages = self.client("cloudwatch").get_paginator("describe_alarms")
+        found = pages.paginate(AlarmNamePrefix=f"{NAME}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        return {
+            alarm["AlarmName"]: alarm
+            for page in found
+            for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+        }
+
+    def outputs(self, pipeline: Pipeline) -> dict[str, str]:
+        """Of its table stack."""
+        stack = self.stacks.get(pipeline.stack_id, {})
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def of_each_pipeline(self, look: Callable[[Pipeline], T]) -> Iterator[T]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            yield from pool.map(look, self.pipelines)
+
+    def _all(self, service: str, operation: str, key: str, **given: Any) -> list[dict[str, Any]]:
+        pages = self.client(service).get_paginator(operation).paginate(**given)
+        return [each for page in pages for each in page[key]]
+
+
+def examine(system: System) -> list[Finding]:
+    """Raises Problem if nothing is deployed at all."""
+    deployed = Deployed(system)
+    return [_examined(check, deployed) for check in CHECKS]
+
+
+def _examined(check: Callable[[Deployed], Iterator[Trouble]], deployed: Deployed) -> Finding:
+    """The check's docstring is what is so if all is well."""
+    name = check.__name__.replace("_", " ")
+    try:
+        troubles = tuple(check(deployed))
+    except (BotoCoreError, ClientError) as error:
+        return Finding(name, unknown=in_words(error))
+    except CannotTell as error:
+        return Finding(name, unknown=str(error))
+    return Finding(name, fine=check.__doc__ or "", troubles=troubles)
+
+
+# ------------------------------------------------------------------------------------------------------------ deployed
+
+
+def stacks(deployed: Deployed) -> Iterator[Trouble]:
+    """the common stack and each pipeline's table stack are deployed, and their last deployment succeeded"""
+    if deployed.common is None:
+        left = "its state table is there, and no stack of that name"
+        yield Trouble(NAME, left, f"{DEPLOY}: it takes over what an earlier stack left")
+    else:
+        yield from _of_status(NAME, deployed.common["StackStatus"])
+    for pipeline in deployed.pipelines:
+        if stack := deployed.stacks.get(pipeline.stack_id):
+            yield from _of_status(pipeline.pipeline, stack["StackStatus"])
+        else:
+            yield Trouble(
+                pipeline.pipeline, "is registered, and its table stack is gone", f"{DEPLOY}, or remove the table"
+            )
+
+
+def _of_status(name: str, status: str) -> Iterator[Trouble]:
+    if status.endswith("_IN_PROGRESS"):
+        yield Trouble(name, f"is being deployed: {status}", "wait, then ask again")
+    elif "ROLLBACK" in status or status.endswith("_FAILED"):
+        yield Trouble(name, f"its last deployment failed: {status}", f"{DEPLOY}: it says why, and goes on from there")
+
+
+def versions(deployed: Deployed) -> Iterator[Trouble]:
+    """the job of each pipeline runs the script that the common stack came with"""
+    [wanted] = deployed.client("ssm").get_parameters(Names=[JOB_SCRIPT])["Parameters"] or [None]
+    if wanted is None:
+        raise CannotTell(f"there is no parameter {JOB_SCRIPT}")
+    for pipeline in deployed.pipelines:
+        job = deployed.jobs.get(pipeline.glue_job_name)
+        if job is None:
+            yield Trouble(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", DEPLOY_ANEW)
+        elif job["Command"]["ScriptLocation"] != f"s3://{wanted['Value']}":
+            yield Trouble(
+                pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", DEPLOY
+            )
+
+
+def crawlers(deployed: Deployed) -> Iterator[Trouble]:
+    """each pipeline has its crawler"""
+    for pipeline in deployed.pipelines:
+        if pipeline.crawler_name not in deployed.crawlers:
+            yield Trouble(pipeline.pipeline, f"there is no crawler {pipeline.crawler_name}", DEPLOY_ANEW)
+
+
+def tables(deployed: Deployed) -> Iterator[Trouble]:
+    """each table is there, and can be read as its pipeline reads it"""
+    client = deployed.client("dynamodb")
+
+    def look(pipeline: Pipeline) -> Trouble | None:
+        table, bring_back = pipeline.table_name, "bring it back, or remove the pipeline: docs/runbook.md"
+        try:
+            status = client.describe_table(TableName=table)["Table"]["TableStatus"]
+        except client.exceptions.ResourceNotFoundException:
+            return Trouble(pipeline.pipeline, f"there is no table {table}", bring_back)
+        if status not in ("ACTIVE", "UPDATING"):
+            return Trouble(pipeline.pipeline, f"the table {table} is {status}", bring_back)
+        if pipeline.read_mode == "export":
+            found = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+            recovery = found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
+            if recovery != "ENABLED":
+                what = f"has ReadMode export, and {table} no point-in-time recovery"
+                return Trouble(pipeline.pipeline, what, "enable that, or deploy with ReadMode: auto")
+        return None
+
+    yield from filter(None, deployed.of_each_pipeline(look))
+
+
+def functions(deployed: Deployed) -> Iterator[Trouble]:
+    """each function can run"""
+    client = deployed.client("lambda")
+    for name in deployed.names("::Function"):
+        try:
+            found = client.get_function_configuration(FunctionName=name)
+        except client.exceptions.ResourceNotFoundException:
+            yield Trouble(name, "is gone", "put it back: delete and deploy the common stack; its data stays")
+            continue
+        if found.get("State", "Active") not in ("Active", "Inactive"):
+            yield Trouble(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", DEPLOY)
+        if found.get("LastUpdateStatus", "Successful") == "Failed":
+            yield Trouble(name, f"was not updated: {found.get('LastUpdateStatusReason', 'no reason given')}", DEPLOY)
+        if client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions") == 0:
+            yield Trouble(
+                name,
+                "may not run: its reserved concurrency is 0",
+                f"aws lambda delete-function-concurrency --function-name {name}",
+            )
+
+
+# ----------------------------------------------------------------------------------------------------------- permitted
+
+
+def deliveries(deployed: Deployed) -> Iterator[Trouble]:
+    """each rule has its function, and may invoke it"""
+    client, policies = deployed.client("lambda"), {}
+    expected = set(deployed.names("Events::Rule"))
+    for bus, rule in deployed.rules:
+        if rule["Name"] not in expected:
+            continue
+        targets = deployed.client("events").list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]
+        if not targets:
+            yield Trouble(_on(bus, rule["Name"]), "has no target", PUT_BACK)
+        for function in (target["Arn"] for target in targets if ":function:" in target["Arn"]):
+            if function not in policies:
+                policies[function] = list(_statements(client, function))
+            if not any(_lets_in(statement, rule["Arn"]) for statement in policies[function]):
+                name = function.rpartition(":")[2]
+                yield Trouble(
+                    _on(bus, rule["Name"]),
+                    f"may not invoke {name}",
+                    f"aws lambda add-permission --function-name {name} --statement-id {rule['Name']}-{bus} "
+                    f"--action lambda:InvokeFunction --principal events.amazonaws.com --source-arn {rule['Arn']}",
+                )
+
+
+def _statements(client: Any, function: str) -> Iterable[dict[str, Any]]:
+    try:
+        return json.loads(client.get_policy(FunctionName=function)["Policy"])["Statement"]
+    except client.exceptions.ResourceNotFoundException:
+        return []
+
+
+def _lets_in(statement: dict[str, Any], rule: str) -> bool:
+    """Whether EventBridge may invoke for the rule. Of the conditions that are in use: those on the source's ARN."""
+    principal = statement.get("Principal")
+    services = principal.get("Service") if isinstance(principal, dict) else principal
+    if statement.get("Effect") != "Allow" or "events.amazonaws.com" not in (services or ""):
+        return False
+    patterns = [
+        pattern
+        for condition in statement.get("Condition", {}).values()
+        for key, value in condition.items()
+        if key.lower() == "aws:sourcearn"
+        for pattern in ([value] if isinstance(value, str) else value)
+    ]
+    return not patterns or any(fnmatchcase(rule, pattern) for pattern in patterns)
+
+
+def roles(deployed: Deployed) -> Iterator[Trouble]:
+    """schedules may ask for exports, and each job may read its table and write its snapshots"""
+    iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
+    partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
+
+    def may_not(of: str, role: str, action: str, resource: str) -> Iterator[Trouble]:
+        """IAM's simulator also knows of boundaries, and of the organization's policies."""
+        arn = role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
+        told = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource])
+        if any(result["EvalDecision"] != "allowed" for result in told["EvaluationResults"]):
+            remedy = "aws iam simulate-principal-policy shows which policy, boundary or organization's policy says no"
+            yield Trouble(of, f"{arn.rpartition('/')[2]} may not {action} on {resource}", remedy)
+
+    def of_job(pipeline: Pipeline) -> list[Trouble]:
+        job, place = deployed.jobs.get(pipeline.glue_job_name), urlsplit(pipeline.output_prefix)
+        if job is None:
+            return []  # which the check of versions tells
+        table = f"arn:{partition}:dynamodb:{region}:{account}:table/{pipeline.table_name}"
+        snapshot = f"arn:{partition}:s3:::{place.netloc}{place.path}/any"
+        name, role = pipeline.pipeline, job["Role"]
+        return [*may_not(name, role, "dynamodb:Scan", table), *may_not(name, role, "s3:PutObject", snapshot)]
+
+    yield from may_not("all schedules", deployed.named("ScheduleRole"), "events:PutEvents", bus)
+    for found in deployed.of_each_pipeline(of_job):
+        yield from found
+
+
+# ------------------------------------------------------------------------------------------------------------- enabled
+
+
+def rules(deployed: Deployed) -> Iterator[Trouble]:
+    """each rule is there and enabled"""
+    expected = Counter(deployed.names("Events::Rule"))
+    for bus, rule in deployed.rules:
+        if rule["Name"] in expected and rule["State"] == "DISABLED":
+            remedy = f"aws events enable-rule --name {rule['Name']} --event-bus-name {bus}"
+            yield Trouble(_on(bus, rule["Name"]), "is disabled: its events go nowhere", remedy)
+    for name in sorted((expected - Counter(rule["Name"] for _, rule in deployed.rules)).elements()):
+        yield Trouble(name, "is gone", PUT_BACK)
+
+
+def streams(deployed: Deployed) -> Iterator[Trouble]:
+    """what functions read by themselves, they read: changes of records, messages sent back"""
+    client = deployed.client("lambda")
+    for name in deployed.names("EventSourceMapping"):
+        found = client.get_event_source_mapping(UUID=name)
+        function = found["FunctionArn"].rpartition(":")[2]
+        if found["State"] in ("Disabled", "Disabling"):
+            remedy = f"aws lambda update-event-source-mapping --uuid {name} --enabled"
+            yield Trouble(function, f"reads nothing: its event source mapping is {found['State']}", remedy)
+        elif found.get("LastProcessingResult", "").startswith("PROBLEM"):
+            yield Trouble(
+                function, found["LastProcessingResult"], "see its errors in Logs Insights: table-exports/errors"
+            )
+
+
+def schedules(deployed: Deployed) -> Iterator[Trouble]:
+    """the reconciler's is enabled, and those of all pipelines are as deployed"""
+    for name in deployed.names("Scheduler::Schedule"):
+        if deployed.schedules.get(name) != "ENABLED":
+            found = deployed.schedules.get(name, "gone")
+            yield Trouble(
+                name,
+                f"is {found}: lost events stay lost, and no alarm is told of pipelines",
+                "enable it, or make deploy",
+            )
+    for pipeline in deployed.pipelines:
+        name = deployed.outputs(pipeline).get("ScheduleName")
+        if name is None:
+            continue  # its stack is gone, which the check of stacks tells
+        state = deployed.schedules.get(name)
+        if state is None:
+            yield Trouble(pipeline.pipeline, f"its schedule {name} is gone", DEPLOY_ANEW)
+        elif pipeline.scheduled != (state == "ENABLED"):
+            deployed_as = "ENABLED" if pipeline.scheduled else "DISABLED"
+            yield Trouble(
+                pipeline.pipeline,
+                f"was deployed with ScheduleState {deployed_as}, and its schedule is {state}",
+                "say in tables.yaml what it is to be, and make deploy",
+            )
+
+
+def archives(deployed: Deployed) -> Iterator[Trouble]:
+    """requests and AWS's events are archived, for replays"""
+    found = deployed.client("events").list_archives(NamePrefix=f"{NAME}-")["Archives"]
+    states = {archive["ArchiveName"]: archive["State"] for archive in found}
+    for name in (REQUESTS, AWS_EVENTS):
+        if states.get(name) not in ("ENABLED", "UPDATING"):
+            yield Trouble(name, f"is {states.get(name, 'gone')}: what happens now cannot be replayed", DEPLOY)
+
+
+# ---------------------------------------------------------------------------------------------------------- subscribed
+
+
+def subscriptions(deployed: Deployed) -> Iterator[Trouble]:
+    """someone is told of alarms"""
+    topic = deployed.named("Alarms")
+    pages = deployed.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    found = [subscription for page in pages for subscription in page["Subscriptions"]]
+    if not found:
+        remedy = "AlarmEmail in table-exports.toml and make deploy, or a subscription of your own to the topic"
+        yield Trouble(topic.rpartition(":")[2], "nobody is told of alarms", remedy)
+    for subscription in found:
+        if not subscription["SubscriptionArn"].startswith("arn:"):
+            yield Trouble(
+                subscription["Endpoint"], "has not confirmed its subscription", "the link in AWS's message does"
+            )
+
+
+def alarms(deployed: Deployed) -> Iterator[Trouble]:
+    """each alarm is there, and tells of trouble"""
+    expected = [name.rpartition(":")[2] for name in deployed.names("Alarm")]
+    of_pipelines = [f"{pipeline.glue_job_name}-{trouble}" for pipeline in deployed.pipelines for trouble in TROUBLES]
+    for name in [*expected, *of_pipelines]:
+        if name not in deployed.alarms:
+            yield Trouble(name, "is gone", DEPLOY_ANEW)
+        elif not deployed.alarms[name]["ActionsEnabled"]:
+            remedy = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
+            yield Trouble(name, "tells nobody: its actions are disabled", remedy)
+
+
+def quiet(deployed: Deployed) -> Iterator[Trouble]:
+    """no alarm is on"""
+    for name, alarm in sorted(deployed.alarms.items()):
+        if alarm["StateValue"] == "ALARM":
+            what, _, where = alarm.get("AlarmDescription", "").partition(" See ")
+            yield Trouble(name, what or "is on", f"see {where}" if where else "docs/runbook.md")
+
+
+def _on(bus: str, rule: str) -> str:
+    return f"{rule} on {'the default bus' if bus == 'default' else bus}"
+
+
+CHECKS = (
+    stacks,
+    versions,
+    crawlers,
+    tables,
+    functions,
+    deliveries,
+    roles,
+    rules,
+    streams,
+    schedules,
+    archives,
+    subscriptions,
+    alarms,
+    quiet,
+)

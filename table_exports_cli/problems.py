@@ -1,0 +1,51 @@
+"""What keeps one from going on, in words that say what to do; and the exit code that scripts see."""
+
+import re
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
+
+OK, NEEDS_A_PERSON, USAGE, NOT_FOUND, AWS_SAID_NO = range(5)  # 2 is what Typer ends with for a wrong option
+
+OF_ACTION = {"HeadBucket": "s3:ListBucket", "GetCallerIdentity": "sts:GetCallerIdentity"}
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
+UNKNOWN = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
+
+
+class Problem(Exception):
+    """In one line, with what to do."""
+
+    def __init__(self, message: str, code: int = NEEDS_A_PERSON) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def in_words(error: BotoCoreError | ClientError) -> str:
+    """What AWS or its SDK said, and what to do about it."""
+    if isinstance(error, ClientError):
+        return answer_in_words(error)
+    if isinstance(error, NoRegionError):
+        return "No Region is set: say --region, or set AWS_REGION"
+    if isinstance(error, NoCredentialsError):
+        return "There are no AWS credentials here: sign in (`aws sso login`, `aws configure`), or say --profile"
+    if isinstance(error, ProfileNotFound):
+        return f"{error}: `aws configure list-profiles` shows which there are"
+    if "Token" in type(error).__name__ or "SSO" in type(error).__name__ or "Login" in type(error).__name__:
+        return f"{error}\nThe session has expired: sign in again (`aws sso login`), then run the same command once more"
+    return str(error)
+
+
+def answer_in_words(error: ClientError) -> str:
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code in EXPIRED:
+        return "The credentials have expired: sign in again, then run the same command once more"
+    if code in UNKNOWN:
+        return f"AWS does not know these credentials ({code}): sign in again, or say --profile"
+    if code in DENIED:
+        return f"Access denied: you need {action(error, message)}. AWS says: {message}"
+    return f"{error.operation_name}: {message} ({code})"
+
+
+def action(error: ClientError, message: str) -> str:
+    named = re.search(r"perform: ([\w-]+:\w+)", message)
+    return named[1] if named else OF_ACTION.get(error.operation_name, f"the right to {error.operation_name}")

@@ -1,0 +1,115 @@
+"""The deployed system, as the AWS settings of the terminal name it."""
+
+import json
+import os
+import re
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoRegionError
+
+from table_exports.aws.records import Records, export_of, pipeline_of
+from table_exports.domain.export import Export
+from table_exports.domain.facts import SOURCE
+from table_exports.domain.overview import Overview, overview
+from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.request import a_request_for, a_resumption_of, export_id
+from table_exports.domain.story import Story, story
+from table_exports_cli.problems import DENIED, NOT_FOUND, Problem
+
+NAME = "table-exports"  # of the common stack, the bus and the state table
+HISTORY_DAYS = 0  # nothing is written here
+EXPORT_ID = re.compile(r"[0-9a-f]{20}")
+CONFIG = Config(user_agent_appid=NAME, retries={"mode": "standard", "max_attempts": 5})
+
+
+def session(profile: str | None, region: str | None) -> boto3.Session:
+    """By the AWS settings of the terminal, with AWS_REGION as the AWS CLI has it: boto3 knows AWS_DEFAULT_REGION alone.
+
+    Raises ProfileNotFound, or NoRegionError.
+    """
+    found = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION"))
+    if found.region_name is None:
+        raise NoRegionError
+    return found
+
+
+class System:
+    def __init__(self, profile: str | None, region: str | None) -> None:
+        """Raises ProfileNotFound, or NoRegionError."""
+        self._session = session(profile, region)
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, config=CONFIG)
+        return self._clients[service]
+
+    @property
+    def region(self) -> str:
+        return self._session.region_name
+
+    @cached_property
+    def records(self) -> Records:
+        """Raises Problem if the common stack is not there."""
+        client = self.client("dynamodb")
+        try:
+            client.describe_table(TableName=NAME)
+        except client.exceptions.ResourceNotFoundException as error:
+            raise Problem(f"table-exports is not deployed in {self.region}: make deploy", NOT_FOUND) from error
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in DENIED:
+                raise  # who may read it need not describe it
+        return Records(client, NAME, HISTORY_DAYS)
+
+    def pipelines(self) -> list[Pipeline]:
+        return sorted(map(pipeline_of, self.records.pipelines()), key=lambda pipeline: pipeline.pipeline)
+
+    def overview(self, now: datetime) -> Overview:
+        in_flight = [export_of(record) for record in self.records.in_flight()]
+        return overview(self.pipelines(), in_flight, now)
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Raises Problem if there is none, with those that there are."""
+        if found := self.records.pipeline(name):
+            return found
+        known = ", ".join(pipeline.pipeline for pipeline in self.pipelines()) or "none"
+        raise Problem(f"There is no pipeline {name}. There are: {known}", NOT_FOUND)
+
+    def export(self, named: str) -> Export:
+        """By its id, or the latest of a pipeline. Raises Problem if there is none."""
+        if EXPORT_ID.fullmatch(named):
+            if found := self.records.find_export(named):
+                return found
+            raise Problem(f"There is no record of export {named}: it may have expired", NOT_FOUND)
+        pipeline = self.pipeline(named)
+        if latest := self.records.exports(pipeline.pipeline, 1):
+            return latest[0]
+        raise Problem(f"{named} has no exports yet: table-exports run {named}", NOT_FOUND)
+
+    def story(self, export: Export, now: datetime) -> Story:
+        return story(export, self.records.pipeline(export.pipeline), now)
+
+    def ask_for(self, pipeline: Pipeline, read_percentage: Decimal | None) -> str:
+        """Request an export. Its id, which follows from the request."""
+        detail = a_request_for(pipeline, f"cli-{uuid.uuid4().hex}", read_percentage)
+        self._put(detail)
+        return export_id({"detail": detail})
+
+    def ask_to_resume(self, export: Export) -> None:
+        self._put(a_resumption_of(export, f"cli-{uuid.uuid4().hex}"))
+
+    def _put(self, detail: dict[str, Any]) -> None:
+        entry = {"EventBusName": NAME, "Source": SOURCE, "DetailType": "Export Requested", "Detail": json.dumps(detail)}
+        [answer] = self.client("events").put_events(Entries=[entry])["Entries"]
+        if "ErrorCode" in answer:
+            raise Problem(f"The bus did not take the request: {answer['ErrorCode']}: {answer.get('ErrorMessage', '')}")
+
+
+def the_time() -> datetime:
+    return datetime.now(UTC)

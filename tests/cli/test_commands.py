@@ -1,0 +1,338 @@
+"""What the commands say of records, what they refuse, and the exit codes that scripts go by."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+
+import boto3
+import pytest
+from examples import NOW, a_pipeline
+from hostile import NAMES
+
+from table_exports.domain.export import Stage
+from table_exports_cli import system
+
+ROOT = Path(__file__).parents[2]
+ID = "5f0d1c9a7be34f1c2a6e"
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch):
+    for module in ("system", "app"):
+        monkeypatch.setattr(f"table_exports_cli.{module}.the_time", lambda: NOW)
+
+
+@pytest.fixture
+def registered(records):
+    for name in ("reviews", "orders"):
+        assert records.register(a_pipeline(pipeline=f"{name}-parquet", table_name=name, catalog_name=name))
+    return records
+
+
+@pytest.fixture
+def begun(registered):
+    export = registered.pipeline("reviews-parquet").begin(ID, Decimal("0.25"), NOW - timedelta(minutes=5))
+    assert registered.begin(export)
+    exporting = export.run_job("jr_1", NOW - timedelta(minutes=4))
+    assert registered.move(export, exporting)
+    return exporting
+
+
+@pytest.fixture
+def failed(registered, begun):
+    failed = begun.fail("Glue job run jr_1 ended FAILED: out of memory", NOW - timedelta(minutes=1))
+    assert registered.move(begun, failed)
+    return failed
+
+
+# ------------------------------------------------------------------------------------------------------------- status
+
+
+def test_all_is_well_where_nothing_fails(cli, begun):
+    said = cli("status")
+
+    assert said.code == 0
+    assert "EXPORTING, 5 min" in said.out
+    assert "2 pipelines, 1 in flight, all is well" in said.out
+
+
+def test_status_fails_where_a_person_is_needed_and_names_what_failed_first(cli, failed):
+    said = cli("status", "--output", "json")
+
+    assert said.code == 1
+    assert said.err == ""
+    assert [pipeline["pipeline"] for pipeline in said.data["pipelines"]] == ["reviews-parquet", "orders-parquet"]
+    assert said.data["pipelines"][0]["troubles"] == ["failing"]
+    assert said.data["pipelines"][0]["last_export"] == {
+        "export_id": ID,
+        "stage": "FAILED",
+        "ended_at": failed.ended_at.isoformat(),
+        "seconds": 240,
+        "reason": failed.reason,
+    }
+    assert "out of memory" in cli("status").out
+
+
+def test_a_system_without_pipelines_says_how_to_begin(cli, records):
+    said = cli("status")
+
+    assert (said.code, "deploy a table stack" in said.out) == (0, True)
+
+
+# -------------------------------------------------------------------------------------------------------- list, show
+
+
+def test_list_names_the_pipelines_one_a_line(cli, registered):
+    assert cli("list").out == "orders-parquet\nreviews-parquet\n"
+
+
+def test_list_has_a_pipelines_exports(cli, failed):
+    assert re.search(rf"{ID} .*FAILED +4 min +Glue job run jr_1", cli("list", "reviews-parquet").out)
+    assert [export["stage"] for export in cli("list", "reviews-parquet", "-o", "json").data] == ["FAILED"]
+    assert cli("list", "orders-parquet", "-o", "json").data == []
+    assert "No exports yet" in cli("list", "orders-parquet").out
+
+
+@pytest.mark.parametrize("named", [ID, "reviews-parquet"])
+def test_show_tells_the_story_of_an_export_or_of_a_pipelines_latest(cli, failed, named):
+    told = cli("show", named)
+
+    assert told.code == 0
+    for part in (failed.reason, "glue-job-run/jr_1", "/job/table-exports-reviews-parquet/run/jr_1", f"resume {ID}"):
+        assert part in told.out
+    data = cli("show", named, "--output", "json").data
+    assert [(step["stage"], step["seconds"]) for step in data["steps"]] == [("STARTING", 60), ("EXPORTING", 180)]
+    assert (data["may_resume"], data["why_not_resume"]) == (True, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_names_and_reasons_hold_is_text_on_a_terminal(cli, registered, name):
+    hostile = a_pipeline(pipeline="h-parquet", table_name=name, catalog_name="h")
+    assert registered.register(hostile)
+    export = hostile.begin("e1", Decimal("0.25"), NOW)
+    assert registered.begin(export)
+    reason = f"{name} [bold]not markup[/bold] \x1b[31mred\x1b]8;;http://example.com\x07"
+    assert registered.move(export, export.fail(reason, NOW))
+
+    shown = cli("show", "h-parquet").out + cli("status").out + cli("list", "h-parquet").out
+
+    assert "[bold]not markup[/bold]" in shown
+    assert not {"\x1b", "\x07", "\u202e", "\t"} & set(shown)
+    assert cli("show", "h-parquet", "-o", "json").data["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("show", "films-parquet"), ("list", "films-parquet"), ("run", "films-parquet"), ("resume", "films-parquet")],
+)
+def test_a_name_that_is_none_is_answered_with_those_that_are(cli, registered, arguments):
+    said = cli(*arguments)
+
+    assert (said.code, said.out) == (3, "")
+    assert said.err == "There is no pipeline films-parquet. There are: orders-parquet, reviews-parquet\n"
+
+
+def test_an_export_without_a_record_may_have_expired(cli, registered):
+    said = cli("show", "0" * 20)
+
+    assert (said.code, said.err) == (3, f"There is no record of export {'0' * 20}: it may have expired\n")
+
+
+def test_a_pipeline_without_exports_says_how_to_have_one(cli, registered):
+    assert cli("show", "orders-parquet").err == "orders-parquet has no exports yet: table-exports run orders-parquet\n"
+
+
+# -------------------------------------------------------------------------------------------------------- run, resume
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The requests that were put on the bus."""
+    requests = []
+    monkeypatch.setattr(system.System, "_put", lambda self, detail: requests.append(detail))
+    return requests
+
+
+def test_run_asks_for_an_export_and_says_which_it_will_be(cli, registered, asked):
+    said = cli("run", "orders-parquet", "--read-percentage", "0.5")
+
+    [request] = asked
+    assert (said.code, said.out) == (0, f"{system.export_id({'detail': request})}\n")
+    assert (request["table_name"], request["read_percentage"]) == ("orders", 0.5)
+
+
+def test_each_run_is_a_request_of_its_own(cli, registered, asked):
+    first, second = (cli("run", "orders-parquet", "-o", "json").data["export_id"] for _ in range(2))
+
+    assert first != second
+
+
+def test_no_export_is_asked_for_while_one_is_in_flight(cli, begun, asked):
+    said = cli("run", "reviews-parquet")
+
+    assert (said.code, asked) == (1, [])
+    assert f"is at export {ID}: a pipeline has one export at a time" in said.err
+
+
+@pytest.mark.parametrize("percentage", ["0.05", "1.5", "nan", "much"])
+def test_a_share_that_is_none_is_refused_before_anything_is_asked(cli, registered, asked, percentage):
+    said = cli("run", "orders-parquet", "--read-percentage", percentage)
+
+    assert (said.code, asked) == (2, [])
+    assert "read-percentage" in said.err
+
+
+def test_resume_has_a_failed_export_go_on(cli, failed, asked):
+    said = cli("resume", ID)
+
+    assert (said.code, said.out) == (0, f"{ID}\n")
+    assert [(request["pipeline"], request["resume_export_id"]) for request in asked] == [("reviews-parquet", ID)]
+
+
+def test_an_export_that_cannot_go_on_is_not_asked_to(cli, begun, asked):
+    said = cli("resume", ID)
+
+    assert (said.code, asked) == (1, [])
+    assert said.err == f"Export {ID} cannot be resumed: it is EXPORTING, and only what failed can go on\n"
+
+
+def test_no_failed_export_goes_on_beside_another(cli, registered, failed, asked):
+    assert registered.begin(a_pipeline(table_name="reviews").begin("e2", Decimal("0.25"), NOW))
+
+    assert "another export of its pipeline is in flight" in cli("resume", ID).err
+    assert asked == []
+
+
+def test_a_wait_ends_with_the_export_and_fails_with_it(cli, registered, monkeypatch):
+    monkeypatch.setattr("table_exports_cli.app.POLL_SECONDS", 0)
+
+    def begins_and_fails(self, detail):
+        export = registered.pipeline("orders-parquet").begin(system.export_id({"detail": detail}), Decimal("0.25"), NOW)
+        assert registered.begin(export)
+        assert registered.move(export, export.fail("no luck", NOW))
+
+    monkeypatch.setattr(system.System, "_put", begins_and_fails)
+
+    said = cli("run", "orders-parquet", "--wait", "--output", "json")
+
+    assert (said.code, said.data["stage"], said.data["reason"]) == (1, "FAILED", "no luck")
+
+
+def test_a_request_that_leads_to_nothing_is_not_waited_for_without_end(cli, registered, asked, monkeypatch):
+    monkeypatch.setattr("table_exports_cli.app.POLL_SECONDS", 0)
+    monkeypatch.setattr("table_exports_cli.app.APPEARS_WITHIN_SECONDS", 0)
+
+    said = cli("run", "orders-parquet", "--wait")
+
+    assert said.code == 1
+    assert "it was refused or skipped, and the log says why" in said.err
+
+
+def test_a_request_goes_to_the_bus_as_a_schedules_would(cli, registered, bus):
+    queue = boto3.client("sqs").create_queue(QueueName="heard")["QueueUrl"]
+    bus.put_rule(Name="all", EventBusName="table-exports", EventPattern='{"source": ["table-exports"]}')
+    target = {"Id": "heard", "Arn": "arn:aws:sqs:us-east-1:123456789012:heard"}
+    bus.put_targets(Rule="all", EventBusName="table-exports", Targets=[target])
+
+    cli("run", "orders-parquet")
+
+    [message] = boto3.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+    assert '"detail-type": "Export Requested"' in message["Body"]
+    bus.remove_targets(Rule="all", EventBusName="table-exports", Ids=["heard"])
+    bus.delete_rule(Name="all", EventBusName="table-exports")
+
+
+# ------------------------------------------------------------------------------------------------------------- replay
+
+WINDOW = ("--from", "2026-11-23T01:00Z", "--to", "2026-11-23T03:00Z")
+
+
+def test_a_replay_says_what_it_would_do_and_does_nothing_of_it(cli, failed, bus):
+    before, after = ((NOW + timedelta(minutes=n)).strftime("%Y-%m-%dT%H:%M:%SZ") for n in (-60, 0))
+
+    said = cli("replay", "--from", before, "--to", after, "--dry-run", "--output", "json")
+
+    assert said.code == 0
+    assert said.data["exports_begun_then"] == [{"pipeline": "reviews-parquet", "export_id": ID}]
+    assert (said.data["archive"], said.data["may_be_incomplete"]) == ("table-exports-requests", True)
+    assert bus.list_replays()["Replays"] == []
+
+
+def test_a_replay_knows_of_the_window_alone(cli, failed, bus):
+    said = cli("replay", "--from", "2026-11-20", "--to", "2026-11-21", "--dry-run")
+
+    assert "Known of that time: 0 exports, of no pipeline" in said.err
+    assert "may lag" not in said.err
+
+
+def test_a_replay_asks_first(cli, registered, bus, monkeypatch):
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+
+    said = cli("replay", "--from", "2026-11-20", "--to", "2026-11-21")
+
+    assert said.code == 1
+    assert bus.list_replays()["Replays"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--from", "2026-11-21", "--to", "2026-11-20"), "--from must be before --to"),
+        (("--from", "2026-11-20", "--to", "2030-01-01"), "--to is in the future"),
+        (("--from", "yesterday", "--to", "2026-11-20"), "--from"),
+        (("--from", "2026-11-20"), "--to"),
+        (
+            ("--from", "2026-11-20", "--to", "2026-11-21", "--aws-events", "--pipeline", "orders-parquet"),
+            "leave out --pipeline",
+        ),
+    ],
+)
+def test_a_window_that_is_none_is_refused(cli, registered, arguments, why):
+    said = cli("replay", *arguments)
+
+    assert said.code == 2
+    assert why in said.err
+
+
+# ------------------------------------------------------------------------------------------------ where nothing is
+
+
+def test_where_nothing_is_deployed_it_says_what_to_deploy(cli, dynamodb):
+    said = cli("status")
+
+    assert (said.code, said.err) == (3, "table-exports is not deployed in us-east-1: make deploy\n")
+
+
+def test_another_region_is_another_system(cli, registered):
+    assert cli("--region", "eu-west-1", "status").code == 3
+
+
+def test_the_region_may_be_set_as_for_the_aws_cli(cli, registered, monkeypatch):
+    """Which takes AWS_REGION before AWS_DEFAULT_REGION; boto3 knows the latter alone."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+    assert cli("status").err == "table-exports is not deployed in eu-west-1: make deploy\n"
+    assert cli("--region", "us-east-1", "status").code == 0
+
+
+def test_without_a_region_or_with_no_such_profile_it_says_what_to_set(cli, dynamodb, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    assert cli("status").code == 4
+    assert "say --region, or set AWS_REGION" in cli("status").err
+    assert "aws configure list-profiles" in cli("--profile", "none-such", "status").err
+
+
+def test_each_command_is_documented(cli):
+    documented = (ROOT / "docs/cli.md").read_text()
+
+    for command in ("status", "list", "show", "watch", "doctor", "run", "resume", "replay"):
+        assert f"table-exports {command}" in documented
+
+
+def test_the_stage_of_an_export_in_flight_is_in_the_data(cli, begun):
+    [export] = cli("list", "reviews-parquet", "-o", "json").data
+
+    assert (export["stage"], export["ended_at"]) == (Stage.EXPORTING, None)
