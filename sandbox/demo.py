@@ -4,6 +4,7 @@ Everything goes through the sandbox's endpoint, as it would on AWS. Ends with 1 
 """
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +29,7 @@ FILMS = 5_000
 RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
 PATIENCE_SECONDS = 300  # for one export: Spark starts anew for each
 POLL_SECONDS = 0.1
+NO_SERVICE = (None, "sandbox", "table-exports")  # callers: a user, the stand-ins, the command line
 
 REVIEWS = [
     {"asin": "B000FA64PK", "user": "Joe", "stars": 5, "text": "It taught me all about event buses"},
@@ -45,7 +47,7 @@ class Ended(NamedTuple):
     """An export that the demo followed to its end."""
 
     name: str
-    record: dict[str, Any]
+    story: dict[str, Any]  # as the command line tells it
     calls: list[dict[str, Any]]
     facts: list[str]
 
@@ -68,7 +70,7 @@ def walk_through(aws: "Clients") -> None:
     exports = [export(aws, pipeline, "Reviews, first"), export(aws, pipeline, "Reviews, second")]
     snapshots = show(aws, "SELECT asin, stars, snapshot_timestamp FROM snapshots_reviews ORDER BY 3, 1")
     latest = show(aws, "SELECT * FROM reviews ORDER BY asin")
-    first, second = (done.record["snapshot_timestamp"] for done in exports)
+    first, second = (done.story["snapshot_timestamp"] for done in exports)
     expect(len(snapshots) == 4, f"the snapshot table shows four rows, not {len(snapshots)}")
     expect({row["snapshot_timestamp"] for row in snapshots} == {first, second}, "both snapshots are there")
     expect(len(latest) == 2, f"the view shows two rows, not {len(latest)}")
@@ -84,6 +86,10 @@ def walk_through(aws: "Clients") -> None:
         "SELECT title, year, runtime, element_at(genres, 1) AS genre, critics.meter AS critics, box_office "
         "FROM films WHERE box_office > 900000000 ORDER BY box_office DESC LIMIT 8",
     )
+
+    console.rule("All pipelines")
+    console.print("[cyan]table-exports status[/]")
+    expect(table_exports(aws, "status").returncode == 0, "no pipeline needs a person")
 
     console.rule("What the exports cost")
     summarise(exports)
@@ -116,8 +122,10 @@ def sandbox() -> Iterator[str]:
     try:
         for line in process.stdout:
             if line.startswith("ready "):
+                endpoint = line.split()[1]
                 console.print(f"The sandbox runs, its common stack deployed: {time.monotonic() - started:.1f} s")
-                yield line.split()[1]
+                console.print(f"All pipelines, in a browser, while this runs: {endpoint}/_sandbox/pipelines")
+                yield endpoint
                 break
         else:
             raise NotAsItShouldBe("the sandbox did not start: see above")
@@ -187,49 +195,25 @@ def deploy(aws: Clients, table: str) -> dict[str, str]:
 
 
 def export(aws: Clients, pipeline: dict[str, str], name: str) -> Ended:
-    """Request an export and follow it, stage by stage, to its end."""
-    console.print(f"\n[bold]{name}[/]: Export Requested")
+    """Have a table exported, and its stages told as they pass."""
+    console.print(f"\n[bold]{name}[/]: [cyan]table-exports run {pipeline['Pipeline']} --wait[/]")
     requested = time.time()
-    detail = json.loads(pipeline["ExportRequest"]) | {"request_id": f"demo-{requested:.0f}"}
-    request = {"Source": "table-exports", "DetailType": "Export Requested", "Detail": json.dumps(detail)}
-    aws.events.put_events(Entries=[request | {"EventBusName": "table-exports"}])
-    record = follow(aws, pipeline["Pipeline"], requested)
-    expect(record["stage"] == "SUCCEEDED", f"{name} {record['stage']}: {record.get('reason')}")
+    ran = table_exports(aws, "run", pipeline["Pipeline"], "--wait")
+    expect(ran.returncode == 0, f"{name} succeeds")
+    shown = table_exports(aws, "show", pipeline["Pipeline"], "--output", "json", stdout=subprocess.PIPE)
     facts = heard(aws, until="Export Succeeded")
     with urlopen(f"{aws.endpoint}/_sandbox/calls?since={requested}") as answer:
-        calls = [
-            call for call in json.load(answer) if call["caller"] not in (None, "sandbox")
-        ]  # the services' and the job's
-    return Ended(name, record, calls, facts)
+        calls = [call for call in json.load(answer) if call["caller"] not in NO_SERVICE]
+    return Ended(name, json.loads(shown.stdout), calls, facts)
 
 
-def follow(aws: Clients, pipeline: str, requested: float) -> dict[str, Any]:
-    """Print each stage of the pipeline's newest export as it passes. Returns its last record."""
-    records = aws.tables.Table("table-exports")
-    stage, entered = "requested", requested
-    while time.time() - requested < PATIENCE_SECONDS:
-        newest = records.query(
-            KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
-            ExpressionAttributeNames={"#record": "record"},
-            ExpressionAttributeValues={":pipeline": pipeline, ":export": "export#"},
-            ScanIndexForward=False,
-            ConsistentRead=True,
-            Limit=1,
-        )["Items"]
-        if newest and newest[0]["stage"] != stage and newest[0]["requested_at"] >= iso(requested):
-            now = time.time()
-            if stage != "requested":
-                console.print(f"  {stage:<11}{now - entered:6.1f} s")
-            stage, entered = newest[0]["stage"], now
-            if "waiting_on" not in newest[0]:
-                console.print(f"  {stage:<11}{now - requested:6.1f} s in all, {newest[0].get('items', 0):,} items")
-                return newest[0]
-        time.sleep(POLL_SECONDS)
-    raise NotAsItShouldBe(f"{pipeline} is {stage} after {PATIENCE_SECONDS} s")
-
-
-def iso(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+def table_exports(aws: Clients, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command line, as an operator has it."""
+    settings = {"AWS_ENDPOINT_URL": aws.endpoint, "AWS_REGION": "us-east-1"}
+    settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "COLUMNS": str(console.width)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    command = [Path(sys.executable).with_name("table-exports"), *arguments]
+    return subprocess.run(command, env=inherited | settings, timeout=PATIENCE_SECONDS, **options)
 
 
 # ------------------------------------------------------------------------------------------- facts, queries, summary

@@ -21,7 +21,7 @@ from table_exports_cli.doctor import examine
 from table_exports_cli.problems import AWS_SAID_NO, NEEDS_A_PERSON, OK, USAGE, Problem, in_words
 from table_exports_cli.system import System, the_time
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.0
 APPEARS_WITHIN_SECONDS = 60  # the record of an export that was asked for
 
 app = typer.Typer(

@@ -189,8 +189,9 @@ def story(told: Story, now: datetime, region: str) -> Group:
         parts.append(Text.assemble((f"{name:<10}", "dim"), plain(value)))
     for chapter in told.chapters[-1:]:
         for text, address in aws_console.of_chapter(chapter, export, region):
-            parts.append(Text.assemble((f"{text:<10}", "dim"), plain(address)))
-    parts.append(plain(_next(told), "bold"))
+            parts.append(Text.assemble((f"{text:<10}", "dim"), plain(address), no_wrap=True, overflow="ignore"))
+    if next_step := _next(told):
+        parts.append(plain(next_step, "bold"))
     return Group(*parts)
 
 
@@ -277,5 +278,5 @@ def findings_as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")  # what is cut off cannot be copied
     return table
