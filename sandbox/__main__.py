@@ -45,10 +45,7 @@ aws dynamodb create-table --table-name Orders --billing-mode PAY_PER_REQUEST \\
 aws dynamodb put-item --table-name Orders --item '{{"id": {{"S": "1"}}, "total": {{"N": "9.99"}}}}'
 aws cloudformation deploy --stack-name orders --template-file build/table.yaml --capabilities CAPABILITY_IAM \\
     --parameter-overrides TableName=Orders
-request=$(aws cloudformation describe-stacks --stack-name orders \\
-    --query "Stacks[0].Outputs[?OutputKey=='ExportRequest'].OutputValue" --output text)
-aws events put-events \\
-    --entries "EventBusName=table-exports,Source=table-exports,DetailType=Export Requested,Detail='$request'"
+.venv/bin/table-exports run orders-parquet --wait
 aws glue get-tables --database-name dynamodb_exports --query 'TableList[].Name'
 aws athena start-query-execution --query-string 'SELECT * FROM dynamodb_exports.orders' \\
     --result-configuration OutputLocation=s3://table-exports-{account}-{region}/query-results/

@@ -22,7 +22,7 @@ from table_exports_cli.problems import AWS_SAID_NO, NEEDS_A_PERSON, OK, USAGE, P
 from table_exports_cli.system import System, the_time
 
 POLL_SECONDS = 1.0
-APPEARS_WITHIN_SECONDS = 60  # the record of an export that was asked for
+APPEARS_WITHIN_SECONDS = 240  # the record of an export that was asked for: Lambda tries three times in as many minutes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -237,8 +237,8 @@ def follow(system: System, look: Callable[[], Export | None], output: Output) ->
     while export is None or not export.ended:
         if export is None and time.monotonic() - began > APPEARS_WITHIN_SECONDS:
             raise Problem(
-                "The request has led to no export: it was refused or skipped, and the log says why. See Logs Insights, "
-                "table-exports/failures and refusals"
+                "Nothing has come of the request yet. It was refused or skipped: then Logs Insights, "
+                "table-exports/failures and refusals, says why. Or nobody takes any: then table-exports doctor does"
             )
         if export and export.stage != told:
             told = export.stage

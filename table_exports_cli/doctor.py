@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from table_exports.domain.overview import TROUBLES
+from table_exports.domain.health import TROUBLES
 from table_exports.domain.pipeline import Pipeline
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
@@ -24,6 +24,8 @@ JOB_SCRIPT = f"/{NAME}/job-script"  # the parameter that says which version of i
 DEPLOY = "make deploy"
 DEPLOY_ANEW = "delete its table stack, and make deploy: data and records stay"
 PUT_BACK = f"put it back; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
+GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
+NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
 T = TypeVar("T")
 
 
@@ -77,12 +79,15 @@ class Deployed:
 
     def names(self, kind: str) -> list[str]:
         """Of the common stack's resources whose type ends so. An ARN's or a rule's last part is its name."""
-        found = [each["PhysicalResourceId"] for each in self.resources if each["ResourceType"].endswith(kind)]
-        return [name.rpartition("|")[2] for name in found]
+        found = [each for each in self.resources if each["ResourceType"].endswith(kind)]
+        return [each["PhysicalResourceId"].rpartition("|")[2] for each in found if each.get("PhysicalResourceId")]
 
     def named(self, logical_id: str) -> str:
         """The physical id of a resource of the common stack."""
-        return next(each["PhysicalResourceId"] for each in self.resources if each["LogicalResourceId"] == logical_id)
+        for each in self.resources:
+            if each["LogicalResourceId"] == logical_id and each.get("PhysicalResourceId"):
+                return each["PhysicalResourceId"]
+        raise CannotTell(f"the stack {NAME} has no {logical_id}: make deploy")
 
     @cached_property
     def rules(self) -> list[tuple[str, dict[str, Any]]]:
@@ -139,21 +144,25 @@ def examine(system: System) -> list[Finding]:
 
 def _examined(check: Callable[[Deployed], Iterator[Trouble]], deployed: Deployed) -> Finding:
     """The check's docstring is what is so if all is well."""
-    name = check.__name__.replace("_", " ")
+    name, troubles = check.__name__, []
     try:
-        troubles = tuple(check(deployed))
-    except (BotoCoreError, ClientError) as error:
+        troubles.extend(check(deployed))
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in GONE:
+            return Finding(name, unknown=in_words(error))
+        troubles.append(Trouble("what was asked for", f"is gone: {in_words(error)}", PUT_BACK))
+    except BotoCoreError as error:
         return Finding(name, unknown=in_words(error))
     except CannotTell as error:
         return Finding(name, unknown=str(error))
-    return Finding(name, fine=check.__doc__ or "", troubles=troubles)
+    return Finding(name, fine=check.__doc__ or "", troubles=tuple(troubles))
 
 
 # ------------------------------------------------------------------------------------------------------------ deployed
 
 
 def stacks(deployed: Deployed) -> Iterator[Trouble]:
-    """the common stack and each pipeline's table stack are deployed, and their last deployment succeeded"""
+    """the common stack and each pipeline's table stack are deployed, and none is halfway"""
     if deployed.common is None:
         left = "its state table is there, and no stack of that name"
         yield Trouble(NAME, left, f"{DEPLOY}: it takes over what an earlier stack left")
@@ -169,9 +178,10 @@ def stacks(deployed: Deployed) -> Iterator[Trouble]:
 
 
 def _of_status(name: str, status: str) -> Iterator[Trouble]:
-    if status.endswith("_IN_PROGRESS"):
+    """One that was rolled back to what it was before is as it was."""
+    if status.endswith("_IN_PROGRESS") and status not in NEVER_DEPLOYED:
         yield Trouble(name, f"is being deployed: {status}", "wait, then ask again")
-    elif "ROLLBACK" in status or status.endswith("_FAILED"):
+    elif status in NEVER_DEPLOYED or status.endswith("_FAILED"):
         yield Trouble(name, f"its last deployment failed: {status}", f"{DEPLOY}: it says why, and goes on from there")
 
 
@@ -294,12 +304,20 @@ def roles(deployed: Deployed) -> Iterator[Trouble]:
     """schedules may ask for exports, and each job may read its table and write its snapshots"""
     iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
     partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
+    in_region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string", "ContextKeyValues": [region]}
+    context = [in_region]  # which policies of organizations often ask for
 
     def may_not(of: str, role: str, action: str, resource: str) -> Iterator[Trouble]:
         """IAM's simulator also knows of boundaries, and of the organization's policies."""
         arn = role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
-        told = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource])
-        if any(result["EvalDecision"] != "allowed" for result in told["EvaluationResults"]):
+        told = iam.simulate_principal_policy(
+            PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource], ContextEntries=context
+        )
+        for result in told["EvaluationResults"]:
+            if result["EvalDecision"] == "allowed":
+                continue
+            if missing := result.get("MissingContextValues"):
+                raise CannotTell(f"whether {action} is allowed depends on {', '.join(missing)}")
             remedy = "aws iam simulate-principal-policy shows which policy, boundary or organization's policy says no"
             yield Trouble(of, f"{arn.rpartition('/')[2]} may not {action} on {resource}", remedy)
 
@@ -335,15 +353,18 @@ def streams(deployed: Deployed) -> Iterator[Trouble]:
     """what functions read by themselves, they read: changes of records, messages sent back"""
     client = deployed.client("lambda")
     for name in deployed.names("EventSourceMapping"):
-        found = client.get_event_source_mapping(UUID=name)
+        try:
+            found = client.get_event_source_mapping(UUID=name)
+        except client.exceptions.ResourceNotFoundException:
+            yield Trouble(name, "is gone: a function is told nothing by its stream or queue", PUT_BACK)
+            continue
         function = found["FunctionArn"].rpartition(":")[2]
         if found["State"] in ("Disabled", "Disabling"):
             remedy = f"aws lambda update-event-source-mapping --uuid {name} --enabled"
             yield Trouble(function, f"reads nothing: its event source mapping is {found['State']}", remedy)
         elif found.get("LastProcessingResult", "").startswith("PROBLEM"):
-            yield Trouble(
-                function, found["LastProcessingResult"], "see its errors in Logs Insights: table-exports/errors"
-            )
+            remedy = "see Logs Insights, table-exports/errors and warnings"
+            yield Trouble(function, found["LastProcessingResult"], remedy)
 
 
 def schedules(deployed: Deployed) -> Iterator[Trouble]:
@@ -401,14 +422,16 @@ def subscriptions(deployed: Deployed) -> Iterator[Trouble]:
 
 def alarms(deployed: Deployed) -> Iterator[Trouble]:
     """each alarm is there, and tells of trouble"""
-    expected = [name.rpartition(":")[2] for name in deployed.names("Alarm")]
-    of_pipelines = [f"{pipeline.glue_job_name}-{trouble}" for pipeline in deployed.pipelines for trouble in TROUBLES]
-    for name in [*expected, *of_pipelines]:
+    common = [(name.rpartition(":")[2], PUT_BACK) for name in deployed.names("Alarm")]
+    of_pipelines = [
+        (f"{pipeline.glue_job_name}-{trouble}", DEPLOY_ANEW) for pipeline in deployed.pipelines for trouble in TROUBLES
+    ]
+    for name, remedy in [*common, *of_pipelines]:
         if name not in deployed.alarms:
-            yield Trouble(name, "is gone", DEPLOY_ANEW)
+            yield Trouble(name, "is gone", remedy)
         elif not deployed.alarms[name]["ActionsEnabled"]:
-            remedy = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
-            yield Trouble(name, "tells nobody: its actions are disabled", remedy)
+            enable = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
+            yield Trouble(name, "tells nobody: its actions are disabled", enable)
 
 
 def quiet(deployed: Deployed) -> Iterator[Trouble]:

@@ -5,6 +5,7 @@ import re
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 
 OK, NEEDS_A_PERSON, USAGE, NOT_FOUND, AWS_SAID_NO = range(5)  # 2 is what Typer ends with for a wrong option
+INTERRUPTED = 130  # and this for ctrl-C
 
 OF_ACTION = {"HeadBucket": "s3:ListBucket", "GetCallerIdentity": "sts:GetCallerIdentity"}
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
@@ -31,14 +32,14 @@ def in_words(error: BotoCoreError | ClientError) -> str:
     if isinstance(error, ProfileNotFound):
         return f"{error}: `aws configure list-profiles` shows which there are"
     if "Token" in type(error).__name__ or "SSO" in type(error).__name__ or "Login" in type(error).__name__:
-        return f"{error}\nThe session has expired: sign in again (`aws sso login`), then run the same command once more"
+        return f"{error}: the session has expired, sign in again (`aws sso login`)"
     return str(error)
 
 
 def answer_in_words(error: ClientError) -> str:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in EXPIRED:
-        return "The credentials have expired: sign in again, then run the same command once more"
+        return "The credentials have expired: sign in again"
     if code in UNKNOWN:
         return f"AWS does not know these credentials ({code}): sign in again, or say --profile"
     if code in DENIED:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from table_exports.domain.export import Export
 from table_exports.domain.facts import SOURCE
 from table_exports.domain.pipeline import Pipeline
-from table_exports_cli.problems import USAGE, Problem
+from table_exports_cli.problems import AWS_SAID_NO, INTERRUPTED, USAGE, Problem, in_words
 from table_exports_cli.system import NAME, System
 
 TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
@@ -111,11 +113,21 @@ def _replay(events: Any, name: str, bus: str, rules: list[str], planned: Plan) -
         while (found := events.describe_replay(ReplayName=name))["State"] not in AT_ITS_END:
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        events.cancel_replay(ReplayName=name)
-        raise Problem(f"Interrupted: replay {name} is stopped. What it told by then is told") from None
+        raise Problem(f"Interrupted. {_stopped(events, name)}", INTERRUPTED) from None
+    except (BotoCoreError, ClientError) as error:
+        raise Problem(f"{in_words(error)}. {_stopped(events, name)}", AWS_SAID_NO) from error
     if found["State"] != "COMPLETED":
         raise Problem(f"Replay {name} ended {found['State']}: {found.get('StateReason', 'no reason was given')}")
     return name
+
+
+def _stopped(events: Any, name: str) -> str:
+    """Nobody would see how it ends, and a rule of ours may go before it does."""
+    try:
+        events.cancel_replay(ReplayName=name)
+        return f"Replay {name} is stopped; what it told by then is told"
+    except (BotoCoreError, ClientError):
+        return f"Replay {name} may go on: aws events cancel-replay --replay-name {name}"
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from table_exports.domain import console as aws_console
 from table_exports.domain.export import Export, Stage
-from table_exports.domain.overview import FAILING, Overview, Row
+from table_exports.domain.health import FAILING
+from table_exports.domain.overview import Overview, Row
 from table_exports.domain.story import Story
 from table_exports.domain.wording import age, count, duration, size
 from table_exports_cli.doctor import Finding, Trouble
@@ -54,7 +55,8 @@ def status(found: Overview) -> Group:
     for row in found.rows:
         flags = plain(" ".join(row.troubles), "bold red" if FAILING in row.troubles else "bold yellow")
         table.add_row(plain(row.name, "bold"), _stands(row), _latest(row), _last(row), flags)
-    return Group(table, plain(_totals(found), "bold red" if found.in_trouble else "green"))
+    odd = [plain(f"Cannot be read, for a newer version wrote it: {name}", "red") for name in found.unreadable]
+    return Group(table, *odd, plain(_totals(found), "bold red" if found.in_trouble else "green"))
 
 
 def _totals(found: Overview) -> str:
@@ -91,6 +93,7 @@ def status_as_data(found: Overview) -> dict[str, Any]:
         "pipelines": [_row_as_data(row) for row in found.rows],
         "in_flight": found.in_flight,
         "in_trouble": found.in_trouble,
+        "unreadable": list(found.unreadable),
     }
 
 

@@ -13,10 +13,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
-from table_exports.aws.records import Records, export_of, pipeline_of
+from table_exports.aws.overviews import overview_of, readable
+from table_exports.aws.records import Records, pipeline_of
 from table_exports.domain.export import Export
 from table_exports.domain.facts import SOURCE
-from table_exports.domain.overview import Overview, overview
+from table_exports.domain.overview import Overview
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import a_request_for, a_resumption_of, export_id
 from table_exports.domain.story import Story, story
@@ -68,11 +69,11 @@ class System:
         return Records(client, NAME, HISTORY_DAYS)
 
     def pipelines(self) -> list[Pipeline]:
-        return sorted(map(pipeline_of, self.records.pipelines()), key=lambda pipeline: pipeline.pipeline)
+        found, _ = readable(self.records.pipelines(), pipeline_of)
+        return sorted(found, key=lambda pipeline: pipeline.pipeline)
 
     def overview(self, now: datetime) -> Overview:
-        in_flight = [export_of(record) for record in self.records.in_flight()]
-        return overview(self.pipelines(), in_flight, now)
+        return overview_of(self.records, now)
 
     def pipeline(self, name: str) -> Pipeline:
         """Raises Problem if there is none, with those that there are."""

@@ -28,7 +28,7 @@ def main() -> int:
     except StackFailed as error:
         screen.say(f"The stack failed, and was rolled back. The reasons, in order:\n{error}", "red")
     except (BotoCoreError, ClientError) as error:
-        screen.say(in_words(error), "red")
+        screen.say(f"{in_words(error)}\nTo go on, run the same again", "red")
     except Declined:
         screen.say("Nothing more was deployed")
     except (KeyboardInterrupt, EOFError, Interrupted):

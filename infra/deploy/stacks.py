@@ -175,8 +175,13 @@ class Stacks:
         """Leave nothing of a plan that is not carried out, nor of a stack that was to be."""
         if plan.change_set:
             self._cloudformation.delete_change_set(ChangeSetName=plan.change_set)
-        if plan.creates:
+        if plan.creates and self._is_but_planned(plan.stack.name):
             self._cloudformation.delete_stack(StackName=plan.stack.name)
+
+    def _is_but_planned(self, name: str) -> bool:
+        """Someone else may have created it since."""
+        stack = self.describe(name)
+        return stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
 
     def carry_out(self, plan: Plan, tell: Tell = silently) -> None:
         """Raises StackFailed."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pipeline_widget.look import Look
 from pipeline_widget.markup import Html, el, join
 from table_exports.domain.export import Export, Stage
-from table_exports.domain.overview import SLOW, Row
+from table_exports.domain.health import SLOW
+from table_exports.domain.overview import Row
 from table_exports.domain.pipeline import End
 from table_exports.domain.wording import duration
 
@@ -40,7 +41,10 @@ def track(row: Row, look: Look) -> Html:
 def standing(row: Row) -> tuple[Sequence[Stage], list[str], str]:
     """The stages of its track, the state of each, and the same in words."""
     export, end = row.in_flight, row.last_end
-    staged = row.pipeline.read_mode == "export" if export is None else export.read_mode == "export"
+    if export:
+        staged = export.read_mode == "export"
+    else:
+        staged = row.pipeline.read_mode == "export" or (end is not None and end.failed_stage == Stage.STAGING)
     stages = [stage for stage in TRACK if staged or stage != Stage.STAGING]
     if export:
         here = stages.index(export.stage) if export.stage in stages else 0

@@ -10,14 +10,14 @@ from pipeline_widget import pages
 from pipeline_widget.links import Actions
 from pipeline_widget.look import Look, look_of
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.aws.records import export_of, pipeline_of
+from table_exports.aws.overviews import overview_of
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.export import Export
+from table_exports.domain.export import Export, Stage
 from table_exports.domain.facts import Fact
 from table_exports.domain.foreign import shown
 from table_exports.domain.overview import overview
 from table_exports.domain.pipeline import Pipeline
-from table_exports.domain.request import NAME, a_request_for, a_resumption_of
+from table_exports.domain.request import NAME, a_request_for, a_resumption_of, export_id
 from table_exports.domain.story import story
 from table_exports.telemetry import logger, metrics, tracer
 
@@ -56,9 +56,7 @@ def view(
     """Raises InvalidRequest for what is not there, or cannot be."""
     match event.get("view", "overview"):
         case "overview":
-            found = overview(
-                map(pipeline_of, cloud.records.pipelines()), map(export_of, cloud.records.in_flight()), now
-            )
+            found = overview_of(cloud.records, now)
             return pages.overview_page(found, wanted(event, context), page_number(event), actions, look)
         case "pipeline":
             pipeline = the_pipeline(event, cloud)
@@ -72,18 +70,20 @@ def view(
             return pages.story_page(told, cloud.region, actions, look)
         case "run":
             pipeline = the_pipeline(event, cloud)
-            ask(a_request_for(pipeline, asked_by), cloud)
+            detail = a_request_for(pipeline, asked_by)
+            ask(detail, export_id({"detail": detail}), cloud)
             return pages.asked_page("An export was asked for", pipeline.pipeline, actions, look)
         case "resume":
             export = the_export(event, cloud)
-            ask(a_resumption_of(export, asked_by), cloud)
+            ask(a_resumption_of(export, asked_by), export.export_id, cloud)
             return pages.asked_page("The export was asked to go on", export.pipeline, actions, look)
         case unknown:
             raise InvalidRequest("view", f"is {shown(unknown)}: it must be overview, pipeline, story, run or resume")
 
 
-def ask(detail: dict[str, Any], cloud: Cloud) -> None:
-    logger.info("An export was asked for in the dashboard", extra=detail)
+def ask(detail: dict[str, Any], asked_for: str, cloud: Cloud) -> None:
+    known = {"pipeline": detail["pipeline"], "export_id": asked_for, "stage": Stage.STARTING}
+    logger.info("An export was asked for in the dashboard", extra=known)
     cloud.bus.publish([Fact("Export Requested", detail)])
 
 

@@ -53,7 +53,8 @@ def rules(look: Look) -> str:
 .te-a, .te a {{ color: {look.accent}; text-decoration: none; cursor: pointer; font-weight: 600 }}
 .te a:hover, .te-a:hover {{ text-decoration: underline }}
 .te-name {{ max-width: 260px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }}
-.te-why {{ max-width: 420px; max-height: 2.9em; overflow: hidden; color: {look.faint}; overflow-wrap: anywhere }}
+.te-why {{ max-width: 420px; overflow: hidden; color: {look.faint}; overflow-wrap: anywhere;
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2 }}
 .te-reason {{ max-width: 900px; overflow-wrap: anywhere; white-space: pre-wrap }}
 .te-flag {{ display: inline-block; border: 1px solid currentColor; border-radius: 9px; padding: 0 7px;
   margin: 0 6px 0 0;

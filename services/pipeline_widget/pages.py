@@ -9,7 +9,8 @@ from pipeline_widget.look import Look, rules
 from pipeline_widget.markup import Html, el, foreign, join, style
 from table_exports.domain import console
 from table_exports.domain.export import Export, Stage
-from table_exports.domain.overview import FAILING, SLOW, STALE, Overview, Row
+from table_exports.domain.health import FAILING, SLOW, STALE
+from table_exports.domain.overview import Overview, Row
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.story import Chapter, Story
 from table_exports.domain.wording import age, count, duration, size
@@ -28,7 +29,7 @@ def page(body: Html, look: Look) -> Html:
 
 def overview_page(found: Overview, wanted: str, number: int, actions: Actions, look: Look) -> Html:
     """`wanted` is part of a pipeline's or table's name; `number` counts pages from 0."""
-    if not found.rows:
+    if not found.rows and not found.unreadable:
         return page(join(el("div", "No pipelines yet", class_="te-big"), el("p", NO_PIPELINES)), look)
     lowered = wanted.lower()
     rows = [row for row in found.rows if lowered in row.name.lower() or lowered in row.pipeline.table_name.lower()]
@@ -38,6 +39,7 @@ def overview_page(found: Overview, wanted: str, number: int, actions: Actions, l
     filters = len(found.rows) > ROWS_PER_PAGE or wanted
     body = join(
         totals(found),
+        unreadable(found.unreadable) if found.unreadable else None,
         filter_form(wanted, actions) if filters else None,
         table(HEADINGS, [overview_row(row, actions, look) for row in shown]) if shown else el("p", "No such pipeline."),
         turn_pages(wanted, number, last, len(rows), actions) if last else None,
@@ -46,7 +48,7 @@ def overview_page(found: Overview, wanted: str, number: int, actions: Actions, l
 
 
 NO_PIPELINES = "Deploy a table stack for each table: add it to tables.yaml, and run make deploy."
-HEADINGS = ("Pipeline", "Stands at", "Time", "Latest snapshot", "Last exports", "")
+HEADINGS = ("Pipeline", "Stands at", "Time", "Latest snapshot", "Last exports", "Last failure")
 
 
 def totals(found: Overview) -> Html:
@@ -63,6 +65,11 @@ def totals(found: Overview) -> Html:
         el("span", "all is well", class_="te-good") if not found.in_trouble else None,
         class_="te-top",
     )
+
+
+def unreadable(names: Sequence[str]) -> Html:
+    why = "A newer version wrote records that this one cannot read: deploy that version. Pipelines: "
+    return el("div", why, foreign(", ".join(names)), class_="te-card te-bad")
 
 
 def filter_form(wanted: str, actions: Actions) -> Html:
@@ -118,7 +125,8 @@ def last_failure(row: Row, actions: Actions) -> Html | None:
     end = row.last_end
     if end is None or end.stage != Stage.FAILED:
         return None
-    why = el("div", foreign(end.reason or "no reason was noted"), class_="te-why")
+    reason = foreign(end.reason or "no reason was noted")
+    why = el("div", reason, class_="te-why", title=reason)
     return join(why, actions.link("its story", view="story", export_id=end.export_id))
 
 

@@ -6,7 +6,7 @@ Then the pipelines are measured, and a heartbeat says that all of this is done s
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,6 +21,7 @@ from table_exports.domain.request import Resumption
 from table_exports.reaction import move_on
 from table_exports.telemetry import about, count, logger, metrics, tracer
 
+ON_ITS_WAY = timedelta(minutes=2)  # an event may still be, of what AWS says has ended
 STOPS = {Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING}  # DynamoDB's exports cannot be stopped
 
 
@@ -65,6 +66,9 @@ def ask_about(export: Export, cloud: Cloud, now: datetime) -> None:
     shows = found is not None and export.stage == Stage.PUBLISHING  # the view, so that it is too late to give up
     if export.is_given_up(now) and not shows:
         move_on(export, export.give_up(now, told=found.detail_type if found else ""), cloud)
+    elif found and not is_late(export, cloud, now):
+        if export.end_seen_at is None:
+            move_on(export, replace(export, end_seen_at=now), cloud)
     elif found:
         told = {"detail_type": found.detail_type, "detail": found.detail}
         logger.warning("An event is late: told in its stead", extra=told)
@@ -72,6 +76,13 @@ def ask_about(export: Export, cloud: Cloud, now: datetime) -> None:
         cloud.bus.tell([found])
     elif export.is_overdue(now) and export.stage in STOPS:
         stop(export, cloud)
+
+
+def is_late(export: Export, cloud: Cloud, now: datetime) -> bool:
+    """Whether the event of an end that was found should have come by now. It may have ended a moment ago."""
+    if export.stage == Stage.STARTING:
+        return True
+    return now - (export.end_seen_at or now) >= min(ON_ITS_WAY, cloud.late_after)
 
 
 def what_happened(

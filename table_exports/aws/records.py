@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from table_exports.domain.export import Export, Stage, Step
@@ -283,7 +284,7 @@ def pipeline_of(item: dict[str, Any]) -> Pipeline:
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
     """An item's attributes without DynamoDB's type tags."""
-    return {name: _from_dynamodb(**value) for name, value in item.items()}
+    return {name: _from_dynamodb(value) for name, value in item.items()}
 
 
 def _steps(items: Iterable[dict[str, Any]]) -> tuple[Step, ...]:
@@ -297,12 +298,18 @@ def _ends(items: Iterable[dict[str, Any]]) -> tuple[End, ...]:
 _READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage, "Step": _steps, "End": _ends}
 
 
+@cache  # the dashboard reads thousands of ends at a time
+def _readers(kind: type[Any]) -> dict[str, Callable[[Any], Any] | None]:
+    """By attribute. None: it is taken as it is."""
+    return {field.name: _READERS.get(_type_name(field.type)) for field in fields(kind)}
+
+
 def _read(kind: type[Any], item: dict[str, Any]) -> Any:
-    values = {}
-    for field in fields(kind):
-        if (value := item.get(field.name)) is not None:
-            reader = _READERS.get(_type_name(field.type))
-            values[field.name] = reader(value) if reader else value
+    readers, values = _readers(kind), {}
+    for name, value in item.items():
+        if name in readers and value is not None:
+            reader = readers[name]
+            values[name] = reader(value) if reader else value
     return kind(**values)
 
 
@@ -360,14 +367,15 @@ def _to_dynamodb(value: Any) -> dict[str, Any]:
     raise TypeError(f"{value!r} has no place in a record")
 
 
-def _from_dynamodb(**typed: Any) -> Any:
-    match typed:
-        case {"N": number}:
-            return Decimal(number)
-        case {"L": items}:
-            return [_from_dynamodb(**item) for item in items]
-        case {"M": item}:
-            return plain(item)
-        case {"S": value} | {"BOOL": value}:
+def _from_dynamodb(typed: dict[str, Any]) -> Any:
+    [(kind, value)] = typed.items()
+    match kind:
+        case "S" | "BOOL":
             return value
+        case "N":
+            return Decimal(value)
+        case "M":
+            return plain(value)
+        case "L":
+            return [_from_dynamodb(each) for each in value]
     return None

@@ -55,6 +55,7 @@ class Step:
     since: datetime
     waiting_on: str
     attempt: int = 1
+    until: datetime | None = None  # the export ended then; if not, it went on with the next step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Export:
     waiting_since: datetime | None = None
     claimed_at: datetime | None = None  # a delivery is starting what must not be started twice
     held_up_by: str | None = None  # why AWS did not take the next step yet, in its own words
+    end_seen_at: datetime | None = None  # what it waits for has ended, AWS said when asked; its event may be on its way
     steps: tuple[Step, ...] = ()  # all its waits, the last one too; none in a record of an earlier version
 
     attempt: int = 1  # never used again, so that whatever it starts can be told from an earlier attempt's
@@ -202,7 +204,14 @@ class Export:
         """The export in its next stage, waiting for `waiting_on`, with what was learned on the way."""
         self._allow(stage)
         return replace(
-            self, stage=stage, waiting_on=waiting_on, waiting_since=now, claimed_at=None, held_up_by=None, **learned
+            self,
+            stage=stage,
+            waiting_on=waiting_on,
+            waiting_since=now,
+            claimed_at=None,
+            held_up_by=None,
+            end_seen_at=None,
+            **learned,
         ).with_step()
 
     def run_job(self, run_id: str, now: datetime) -> Self:
@@ -256,7 +265,15 @@ class Export:
 
     def _end(self, stage: Stage, now: datetime) -> Self:
         return replace(
-            self, stage=stage, waiting_on=None, waiting_since=None, claimed_at=None, held_up_by=None, ended_at=now
+            self,
+            stage=stage,
+            waiting_on=None,
+            waiting_since=None,
+            claimed_at=None,
+            held_up_by=None,
+            end_seen_at=None,
+            ended_at=now,
+            steps=(*self.steps[:-1], *(replace(step, until=now) for step in self.steps[-1:])),
         )
 
     def _allow(self, stage: Stage) -> None:

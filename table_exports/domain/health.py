@@ -5,10 +5,21 @@ from datetime import datetime, timedelta
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
 
+FAILING, STALE, SLOW = TROUBLES = ("failing", "stale", "slow")  # the worst first
 PREDECESSORS = 3  # successes that tell how long an export usually takes
 FAR_LONGER = 3  # times the usual
 GRACE = timedelta(minutes=30)  # longer than usual: no matter, for queues and starts vary
 LEAST_SLACK, MOST_SLACK = timedelta(hours=1), timedelta(days=1)
+
+
+def troubles(pipeline: Pipeline, in_flight: Export | None, now: datetime) -> tuple[str, ...]:
+    """For which a person is needed."""
+    holds = {
+        FAILING: is_failing(pipeline),
+        STALE: is_stale(pipeline, now),
+        SLOW: in_flight is not None and is_slow(pipeline, in_flight, now),
+    }
+    return tuple(trouble for trouble in TROUBLES if holds[trouble])
 
 
 def is_failing(pipeline: Pipeline) -> bool:

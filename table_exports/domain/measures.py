@@ -10,7 +10,7 @@ from table_exports.domain import health, naming
 from table_exports.domain.export import Export, Stage
 from table_exports.domain.pipeline import Pipeline
 
-FAILING, STALE, SLOW = "Failing", "Stale", "Slow"  # 1 as long as it is so; else nothing, which costs nothing
+METRICS = {health.FAILING: "Failing", health.STALE: "Stale", health.SLOW: "Slow"}  # 1 as long as it is so; else nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def of_change(before: Export | None, after: Export) -> list[Measure]:
             found.append(Measure(pipeline, {"ExportDuration": took, "Items": after.items, "Bytes": after.bytes}))
         case Stage.FAILED:
             found.append(Measure({"stage": before.stage}, {"ExportsFailed": 1}))
-            found.append(Measure(pipeline, {FAILING: 1}))
+            found.append(Measure(pipeline, {METRICS[health.FAILING]: 1}))
     return found
 
 
@@ -44,14 +44,9 @@ def of_pipeline(pipeline: Pipeline, in_flight: Export | None, now: datetime) -> 
     if pipeline.published_snapshot:
         age = now - naming.snapshot_moment(pipeline.published_snapshot)
         values["SnapshotAge"] = max(0, age.total_seconds())
-    troubles = {
-        FAILING: health.is_failing(pipeline),
-        STALE: health.is_stale(pipeline, now),
-        SLOW: in_flight is not None and health.is_slow(pipeline, in_flight, now),
-    }
-    values |= {name: 1 for name, holds in troubles.items() if holds}
+    values |= {METRICS[trouble]: 1 for trouble in health.troubles(pipeline, in_flight, now)}
     return Measure({"pipeline": pipeline.pipeline}, values) if values else None
 
 
 def in_trouble(measure: Measure) -> bool:
-    return not {FAILING, STALE, SLOW}.isdisjoint(measure.values)
+    return not measure.values.keys().isdisjoint(METRICS.values())

@@ -8,8 +8,6 @@ from table_exports.domain import health, naming
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import End, Pipeline
 
-FAILING, STALE, SLOW = TROUBLES = ("failing", "stale", "slow")  # the worst first
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -33,13 +31,14 @@ class Row:
 
     @property
     def _order(self) -> tuple[int, bool, str]:
-        worst = [n for n, trouble in enumerate(TROUBLES) if trouble in self.troubles]
-        return (min(worst, default=len(TROUBLES)), self.in_flight is None, self.name)
+        worst = [n for n, trouble in enumerate(health.TROUBLES) if trouble in self.troubles]
+        return (min(worst, default=len(health.TROUBLES)), self.in_flight is None, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     rows: tuple[Row, ...]  # those that need a person first, then those in flight, then by name
+    unreadable: tuple[str, ...] = ()  # pipelines with a record that cannot be read: another version wrote it
 
     def of_trouble(self, trouble: str) -> int:
         return sum(trouble in row.troubles for row in self.rows)
@@ -50,21 +49,18 @@ class Overview:
 
     @property
     def in_trouble(self) -> int:
-        return sum(bool(row.troubles) for row in self.rows)
+        return sum(bool(row.troubles) for row in self.rows) + len(self.unreadable)
 
 
-def overview(pipelines: Iterable[Pipeline], in_flight: Iterable[Export], now: datetime) -> Overview:
+def overview(
+    pipelines: Iterable[Pipeline], in_flight: Iterable[Export], now: datetime, unreadable: Iterable[str] = ()
+) -> Overview:
     exports = {export.pipeline: export for export in in_flight}
     rows = [_row(pipeline, exports.get(pipeline.pipeline), now) for pipeline in pipelines]
-    return Overview(tuple(sorted(rows, key=lambda row: row._order)))
+    return Overview(tuple(sorted(rows, key=lambda row: row._order)), tuple(sorted({*unreadable})))
 
 
 def _row(pipeline: Pipeline, export: Export | None, now: datetime) -> Row:
-    troubles = {
-        FAILING: health.is_failing(pipeline),
-        STALE: health.is_stale(pipeline, now),
-        SLOW: export is not None and health.is_slow(pipeline, export, now),
-    }
     shown = pipeline.published_snapshot
     written = {end.snapshot_timestamp: end.items for end in pipeline.recent if end.items is not None}
     return Row(
@@ -72,7 +68,7 @@ def _row(pipeline: Pipeline, export: Export | None, now: datetime) -> Row:
         in_flight=export,
         seconds=export.seconds(now) if export else None,
         usual_seconds=health.usual_seconds(pipeline),
-        troubles=tuple(name for name, holds in troubles.items() if holds),
+        troubles=health.troubles(pipeline, export, now),
         snapshot_age=now - naming.snapshot_moment(shown) if shown else None,
         items=written.get(shown) if shown else None,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from table_exports.domain.export import Export, Stage, Step
 from table_exports.domain.pipeline import Pipeline
@@ -61,7 +62,7 @@ def _chapters(export: Export, now: datetime) -> tuple[Chapter, ...]:
     steps = export.steps or _of_an_earlier_version(export)
     if not steps:
         return ()
-    ends = [*(step.since for step in steps[1:]), export.ended_at]
+    ends = [*(step.until or after.since for step, after in pairwise(steps)), export.ended_at]
     return tuple(
         Chapter(
             stage=step.stage,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from examples import NOW, a_pipeline
 from hostile import NAMES
 
@@ -227,7 +228,7 @@ def test_a_request_that_leads_to_nothing_is_not_waited_for_without_end(cli, regi
     said = cli("run", "orders-parquet", "--wait")
 
     assert said.code == 1
-    assert "it was refused or skipped, and the log says why" in said.err
+    assert "Nothing has come of the request yet. It was refused or skipped" in said.err
 
 
 def test_a_request_goes_to_the_bus_as_a_schedules_would(cli, registered, bus):
@@ -336,3 +337,37 @@ def test_the_stage_of_an_export_in_flight_is_in_the_data(cli, begun):
     [export] = cli("list", "reviews-parquet", "-o", "json").data
 
     assert (export["stage"], export["ended_at"]) == (Stage.EXPORTING, None)
+
+
+def test_watch_goes_on_until_nothing_is_in_flight(cli, begun, registered, monkeypatch):
+    waited = []
+
+    def end_the_export(seconds):
+        waited.append(seconds)
+        assert registered.move(begun, begun.fail("no luck", NOW))
+
+    monkeypatch.setattr("table_exports_cli.app.time.sleep", end_the_export)
+
+    said = cli("watch", "reviews-parquet", "--until-done")
+
+    assert (said.code, len(waited)) == (0, 1)
+    assert "FAILED" in said.out
+
+
+def test_a_replay_that_cannot_be_followed_is_stopped(cli, registered, bus, monkeypatch):
+    def refused(**_):
+        raise ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "-"}}, "DescribeReplay")
+
+    cli("replay", "--from", "2026-11-20", "--to", "2026-11-21", "--dry-run")
+    events = system.System(None, None).client("events")
+    stopped = []
+    monkeypatch.setattr(events, "start_replay", lambda **_: None)
+    monkeypatch.setattr(events, "describe_replay", refused)
+    monkeypatch.setattr(events, "cancel_replay", lambda ReplayName: stopped.append(ReplayName))
+
+    said = cli("replay", "--from", "2026-11-20", "--to", "2026-11-21", "--yes")
+
+    assert said.code == 4
+    assert said.err.splitlines()[-1] == (
+        f"The credentials have expired: sign in again. Replay {stopped[0]} is stopped; what it told by then is told"
+    )

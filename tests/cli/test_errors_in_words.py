@@ -17,7 +17,7 @@ def answer(code, message="", operation="CreateChangeSet"):
         (NoRegionError(), "say --region"),
         (ProfileNotFound(profile="p"), "`aws configure list-profiles` shows which there are"),
         (SSOTokenLoadError(error_msg="it has expired"), "sign in again"),
-        (answer("ExpiredToken"), "run the same command once more"),
+        (answer("ExpiredToken"), "sign in again"),
         (answer("InvalidClientTokenId"), "AWS does not know these credentials"),
         (
             answer(

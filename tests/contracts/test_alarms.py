@@ -115,8 +115,37 @@ def test_the_dashboard_is_what_cloudwatch_can_read():
 
     for name in re.findall(r"\$\{([\w:]+)", body):
         assert name in known
-    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))["widgets"]
+    widgets = json.loads(re.sub(r"\$\{([^}]+)\}", r"\1", body))["widgets"]
     taken = [
         (x, y) for w in widgets for x in range(w["x"], w["x"] + w["width"]) for y in range(w["y"], w["y"] + w["height"])
     ]
     assert len(taken) == len(set(taken))
+
+
+def metrics_shown():
+    """Title -> metrics of each chart in the dashboard."""
+    [dashboard] = resources("common", "AWS::CloudWatch::Dashboard").values()
+    body = re.sub(r"\$\{([^}]+)\}", r"\1", text(dashboard["Properties"]["DashboardBody"]))
+    charts = [widget["properties"] for widget in json.loads(body)["widgets"] if widget["type"] == "metric"]
+    return {chart["title"]: chart["metrics"] for chart in charts}
+
+
+def test_a_search_quotes_what_is_more_than_letters_and_digits():
+    """CloudWatch user guide, "Search expression syntax": a namespace with a hyphen is in double quotes."""
+    searched = [
+        one[0]["expression"] for metrics in metrics_shown().values() for one in metrics if isinstance(one[0], dict)
+    ]
+
+    schemas = [re.findall(r"SEARCH\('\{([^}]+)\}", expression) for expression in searched]
+
+    assert len(schemas) == 4
+    for [schema] in schemas:
+        assert all(re.fullmatch(r'"[^"]+"|\w+', part) for part in schema.split(","))
+
+
+@pytest.mark.parametrize("title", ["Function errors", "Function durations, the longest"])
+def test_a_chart_of_functions_has_all_of_them(title):
+    shown = [metric[-1] for metric in metrics_shown()[title]]
+
+    functions = resources("common", "AWS::Lambda::Function")
+    assert sorted(shown) == sorted(name for name, found in functions.items() if found["Properties"].get("FunctionName"))

@@ -203,3 +203,16 @@ def test_the_job_is_pinned_and_never_retried_behind_our_back():
     job = resource("table", "Job")["Properties"]
 
     assert (job["GlueVersion"], job["MaxRetries"]) == ("5.1", 0)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_a_schedule_cannot_deliver_is_kept_where_an_alarm_sees_it(stack):
+    schedules = resources(stack, "AWS::Scheduler::Schedule").values()
+
+    assert schedules
+    for schedule in schedules:
+        queue = schedule["Properties"]["Target"]["DeadLetterConfig"]["Arn"]
+        assert queue in (
+            {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]},
+            {"Fn::ImportValue": "table-exports-undelivered-events-arn"},
+        )

@@ -69,6 +69,15 @@ def test_an_older_snapshot_than_the_view_was_asked_for_is_not_resumed():
     assert "request a new export" in told.why_not_resume
 
 
+def test_a_wait_ends_with_the_failure_however_long_it_took_to_resume():
+    resumed = FAILED.resume("again", 2, FAILED.ended_at + timedelta(hours=7))
+
+    told = story(resumed, a_pipeline(), FAILED.ended_at + timedelta(hours=7, seconds=5))
+
+    assert told.chapters[:-1] == story(FAILED, a_pipeline(), FAILED.ended_at).chapters
+    assert (told.chapters[-1].stage, told.chapters[-1].seconds, told.chapters[-1].until) == (Stage.STARTING, 5, None)
+
+
 @pytest.mark.parametrize(
     ("waiting_on", "pages"),
     [

@@ -72,7 +72,7 @@ ABSENT = ClientError(
 
 def test_a_change_set_that_is_refused_for_what_it_has_is_explained_and_leaves_nothing():
     cloudformation = FakeCloudFormation(
-        describe_stacks=ABSENT,
+        describe_stacks=[ABSENT, stack("REVIEW_IN_PROGRESS")],
         describe_change_set={"Status": "FAILED", "StatusReason": "Validation failed for 1 resource"},
         describe_events={
             "OperationEvents": [
@@ -93,7 +93,16 @@ def test_a_change_set_that_is_refused_for_what_it_has_is_explained_and_leaves_no
         "Stack table-exports-orders-parquet is not taken: Validation failed for 1 resource",
         "  Job /Timeout: must be a number",
     ]
-    assert cloudformation.done[-2:] == ["delete_change_set", "delete_stack"]
+    assert cloudformation.done[-1] == "delete_stack"
+
+
+def test_a_plan_that_is_not_carried_out_leaves_a_stack_that_another_has_created_since():
+    cloudformation = FakeCloudFormation(describe_stacks=stack("CREATE_COMPLETE"))
+
+    Stacks(cloudformation).discard(Plan(stack=STACK, creates=True, change_set="change-set"))
+
+    assert "delete_change_set" in cloudformation.done
+    assert "delete_stack" not in cloudformation.done
 
 
 @pytest.mark.parametrize(

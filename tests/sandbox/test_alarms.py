@@ -377,13 +377,19 @@ def trouble(operator, pipeline):
     restore_records = take_the_records_away(operator)
     turn_back_the_clock(operator, pipeline)
     take_every_wait_for_a_long_one(operator)
-    stop_repeating = again_and_again(lambda: fail_at_an_event(operator), lambda: told_by_aws_alone(operator))
+    until_it_fires(
+        operator,
+        {
+            "table-exports-functions-fail": fail_at_an_event,
+            "table-exports-functions-throttled": functions_are_throttled,
+            "table-exports-reconciler-silent": the_heartbeat_is_old,
+        },
+    )
     for _ in range(3):
         operator.reconcile()
         time.sleep(9 * MINUTE)
 
     def is_over():
-        stop_repeating()
         restore_delivery()
         restore_records()
         operator.control("DELETE")
@@ -400,23 +406,19 @@ def trouble(operator, pipeline):
     return is_over
 
 
-def again_and_again(*causes):
-    """In each five minutes, however long the others take. Returns what stops it."""
-    stopped = threading.Event()
+def until_it_fires(operator, causes):
+    """What must happen in each five minutes for an alarm to fire, by alarm, however long the rest takes."""
 
     def repeat():
-        while not stopped.wait(4 * MINUTE):
-            for cause in causes:
-                cause()
+        waiting = dict(causes)
+        while waiting:
+            for alarm, cause in list(waiting.items()):
+                cause(operator)
+                if ALARM in operator.history(alarm):
+                    del waiting[alarm]
+            time.sleep(4 * MINUTE)
 
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-
-    def stop():
-        stopped.set()
-        thread.join()
-
-    return stop
+    threading.Thread(target=repeat, daemon=True).start()
 
 
 def cannot_be_delivered(operator, pipeline):
@@ -506,15 +508,19 @@ def take_every_wait_for_a_long_one(operator):
     functions.update_function_configuration(FunctionName=name, Environment=at_once)
 
 
-def told_by_aws_alone(operator):
-    """What only AWS can cause: no room for a function, and a heartbeat of an hour ago."""
+def functions_are_throttled(operator):
+    """What only AWS can cause, and tells."""
     operator.put_metric("AWS/Lambda", "Throttles", 1, FunctionName="table-exports-start_export")
+
+
+def the_heartbeat_is_old(operator):
+    """As if no pass of the reconciler had ended for an hour."""
     operator.put_metric("AWS/SQS", "ApproximateAgeOfOldestMessage", 3600, QueueName="table-exports-heartbeat")
 
 
 @pytest.mark.parametrize("alarm", sorted(TELLING - {LATE}))
 def test_it_fires_and_tells(operator, trouble, alarm):
-    """Of real causes, but for those in `told_by_aws_alone`."""
+    """Of real causes, but for `functions_are_throttled` and `the_heartbeat_is_old`."""
     operator.wait_for(lambda: (alarm, ALARM) in operator.messages() or None, f"message of {alarm}")
 
     assert ALARM in operator.history(alarm)

@@ -77,7 +77,7 @@ def test_a_pipelines_requests_are_told_again_and_no_rule_stays(cli, user, notes)
 
 
 def test_the_shell_completes_pipelines_names(cli, notes):
-    words = {"COMP_WORDS": "table-exports show no", "COMP_CWORD": "2", "_TABLE_EXPORTS_COMPLETE": "complete_bash"}
+    words = {"COMP_WORDS": "table-exports show note", "COMP_CWORD": "2", "_TABLE_EXPORTS_COMPLETE": "complete_bash"}
 
     assert cli(**words).stdout.split() == [notes]
 

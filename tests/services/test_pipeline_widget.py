@@ -89,6 +89,33 @@ def test_each_pipeline_has_a_row_that_says_where_it_stands(ask, failed):
     assert "the last export failed, exporting" in page
 
 
+def test_the_track_shows_where_it_broke_also_in_a_stage_that_not_all_exports_have():
+    broke = replace(ends(9, last=Stage.FAILED)[0], failed_stage=Stage.STAGING)
+
+    page = pages.overview_page(overview([a_pipeline(recent=(broke,))], [], NOW), "", 0, ACTIONS, LIGHT)
+
+    assert "the last export failed, staging" in page
+
+
+def test_what_cannot_be_read_is_named_and_hides_no_other(cloud, ask, failed):
+    odd = {"pipeline": "odd-csv", "record": "pipeline", "stack_id": "s", "timeout_minutes": "many"}
+    item = {name: {"S": value} for name, value in odd.items()}
+    cloud.records._client.put_item(TableName=cloud.records._table, Item=item)
+
+    page = text_of(ask())
+
+    assert "one cannot read: deploy that version. Pipelines: odd-csv" in page
+    assert "reviews-parquet" in page
+
+
+def test_what_was_asked_for_is_found_in_the_log_by_its_export(cloud, ask, failed, caplog):
+    ask(view="run", pipeline="reviews-parquet")
+
+    [line] = [line for line in caplog.records if "asked for in the dashboard" in line.message]
+    request = ExportRequest.from_event(an_event_of_ours(cloud.bus.facts[0].detail))
+    assert (line.pipeline, line.export_id, line.stage) == ("reviews-parquet", request.export_id, "STARTING")
+
+
 def test_a_pipeline_lists_its_exports_and_an_export_tells_its_story(ask, failed):
     assert failed.snapshot_timestamp in ask(view="pipeline", pipeline="reviews-parquet")
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -28,8 +29,12 @@ WAITS = {
 
 @pytest.fixture
 def waits(in_flight):
-    """Puts an export in flight, that waits in the stage for so long."""
-    return lambda stage, since=SINCE, **known: in_flight(stage, WAITS[stage], waiting_since=since, **known)
+    """Puts an export in flight, that waits in the stage for so long. An earlier pass saw what it waits for end."""
+
+    def begin(stage, since=SINCE, end_seen_at=NOW - timedelta(minutes=2), **known):
+        return in_flight(stage, WAITS[stage], waiting_since=since, end_seen_at=end_seen_at, **known)
+
+    return begin
 
 
 def all_ended(cloud):
@@ -55,6 +60,31 @@ def test_an_end_that_no_event_told_of_is_told_in_its_stead(cloud, waits, stage, 
     assert cloud.bus.told == [end]
     assert cloud.the_export() == export  # whoever it is told to moves it
     assert metrics.metric_set["ReconciledEvents"]["Value"] == [1.0]
+
+
+@pytest.mark.parametrize("stage", WAITS)
+def test_an_end_of_just_now_is_noted_for_its_event_may_be_on_its_way(cloud, waits, stage):
+    """A wait of hours is no sign that its end is late."""
+    export = waits(stage, since=NOW - timedelta(hours=1), end_seen_at=None)
+    all_ended(cloud)
+    metrics.clear_metrics()
+
+    reconcile(cloud, NOW)
+    reconcile(cloud, NOW + timedelta(seconds=119))
+
+    assert cloud.bus.told == []
+    assert "ReconciledEvents" not in metrics.metric_set
+    assert cloud.the_export() == replace(export, end_seen_at=NOW)
+    reconcile(cloud, NOW + timedelta(seconds=120))
+    assert len(cloud.bus.told) == 1
+
+
+def test_an_export_that_went_on_has_no_end_to_wait_for(cloud, waits):
+    export = waits(Stage.EXPORTING)
+
+    after = export.advance(Stage.CATALOGING, waiting_on="glue-crawler/c", now=NOW)
+
+    assert (after.end_seen_at, export.fail("-", NOW).end_seen_at) == (None, None)
 
 
 def test_a_table_export_that_failed_has_no_event_of_its_own(cloud, waits):
@@ -287,6 +317,21 @@ def test_a_pipeline_in_trouble_is_measured_in_every_pass(cloud, in_flight, lines
 
         assert lines() == [{"pipeline": "reviews-parquet", "Failing": [1.0]}]
         assert metrics.metric_set["PipelinesInTrouble"]["Value"] == [1.0]
+
+
+def test_a_pipeline_that_cannot_be_read_hides_no_other(cloud, in_flight, lines):
+    export = in_flight(Stage.EXPORTING, WAITS[Stage.EXPORTING])
+    assert cloud.records.move(export, export.fail("out of memory", NOW))
+    odd = {"pipeline": "a", "record": "pipeline", "stack_id": "s", "timeout_minutes": "many"}
+    item = {name: {"S": value} for name, value in odd.items()}
+    cloud.records._client.put_item(TableName=cloud.records._table, Item=item)
+    metrics.clear_metrics()
+
+    make_a_pass(cloud, NOW)
+
+    assert lines() == [{"pipeline": "reviews-parquet", "Failing": [1.0]}]
+    assert metrics.metric_set["ExportsNotReconciled"]["Value"] == [1.0]
+    assert cloud.heartbeat.beats == 1
 
 
 def test_a_pass_that_dies_says_nothing_of_living(cloud, monkeypatch):

@@ -1,0 +1,203 @@
+"""The checks whose trouble the sandbox cannot cause: on answers in the shapes of botocore's models, as AWS has them."""
+
+from types import SimpleNamespace
+
+import pytest
+from botocore.exceptions import ClientError
+from examples import a_pipeline
+
+from table_exports_cli import doctor
+from table_exports_cli.doctor import AWS_EVENTS, REQUESTS, CannotTell, Deployed
+
+STACK = a_pipeline().stack_id
+COMMON = "arn:aws:cloudformation:us-east-1:123456789012:stack/table-exports/1"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:table-exports-alarms"
+
+
+class Answers:
+    """A client of every service: one answer for each operation, in one page."""
+
+    def __init__(self, **answers):
+        self._answers = answers
+
+    def __getattr__(self, operation):
+        def call(**_):
+            answer = self._answers[operation]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def get_paginator(self, operation):
+        return SimpleNamespace(paginate=lambda **given: [getattr(self, operation)(**given)])
+
+
+@pytest.fixture
+def deployed():
+    """What is deployed, with some of AWS's answers."""
+
+    def make(*pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), **answers):
+        stacks = [
+            {"StackId": stack, "StackName": name, "StackStatus": status, "Outputs": list(outputs)}
+            for stack, name, status in ((COMMON, "table-exports", common), (STACK, "orders", table))
+            if status
+        ]
+        answers |= {"describe_stacks": {"Stacks": stacks}}
+        answers |= {"list_stack_resources": {"StackResourceSummaries": list(resources)}}
+        client = Answers(**answers)
+        return Deployed(SimpleNamespace(client=lambda _: client, pipelines=lambda: list(pipelines)))
+
+    return make
+
+
+def told(check, deployed):
+    return [(trouble.of, trouble.what) for trouble in check(deployed)]
+
+
+def resource(kind, physical, logical="X"):
+    found = {"ResourceType": kind, "LogicalResourceId": logical}
+    return found | ({"PhysicalResourceId": physical} if physical else {})
+
+
+@pytest.mark.parametrize(
+    ("common", "table", "troubles"),
+    [
+        ("UPDATE_COMPLETE", "IMPORT_COMPLETE", []),
+        ("UPDATE_ROLLBACK_COMPLETE", "CREATE_COMPLETE", []),  # as it was before
+        ("UPDATE_IN_PROGRESS", "CREATE_COMPLETE", [("table-exports", "is being deployed: UPDATE_IN_PROGRESS")]),
+        (
+            "UPDATE_COMPLETE",
+            "ROLLBACK_COMPLETE",
+            [("reviews-parquet", "its last deployment failed: ROLLBACK_COMPLETE")],
+        ),
+        (
+            "UPDATE_ROLLBACK_FAILED",
+            None,
+            [
+                ("table-exports", "its last deployment failed: UPDATE_ROLLBACK_FAILED"),
+                ("reviews-parquet", "is registered, and its table stack is gone"),
+            ],
+        ),
+        (None, "CREATE_COMPLETE", [("table-exports", "its state table is there, and no stack of that name")]),
+    ],
+)
+def test_stacks_are_deployed_and_none_is_halfway(deployed, common, table, troubles):
+    assert told(doctor.stacks, deployed(a_pipeline(), common=common, table=table)) == troubles
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "state", "troubles"),
+    [
+        (True, "ENABLED", []),
+        (False, "DISABLED", []),
+        (True, "DISABLED", ["was deployed with ScheduleState ENABLED, and its schedule is DISABLED"]),
+        (False, "ENABLED", ["was deployed with ScheduleState DISABLED, and its schedule is ENABLED"]),
+        (True, None, ["its schedule nightly is gone"]),
+    ],
+)
+def test_a_schedule_is_as_it_was_deployed(deployed, scheduled, state, troubles):
+    reconciler = {"Name": "table-exports-reconcile_exports", "State": "ENABLED"}
+    schedules = [reconciler, *([{"Name": "nightly", "State": state}] if state else [])]
+
+    found = deployed(
+        a_pipeline(scheduled=scheduled),
+        resources=[resource("AWS::Scheduler::Schedule", "table-exports-reconcile_exports")],
+        outputs=[{"OutputKey": "ScheduleName", "OutputValue": "nightly"}],
+        list_schedules={"Schedules": schedules},
+    )
+
+    assert [what for _, what in told(doctor.schedules, found)] == troubles
+
+
+def test_a_reconciler_that_is_never_called_is_told(deployed):
+    found = deployed(
+        resources=[resource("AWS::Scheduler::Schedule", "table-exports-reconcile_exports")],
+        list_schedules={"Schedules": [{"Name": "table-exports-reconcile_exports", "State": "DISABLED"}]},
+    )
+
+    [(of, what)] = told(doctor.schedules, found)
+    assert (of, what.startswith("is DISABLED: lost events stay lost")) == ("table-exports-reconcile_exports", True)
+
+
+def test_what_is_not_archived_cannot_be_replayed(deployed):
+    archives = [{"ArchiveName": REQUESTS, "State": "ENABLED"}, {"ArchiveName": AWS_EVENTS, "State": "CREATE_FAILED"}]
+
+    found = told(doctor.archives, deployed(list_archives={"Archives": archives}))
+
+    assert found == [(AWS_EVENTS, "is CREATE_FAILED: what happens now cannot be replayed")]
+
+
+def test_an_address_that_has_not_confirmed_is_told_of_nothing(deployed):
+    subscriptions = [
+        {"SubscriptionArn": f"{TOPIC}:1", "Endpoint": "a@example.com"},
+        {"SubscriptionArn": "PendingConfirmation", "Endpoint": "b@example.com"},
+    ]
+    found = deployed(
+        resources=[resource("AWS::SNS::Topic", TOPIC, "Alarms")],
+        list_subscriptions_by_topic={"Subscriptions": subscriptions},
+    )
+
+    assert told(doctor.subscriptions, found) == [("b@example.com", "has not confirmed its subscription")]
+
+
+def test_an_alarm_that_is_on_says_what_it_says_and_where_to_read_on(deployed):
+    alarm = {
+        "AlarmName": "table-exports-orders-failing",
+        "StateValue": "ALARM",
+        "AlarmDescription": 'It failed. See docs/runbook.md, "failing"',
+    }
+
+    [trouble] = doctor.quiet(deployed(describe_alarms={"MetricAlarms": [alarm], "CompositeAlarms": []}))
+
+    assert (trouble.what, trouble.remedy) == ("It failed.", 'see docs/runbook.md, "failing"')
+
+
+def test_names_are_found_in_aws_physical_ids(deployed):
+    """A rule's has its bus, a composite alarm's and a topic's are ARNs; of a resource that failed there is none."""
+    found = deployed(
+        resources=[
+            resource("AWS::Events::Rule", "table-exports|table-exports-start_export"),
+            resource("AWS::Events::Rule", "table-exports-on_glue_complete"),
+            resource("AWS::Events::Rule", None),
+        ]
+    )
+
+    assert found.names("Events::Rule") == ["table-exports-start_export", "table-exports-on_glue_complete"]
+    with pytest.raises(CannotTell, match="has no Alarms: make deploy"):
+        found.named("Alarms")
+
+
+def test_what_is_asked_for_and_gone_is_trouble_and_what_may_not_be_asked_is_unknown(deployed):
+    def answered(code):
+        refusal = ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeEventBus")
+        return doctor._examined(doctor.roles, deployed(describe_event_bus=refusal))
+
+    assert (answered("ResourceNotFoundException").state, answered("AccessDeniedException").state) == (
+        "trouble",
+        "unknown",
+    )
+
+
+def test_a_stack_that_is_gone_leaves_checks_unknown(deployed):
+    found = doctor._examined(doctor.functions, deployed(common=None))
+
+    assert (found.state, found.unknown) == ("unknown", "there is no stack table-exports")
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({"EvalDecision": "allowed"}, "fine"),
+        ({"EvalDecision": "explicitDeny"}, "trouble"),
+        ({"EvalDecision": "implicitDeny", "MissingContextValues": ["aws:PrincipalTag/team"]}, "unknown"),
+    ],
+)
+def test_what_a_simulation_cannot_know_is_no_trouble(deployed, result, expected):
+    found = deployed(
+        resources=[resource("AWS::IAM::Role", "ScheduleRole-1", "ScheduleRole")],
+        describe_event_bus={"Arn": "arn:aws:events:us-east-1:123456789012:event-bus/table-exports"},
+        simulate_principal_policy={"EvaluationResults": [result]},
+    )
+
+    assert doctor._examined(doctor.roles, found).state == expected
