@@ -40,11 +40,8 @@ class PipelinesPage:
         if request.method != "POST" and parameters.get("view") in ("run", "resume"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
         answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})
-        background = "#0f1b2a" if theme == "dark" else "#ffffff"
         still = request.method == "POST" or "wanted" in parameters  # what was typed or done is not typed or done again
-        refresh = "" if still else f'<meta http-equiv="refresh" content="{REFRESHED_SECONDS}">'
-        body = DOCUMENT.format(refresh=refresh, background=background, body=with_links(answered, theme))
-        return web.Response(text=body, content_type="text/html")
+        return web.Response(text=document(answered, theme, refreshed=not still), content_type="text/html")
 
     def _invoke(self, event: dict[str, Any]) -> str:
         answer = self._cloud.client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps(event))
@@ -52,6 +49,13 @@ class PipelinesPage:
         if "FunctionError" in answer:
             raise web.HTTPBadGateway(text=json.dumps(payload, indent=1))
         return payload
+
+
+def document(html: str, theme: str, *, refreshed: bool) -> str:
+    """What the function answers, as a page of its own."""
+    background = "#0f1b2a" if theme == "dark" else "#ffffff"
+    refresh = f'<meta http-equiv="refresh" content="{REFRESHED_SECONDS}">' if refreshed else ""
+    return DOCUMENT.format(refresh=refresh, background=background, body=with_links(html, theme))
 
 
 def with_links(html: str, theme: str) -> str:
