@@ -37,6 +37,7 @@ lint: setup .venv-scan/ready ## Style, templates and their security, and the dir
 bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
 	@$(BIN)/python -m benchmarks.convert
+	@PYTHONPATH=services $(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.export
 
 bench-export: setup .venv-bench/ready ## The benchmark of the whole job alone; ITEMS=1000000, ENDPOINT=pages

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import boto3
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+CLIENTS = 64  # that are kept: each job run and crawl has credentials of its own, and a client takes megabytes
 SESSION_SECONDS = 1800.0  # before a role is assumed anew; a session lasts twice as long
 CALLER = "sandbox"  # what the ledger shows for the stand-ins' own calls
 
@@ -26,25 +28,26 @@ ROOT = Credentials("test", "test")
 class Cloud:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
-        self._lock = threading.Lock()  # a boto3 session is for one thread; the clients it makes are for many
-        self._clients: dict[tuple[str, Credentials], Any] = {}
+        self._session = boto3.Session()  # one for all: it reads each service's model once
+        self._lock = threading.Lock()  # a session is for one thread at a time; the clients it makes are for many
+        self._known_client = lru_cache(CLIENTS)(self._new_client)
         self._roles: dict[str, str] = {}  # by access key
         self._assumed: dict[tuple[str, str], tuple[float, Credentials]] = {}
 
     def client(self, service: str, credentials: Credentials = ROOT) -> Any:
         with self._lock:
-            key = service, credentials
-            if key not in self._clients:
-                self._clients[key] = boto3.Session().client(
-                    service,
-                    endpoint_url=self.endpoint,
-                    region_name=REGION,
-                    aws_access_key_id=credentials.access_key,
-                    aws_secret_access_key=credentials.secret_key,
-                    aws_session_token=credentials.session_token,
-                    config=Config(user_agent_appid=CALLER, max_pool_connections=50, s3={"addressing_style": "path"}),
-                )
-            return self._clients[key]
+            return self._known_client(service, credentials)
+
+    def _new_client(self, service: str, credentials: Credentials) -> Any:
+        return self._session.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.session_token,
+            config=Config(user_agent_appid=CALLER, max_pool_connections=50, s3={"addressing_style": "path"}),
+        )
 
     def assume(self, role: str, session: str) -> Credentials:
         """Credentials of a role, given by ARN or name, as the service that the role is for would get them."""

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,13 @@ class User:
         self.endpoint = endpoint
         self.session = boto3.Session("test", "test", region_name="us-east-1")
 
+    @cache  # noqa: B019
     def client(self, service: str, **credentials: str) -> Any:
         return self.session.client(service, endpoint_url=self.endpoint, **credentials)
+
+    @cache  # noqa: B019
+    def table(self, name: str) -> Any:
+        return self.session.resource("dynamodb", endpoint_url=self.endpoint).Table(name)
 
     def make_table(self, name: str, items: list[dict[str, Any]], key: dict[str, str]) -> None:
         """`key` is attribute name -> type, the partition key first."""
@@ -63,7 +69,7 @@ class User:
         self.put_items(name, items)
 
     def put_items(self, table: str, items: list[dict[str, Any]]) -> None:
-        with self.session.resource("dynamodb", endpoint_url=self.endpoint).Table(table).batch_writer() as batch:
+        with self.table(table).batch_writer() as batch:
             for item in items:
                 batch.put_item(Item=item)
 
@@ -97,8 +103,7 @@ class User:
 
     def exports(self, pipeline: dict[str, str]) -> list[dict[str, Any]]:
         """The records of a pipeline's exports, newest first."""
-        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table("table-exports")
-        return table.query(
+        return self.table("table-exports").query(
             KeyConditionExpression="pipeline = :pipeline AND begins_with(#record, :export)",
             ExpressionAttributeNames={"#record": "record"},
             ExpressionAttributeValues={":pipeline": pipeline["Pipeline"], ":export": "export#"},
@@ -139,5 +144,5 @@ class User:
         while time.monotonic() < deadline:
             if (found := look()) is not None:
                 return found
-            time.sleep(0.1)
+            time.sleep(0.2)
         raise AssertionError(f"no {what} within {PATIENCE_SECONDS} s")

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -346,7 +347,7 @@ def test_watch_goes_on_until_nothing_is_in_flight(cli, begun, registered, monkey
         waited.append(seconds)
         assert registered.move(begun, begun.fail("no luck", NOW))
 
-    monkeypatch.setattr("table_exports_cli.app.time.sleep", end_the_export)
+    monkeypatch.setattr("table_exports_cli.app.time", SimpleNamespace(sleep=end_the_export))
 
     said = cli("watch", "reviews-parquet", "--until-done")
 

@@ -165,15 +165,17 @@ def odd(user):
     user.make_table("Nameless", [], {"id": "S"})
     put(user, "Nameless", {"id": {"S": "1"}, "": {"S": "nothing"}})
     user.make_table("Anew", [{"id": "1"}], {"id": "S"})
-    pipelines = [
-        user.deploy_pipeline(table, OutputFormat=name, CatalogName=f"{table.lower()}_{name}")
+    nameless, anew = (
+        [
+            user.deploy_pipeline(table, OutputFormat=name, CatalogName=f"{table.lower()}_{name}")
+            for name in BY_NAME_AND_BY_POSITION
+        ]
         for table in ("Nameless", "Anew")
-        for name in BY_NAME_AND_BY_POSITION
-    ]
-    export(user, *pipelines)
+    )
+    export(user, *nameless, *anew)
     user.client("dynamodb").delete_table(TableName="Anew")
     user.make_table("Anew", [{"id": 7}], {"id": "N"})
-    export(user, *pipelines, exports=2)
+    export(user, *anew, exports=2)
 
 
 @pytest.mark.parametrize("output_format", BY_NAME_AND_BY_POSITION)
