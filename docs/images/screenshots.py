@@ -116,7 +116,7 @@ def main() -> None:
     many = [pipeline(f"Table{n:03}", *range(100, 115)) for n in range(500)]
     for theme, look in (("light", LIGHT), ("dark", DARK)):
         shown: dict[str, tuple[str, int]] = {
-            "empty": (all_of([], [], look), 140),
+            "empty": (all_of([], [], look), 180),
             "busy": (all_of(busy, flying, look), 460),
             "failures": (all_of(failing, flying[1:2], look), 460),
             "story": (pages.story_page(story(story_of, failing[0], NOW), "us-east-1", ACTIONS, look), 540),

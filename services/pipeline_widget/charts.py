@@ -54,7 +54,7 @@ def standing(row: Row) -> tuple[Sequence[Stage], list[str], str]:
     if end.stage == Stage.SUCCEEDED:
         return stages, [DONE] * len(stages), "the last export was published"
     broke = stages.index(end.failed_stage) if end.failed_stage in stages else 0
-    return stages, _up_to(broke, stages, BROKEN, None), f"the last export failed, {WORDS[stages[broke]]}"
+    return stages, _up_to(broke, stages, BROKEN, None), f"the last export failed while {WORDS[stages[broke]]}"
 
 
 def _up_to(here: int, stages: Sequence[Stage], state: str, export: Export | None) -> list[str]:

@@ -176,7 +176,7 @@ def outcome(export: Export) -> Html:
         case Stage.SUCCEEDED:
             return el("span", "succeeded", class_="te-good")
         case Stage.FAILED:
-            at = f", {WORDS[export.failed_stage]}" if export.failed_stage else ""
+            at = f" while {WORDS[export.failed_stage]}" if export.failed_stage else ""
             return el("span", f"failed{at}", class_="te-bad")
     return el("span", f"{WORDS[export.stage]} now")
 

@@ -86,7 +86,7 @@ def test_each_pipeline_has_a_row_that_says_where_it_stands(ask, failed):
     assert "1 pipeline" in text_of(page)
     assert "reviews-parquet" in text_of(page)
     assert "out of memory" in text_of(page)
-    assert "the last export failed, exporting" in page
+    assert "the last export failed while exporting" in page
 
 
 def test_the_track_shows_where_it_broke_also_in_a_stage_that_not_all_exports_have():
@@ -94,7 +94,7 @@ def test_the_track_shows_where_it_broke_also_in_a_stage_that_not_all_exports_hav
 
     page = pages.overview_page(overview([a_pipeline(recent=(broke,))], [], NOW), "", 0, ACTIONS, LIGHT)
 
-    assert "the last export failed, staging" in page
+    assert "the last export failed while staging" in page
 
 
 def test_what_cannot_be_read_is_named_and_hides_no_other(cloud, ask, failed):
