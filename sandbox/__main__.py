@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+from aiohttp import web
+
 from sandbox.alarms import Alarms
 from sandbox.archives import Archives
 from sandbox.athena import Queries
@@ -52,9 +54,15 @@ aws athena start-query-execution --query-string 'SELECT * FROM dynamodb_exports.
 """
 
 
+def port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port: give 1 to 65535")
+    return int(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=4566, help="of the endpoint (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=4566, help="of the endpoint (default: %(default)s)")
     parser.add_argument("--no-deploy", action="store_true", help="leave the cloud empty")
     parser.add_argument("--state-dir", type=Path, help="for logs and data, kept (default: a temporary folder)")
     parser.add_argument(
@@ -66,6 +74,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     os.environ["AWS_DEFAULT_REGION"] = REGION  # where the SAM translator looks
+    os.environ.pop("AWS_PROFILE", None)  # the user's, which the stand-ins are not
     with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as temporary:
         folder = (options.state_dir or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +134,7 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
     connect_monitoring(gateway, alarms, QueryDefinitions())
     gateway.pages = {
         "health": lambda request: {"status": "ready"},
-        "calls": lambda request: calls.since(float(request.query.get("since", 0))),
+        "calls": lambda request: calls.since(seconds(request.query.get("since", "0"))),
         "events": lambda request: list(events.sent),
         "pipelines": PipelinesPage(cloud).serve,
     }
@@ -138,6 +147,13 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
     print(f"ready {endpoint}", flush=True)
     if deploys:
         print(TO_TRY.format(endpoint=endpoint, account=ACCOUNT, region=REGION), flush=True)
+
+
+def seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise web.HTTPBadRequest(text=f"since: {text} is no number of seconds since 1970") from None
 
 
 def connect(

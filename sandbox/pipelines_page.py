@@ -36,7 +36,13 @@ class PipelinesPage:
     async def serve(self, request: web.Request) -> web.Response:
         asked = dict(request.query) | dict(await request.post())
         theme = "dark" if asked.pop("theme", "") == "dark" else "light"
+        if wrong := [name for name, value in asked.items() if not isinstance(value, str)]:
+            raise web.HTTPBadRequest(text=f"{wrong[0]} is a file: send text")
+        if wrong := [name for name in NUMBERS & asked.keys() if not asked[name].isdecimal()]:
+            raise web.HTTPBadRequest(text=f"{wrong[0]} is no number")
         parameters: dict[str, Any] = asked | {name: int(asked[name]) for name in NUMBERS & asked.keys()}
+        if request.method not in ("GET", "HEAD", "POST"):
+            raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD", "POST"])
         if request.method != "POST" and parameters.get("view") in ("run", "resume"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
         answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -122,12 +123,17 @@ def watch(
         export = system.export(pipeline)
         return shown.story(system.story(export, now), now, system.region), not export.ended
 
-    seen, going_on = now_seen()
-    with Live(seen, console=shown.out, auto_refresh=False) as live:
-        while going_on or not until_done:
-            time.sleep(POLL_SECONDS)
+    on_screen = Live(console=shown.out, auto_refresh=False) if shown.out.is_terminal else nullcontext()
+    with on_screen as live:
+        while True:
             seen, going_on = now_seen()
-            live.update(seen, refresh=True)
+            if live:
+                live.update(seen, refresh=True)
+            else:
+                shown.out.print(seen)
+            if until_done and not going_on:
+                return
+            time.sleep(POLL_SECONDS)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from table_exports.domain.overview import Overview
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import a_request_for, a_resumption_of, export_id
 from table_exports.domain.story import Story, story
-from table_exports_cli.problems import DENIED, NOT_FOUND, Problem
+from table_exports_cli.problems import AWS_SAID_NO, DENIED, NOT_FOUND, Problem
 
 NAME = "table-exports"  # of the common stack, the bus and the state table
 HISTORY_DAYS = 0  # nothing is written here
@@ -48,7 +48,11 @@ class System:
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=CONFIG)
+            try:
+                self._clients[service] = self._session.client(service, config=CONFIG)
+            except ValueError as error:  # botocore's own
+                remedy = "AWS_ENDPOINT_URL is an address like http://127.0.0.1:4566, or is not set"
+                raise Problem(f"{error}: {remedy}", AWS_SAID_NO) from error
         return self._clients[service]
 
     @property
@@ -77,10 +81,10 @@ class System:
 
     def pipeline(self, name: str) -> Pipeline:
         """Raises Problem if there is none, with those that there are."""
-        if found := self.records.pipeline(name):
+        if name and (found := self.records.pipeline(name)):
             return found
         known = ", ".join(pipeline.pipeline for pipeline in self.pipelines()) or "none"
-        raise Problem(f"There is no pipeline {name}. There are: {known}", NOT_FOUND)
+        raise Problem(f"There is no pipeline {name or repr(name)}. There are: {known}", NOT_FOUND)
 
     def export(self, named: str) -> Export:
         """By its id, or the latest of a pipeline. Raises Problem if there is none."""

@@ -1,6 +1,6 @@
 """Pictures of the page, by a real browser: an empty system, a busy one, failures, an export's story, 500 pipelines.
 
-Each in light and in dark, to build/screenshots. The README's is `failures-light.png`. Needs Chromium:
+Each in light and in dark, to .screenshots. The README's is `failures-light.png`. Needs Chromium:
 
     apt-get install chromium
     PYTHONPATH=services .venv/bin/python docs/images/screenshots.py
@@ -131,7 +131,7 @@ def all_of(pipelines: Sequence[Pipeline], flying: Sequence[Export], look: Look) 
 
 
 def take(name: str, page: str, height: int) -> None:
-    folder = ROOT / "build/screenshots"
+    folder = ROOT / ".screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "page.html")

@@ -90,6 +90,8 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
         screen.summary(outcomes)
     if options.tables.exists():
         deployment.tell_of_strangers(pipelines, options.tables)
+    else:
+        screen.say(f"There is no {options.tables}: no table stack was looked at")
     return int(any(outcome.failed for outcome in outcomes))
 
 

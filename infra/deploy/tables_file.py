@@ -5,6 +5,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import yaml
 
@@ -132,7 +133,7 @@ class TablesFile:
         if parameter is None:
             allowed = STACK_NAME.fullmatch(node.value) and node.value != COMMON_STACK
             return None if allowed else f"{node.value} cannot be a table stack's name"
-        return parameter.problem(node.value)
+        return parameter.problem(node.value) or (_no_time_zone(node.value) if name == "ScheduleTimezone" else None)
 
     def _entries(self, node: yaml.Node | None, where: str) -> dict[str, yaml.Node]:
         if node is None or node.tag == "tag:yaml.org,2002:null":
@@ -150,6 +151,14 @@ class TablesFile:
 
     def _complain(self, node: yaml.Node, problem: str) -> None:
         self.problems.append((node.start_mark.line + 1, problem))
+
+
+def _no_time_zone(name: str) -> str | None:
+    known = available_timezones()  # empty where this machine has none
+    if name in known or not known:
+        return None
+    close = difflib.get_close_matches(name, known, 1, 0.8)
+    return f"{name} is no time zone: {f'{close[0]} is meant?' if close else 'give one as Europe/Berlin'}"
 
 
 def stack_name(catalog_name: str, output_format: str) -> str:

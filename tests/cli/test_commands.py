@@ -15,6 +15,7 @@ from hostile import NAMES
 
 from table_exports.domain.export import Stage
 from table_exports_cli import system
+from table_exports_cli.problems import Problem
 
 ROOT = Path(__file__).parents[2]
 ID = "5f0d1c9a7be34f1c2a6e"
@@ -353,6 +354,38 @@ def test_watch_goes_on_until_nothing_is_in_flight(cli, begun, registered, monkey
 
     assert (said.code, len(waited)) == (0, 1)
     assert "FAILED" in said.out
+
+
+def test_watch_tells_a_pipe_each_state_as_it_comes(cli, begun, monkeypatch, capsys):
+    told = []
+
+    def wait(_):
+        told.append(capsys.readouterr().out)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("table_exports_cli.app.time", SimpleNamespace(sleep=wait))
+
+    cli("watch")
+
+    assert ["EXPORTING" in state for state in told] == [True, True]
+
+
+def test_an_address_that_is_none_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+
+    with pytest.raises(Problem, match="Invalid endpoint: nonsense: AWS_ENDPOINT_URL is") as said:
+        system.System(None, "us-east-1").client("sqs")
+
+    assert said.value.code == 4
+
+
+@pytest.mark.parametrize("command", [("show", ""), ("run", ""), ("list", "")])
+def test_an_empty_name_is_no_pipelines(cli, registered, command):
+    said = cli(*command)
+
+    assert said.code == 3
+    assert "orders-parquet" in said.err
 
 
 def test_a_replay_that_cannot_be_followed_is_stopped(cli, registered, bus, monkeypatch):

@@ -141,3 +141,13 @@ def test_the_example_in_the_repository_can_be_deployed():
     pipelines = tables_file.read(INFRA.parent / "tables.example.yaml", TABLE_STACK)
 
     assert len(pipelines) > 3
+
+
+def test_a_time_zone_is_one_that_there_is(read):
+    with pytest.raises(
+        CannotDeploy, match=r"ScheduleTimezone: Europe/Zurick is no time zone: Europe/Zurich is meant\?"
+    ):
+        read("tables: {Orders: {ScheduleTimezone: Europe/Zurick}}")
+    with pytest.raises(CannotDeploy, match=r"ScheduleTimezone: Nowhere is no time zone: give one as Europe/Berlin"):
+        read("tables: {Orders: {ScheduleTimezone: Nowhere}}")
+    assert read("tables: {Orders: {ScheduleTimezone: Europe/Zurich}}")

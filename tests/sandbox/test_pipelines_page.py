@@ -2,7 +2,7 @@
 
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -37,6 +37,20 @@ def test_a_button_exports_the_table_and_no_link_does(user):
     assert "An export was asked for" in answer
     [export] = user.ended_exports(clicks, 1)
     assert export["stage"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "pipelines?page=abc", 400),
+        ("GET", "calls?since=abc", 400),
+        ("PUT", "pipelines", 405),
+        ("DELETE", "pipelines", 405),
+    ],
+)
+def test_what_makes_no_sense_is_refused(user, method, path, status):
+    with pytest.raises(HTTPError, match=str(status)):
+        urlopen(Request(f"{user.endpoint}/_sandbox/{path}", method=method))
 
 
 def test_the_functions_role_puts_no_event_but_requests(user):
