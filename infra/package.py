@@ -36,13 +36,17 @@ LAMBDA = [
 
 
 def main() -> None:
-    shutil.rmtree(BUILD, ignore_errors=True)
-    BUILD.mkdir()
-    make_zips(BUILD)
-    fetch_wheels("job", GLUE, BUILD)  # Glue installs them for the job, and they are Avro's alone
-    for source in ("glue/export_table.py", "infra/common.yaml", "infra/table.yaml"):
-        shutil.copy(ROOT / source, BUILD)
-    (BUILD / "version.txt").write_text(version(BUILD))
+    """Aside, then in place of what was there: whoever is interrupted keeps the build before."""
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".build-") as aside:
+        made = Path(aside) / "build"
+        made.mkdir()
+        make_zips(made)
+        fetch_wheels("job", GLUE, made)  # Glue installs them for the job, and they are Avro's alone
+        for source in ("glue/export_table.py", "infra/common.yaml", "infra/table.yaml"):
+            shutil.copy(ROOT / source, made)
+        (made / "version.txt").write_text(version(made))
+        shutil.rmtree(BUILD, ignore_errors=True)
+        made.rename(BUILD)
     print(f"build/ holds version {version(BUILD)}")
 
 
