@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
-import boto3
-from botocore.model import DenormalizedStructureBuilder, OperationModel, Shape
+from botocore.loaders import Loader
+from botocore.model import DenormalizedStructureBuilder, OperationModel, ServiceModel, Shape
 from botocore.parsers import RpcV2CBORParser
 from botocore.serialize import RpcV2CBORSerializer
 
 from sandbox.calls import Answer, Call, Refused, form_of
-from sandbox.cloud import REGION, ROOT
+from sandbox.cloud import ROOT
 
 SERVICE = "monitoring"  # CloudWatch in signatures
 CBOR = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 XML = {"Content-Type": "text/xml"}
-MODEL = boto3.Session(*ROOT, region_name=REGION).client("cloudwatch").meta.service_model
+MODEL = ServiceModel(Loader().load_service_model("cloudwatch", "service-2"))
 
 
 def in_json(call: Call) -> Call:
