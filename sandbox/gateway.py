@@ -36,6 +36,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "upgrad
 OWN_HEADERS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]  # that aiohttp would add by itself
 CHUNK = 256 * 1024
 LONGEST_HEADER = 64 * 1024
+PAGE_METHODS = ("GET", "HEAD", "POST")  # of the pages that are the sandbox's own
 
 Rewrite = Callable[[Call], Call]
 SecondLook = Callable[[Call, Answer], bool]  # whether the emulator refused its caller what AWS would not
@@ -92,6 +93,8 @@ class Gateway:
         page = self.pages.get(request.match_info["page"])
         if page is None:
             raise web.HTTPNotFound
+        if request.method not in PAGE_METHODS:
+            raise web.HTTPMethodNotAllowed(request.method, PAGE_METHODS)
         answer = page(request)
         return await answer if isawaitable(answer) else web.json_response(answer)
 

@@ -41,8 +41,6 @@ class PipelinesPage:
         if wrong := [name for name in NUMBERS & asked.keys() if not asked[name].isdecimal()]:
             raise web.HTTPBadRequest(text=f"{wrong[0]} is no number")
         parameters: dict[str, Any] = asked | {name: int(asked[name]) for name in NUMBERS & asked.keys()}
-        if request.method not in ("GET", "HEAD", "POST"):
-            raise web.HTTPMethodNotAllowed(request.method, ["GET", "HEAD", "POST"])
         if request.method != "POST" and parameters.get("view") in ("run", "resume"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
         answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})

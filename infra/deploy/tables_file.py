@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -153,8 +154,14 @@ class TablesFile:
         self.problems.append((node.start_mark.line + 1, problem))
 
 
+@cache
+def _time_zones() -> set[str]:
+    """Opens hundreds of files. Empty where this machine has none."""
+    return available_timezones()
+
+
 def _no_time_zone(name: str) -> str | None:
-    known = available_timezones()  # empty where this machine has none
+    known = _time_zones()
     if name in known or not known:
         return None
     close = difflib.get_close_matches(name, known, 1, 0.8)

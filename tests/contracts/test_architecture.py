@@ -77,13 +77,21 @@ def test_the_tests_of_a_service_need_no_other(service):
 
 
 def test_what_the_tests_of_all_services_share_knows_none():
-    assert not (reached(ROOT / "tests/conftest.py") | reached(ROOT / "tests/fakes.py")) & set(SERVICES)
+    shared = [
+        ROOT / "tests/fakes.py",
+        *(ROOT / "tests").glob("conftest.py"),
+        *(ROOT / "tests/services").glob("conftest.py"),
+    ]
+
+    assert not set().union(*map(reached, shared)) & set(SERVICES)
 
 
 def reached(file: Path) -> set[str]:
-    """The packages that a test imports, itself or by way of what tests share."""
-    packages, files = set(), [file]
-    for each in files:
+    """The packages that a test imports, itself or by way of what is ours and no service."""
+    packages, found = set(), [file]
+    for each in found:
         packages |= imported(each)
-        files += {ROOT / f"tests/{name}.py" for name in packages} & set((ROOT / "tests").glob("*.py")) - set(files)
+        ours = packages - set(SERVICES) - {"tests"}
+        theirs = [part for name in ours for part in (ROOT / f"tests/{name}.py", *files(name)) if part.exists()]
+        found += dict.fromkeys(part for part in theirs if part not in found)
     return packages

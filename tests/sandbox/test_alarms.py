@@ -221,8 +221,7 @@ class Operator(User):
         assert "FunctionError" not in answer, answer["Payload"].read()
 
     def change_record(self, pipeline, record, expression, **values):
-        table = self.session.resource("dynamodb", endpoint_url=self.endpoint).Table("table-exports")
-        table.update_item(
+        self.table("table-exports").update_item(
             Key={"pipeline": pipeline["Pipeline"], "record": record},
             UpdateExpression=expression,
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},

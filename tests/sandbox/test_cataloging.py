@@ -26,7 +26,7 @@ def export(user, pipeline):
 
 
 def put(user, table, **item):
-    user.session.resource("dynamodb", endpoint_url=user.endpoint).Table(table).put_item(Item=item)
+    user.table(table).put_item(Item=item)
 
 
 def described(user, pipeline):

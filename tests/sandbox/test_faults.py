@@ -124,7 +124,7 @@ def queries(user, pipeline):
 
 def let_its_claim_lapse(user, export):
     """As if a minute had passed."""
-    user.session.resource("dynamodb", endpoint_url=user.endpoint).Table("table-exports").update_item(
+    user.table("table-exports").update_item(
         Key={name: export[name] for name in ("pipeline", "record")},
         UpdateExpression="SET claimed_at = :earlier",
         ExpressionAttributeValues={":earlier": (datetime.fromisoformat(export["claimed_at"]) - CLAIM).isoformat()},

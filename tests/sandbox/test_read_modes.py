@@ -107,8 +107,9 @@ def test_a_read_above_its_budget_is_refused_before_anything_is_read(user):
 
 
 def test_the_role_of_a_table_is_for_that_table_and_that_service_alone(user, exported):
-    state = user.session.resource("dynamodb", endpoint_url=user.endpoint).Table("table-exports")
-    role = state.get_item(Key={"pipeline": exported[0]["Pipeline"], "record": "pipeline"})["Item"]["table_role_arn"]
+    role = user.table("table-exports").get_item(Key={"pipeline": exported[0]["Pipeline"], "record": "pipeline"})[
+        "Item"
+    ]["table_role_arn"]
     sts = user.client("sts")
     starter = user.client("lambda").get_function_configuration(FunctionName="table-exports-start_export")["Role"]
     other = user.client("lambda").get_function_configuration(FunctionName="table-exports-on_view_complete")["Role"]
