@@ -71,8 +71,8 @@ lock: ## Pin requirements/*.in anew
 	.venv-scan/bin/python $(PIP_INSTALL) requirements/scan.txt
 	@touch $@
 
-.spark/ready: .venv/ready sandbox/spark.py
-	@$(BIN)/python -m sandbox.spark
+.spark/ready: .venv/ready sandbox/glue/spark.py
+	@$(BIN)/python -m sandbox.glue.spark
 	@touch $@
 
 .dynalite/ready .pyodide/ready: .%/ready: .venv/ready requirements/%/package.json requirements/%/package-lock.json

@@ -35,7 +35,7 @@ import orjson
 from moto.server import ThreadedMotoServer
 
 from benchmarks import items
-from sandbox import spark
+from sandbox.glue import spark
 from tests.dynalite import FOLDER, NODE
 
 ROOT = Path(__file__).parent.parent

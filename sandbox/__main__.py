@@ -8,33 +8,32 @@ import signal
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.alarms import Alarms
-from sandbox.archives import Archives
-from sandbox.athena import Queries
-from sandbox.aws_events import AwsEvents
+from sandbox.athena.queries import Queries
 from sandbox.cloud import ACCOUNT, REGION, Cloud
-from sandbox.cloudformation import Templates
+from sandbox.cloudformation.templates import Templates
+from sandbox.cloudwatch.alarms import Alarms
+from sandbox.cloudwatch.saved_queries import SavedQueries
+from sandbox.cloudwatch.service_metrics import ServiceMetrics
 from sandbox.deploy import deploy
-from sandbox.dynamodb_exports import DynamodbExports
-from sandbox.emulator import CannotStart, Emulator
-from sandbox.faults import Faults
-from sandbox.gateway import Gateway
-from sandbox.glue_crawls import Crawls
-from sandbox.glue_jobs import JobRuns
-from sandbox.ledger import Ledger
-from sandbox.measurements import Measurements
-from sandbox.message_moves import MessageMoves
-from sandbox.permissions import Permissions, may_put_after_all
+from sandbox.dynamodb.stream_reads import StreamReads
+from sandbox.dynamodb.table_exports import TableExports
+from sandbox.emulator.ministack import CannotStart, Emulator
+from sandbox.events.archives import Archives
+from sandbox.events.delivery import AwsEvents
+from sandbox.events.put_events import PutEventsConditions
+from sandbox.events.schedules import Schedules
+from sandbox.gateway.call_log import CallLog
+from sandbox.gateway.faults import Faults
+from sandbox.gateway.server import Gateway
+from sandbox.glue.crawls import Crawls
+from sandbox.glue.job_runs import JobRuns
+from sandbox.glue.permissions import Permissions as GluePermissions
 from sandbox.pipelines_page import PipelinesPage
-from sandbox.protocols import SERVICE
-from sandbox.query_definitions import QueryDefinitions
-from sandbox.schedules import Schedules
-from sandbox.stream_reads import StreamReads
+from sandbox.sqs.message_moves import MessageMoves
 
 TO_TRY = """
 All pipelines, in a browser: {endpoint}/_sandbox/pipelines
@@ -108,7 +107,7 @@ async def run(port: int, folder: Path, alarm_minute: float, deploys: bool) -> No
 async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: bool, stack: AsyncExitStack) -> None:
     """All of it; `stack` will end what was started."""
     endpoint = f"http://127.0.0.1:{port}"
-    calls, faults, cloud = Ledger(), Faults(), Cloud(endpoint)
+    calls, faults, cloud = CallLog(), Faults(), Cloud(endpoint)
     gateway = Gateway(calls, faults)
     try:
         await gateway.start(port)
@@ -119,26 +118,33 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
     stack.push_async_callback(asyncio.to_thread, emulator.stop)
     await asyncio.to_thread(emulator.wait_until_ready)
     gateway.emulator_url, gateway.emulator_session = emulator.url, emulator.process.pid
-    gateway.permissions = Permissions(cloud)
 
-    events = AwsEvents(cloud, faults)
+    events, past_the_gateway = AwsEvents(cloud, faults), Cloud(emulator.url)
     templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue")
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
-    past_the_gateway = Cloud(emulator.url)
-    queries, exports = Queries(cloud, past_the_gateway, events), DynamodbExports(cloud, past_the_gateway)
-    archives = Archives(cloud, past_the_gateway, events)
-    connect(gateway, templates, runs, Crawls(cloud, events), queries, exports, archives)
-    connect_queues(gateway, MessageMoves(cloud), StreamReads(cloud))
-    alarms = Alarms(cloud, Measurements(cloud, past_the_gateway, events).collect, alarm_minute)
+    alarms = Alarms(cloud, ServiceMetrics(cloud, past_the_gateway, events).collect, alarm_minute)
     stack.callback(alarms.stop)
-    connect_monitoring(gateway, alarms, QueryDefinitions())
+    for service in (
+        alarms,
+        Archives(cloud, past_the_gateway, events),
+        Crawls(cloud, events),
+        GluePermissions(cloud),
+        MessageMoves(cloud),
+        PutEventsConditions(cloud),
+        Queries(cloud, past_the_gateway, events),
+        runs,
+        SavedQueries(),
+        StreamReads(cloud),
+        TableExports(cloud, past_the_gateway),
+        templates,
+    ):
+        gateway.routes.add(service.routes())
     gateway.pages = {
         "health": lambda request: {"status": "ready"},
         "calls": lambda request: calls.since(seconds(request.query.get("since", "0"))),
         "events": lambda request: list(events.sent),
         "pipelines": PipelinesPage(cloud).serve,
     }
-    gateway.second_looks["events", "PutEvents"] = partial(may_put_after_all, cloud)
     await asyncio.to_thread(templates.prepare)
     schedules = await asyncio.to_thread(Schedules, cloud)
     stack.callback(schedules.stop)
@@ -154,79 +160,6 @@ def seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise web.HTTPBadRequest(text=f"since: {text} is no number of seconds since 1970") from None
-
-
-def connect(
-    gateway: Gateway,
-    templates: Templates,
-    runs: JobRuns,
-    crawls: Crawls,
-    queries: Queries,
-    exports: DynamodbExports,
-    archives: Archives,
-) -> None:
-    """Who answers what."""
-    for action in ("CreateStack", "UpdateStack", "CreateChangeSet", "ValidateTemplate"):
-        gateway.rewrites["cloudformation", action] = templates.rewrite
-    for action in ("ExportTableToPointInTime", "DescribeExport", "ListExports"):
-        gateway.second_looks["dynamodb", action] = exports.wrongly_refused
-    for action in ("GetQueryExecution", "GetQueryResults", "StopQueryExecution"):
-        gateway.second_looks["athena", action] = queries.wrongly_refused
-    gateway.stand_ins = {
-        ("glue", "StartJobRun"): runs.start,
-        ("glue", "GetJobRun"): runs.get,
-        ("glue", "GetJobRuns"): runs.list,
-        ("glue", "BatchStopJobRun"): runs.batch_stop,
-        ("glue", "StartCrawler"): crawls.start,
-        ("glue", "StopCrawler"): crawls.stop,
-        ("glue", "GetCrawler"): crawls.get,
-        ("glue", "GetCrawlers"): crawls.get_all,
-        ("glue", "ListCrawls"): crawls.list,
-        ("athena", "StartQueryExecution"): queries.start,
-        ("athena", "GetQueryExecution"): queries.get,
-        ("athena", "BatchGetQueryExecution"): queries.batch_get,
-        ("athena", "GetQueryResults"): queries.results,
-        ("athena", "StopQueryExecution"): queries.stop,
-        ("athena", "ListQueryExecutions"): queries.list,
-        ("athena", "GetWorkGroup"): queries.workgroup,
-        ("dynamodb", "ExportTableToPointInTime"): exports.start,
-        ("dynamodb", "DescribeExport"): exports.describe,
-        ("dynamodb", "ListExports"): exports.list,
-        ("events", "CreateArchive"): archives.create,
-        ("events", "UpdateArchive"): archives.update,
-        ("events", "DeleteArchive"): archives.delete,
-        ("events", "DescribeArchive"): archives.describe,
-        ("events", "ListArchives"): archives.list_all,
-        ("events", "StartReplay"): archives.start_replay,
-        ("events", "DescribeReplay"): archives.describe_replay,
-        ("events", "ListReplays"): archives.list_replays,
-        ("events", "CancelReplay"): archives.cancel_replay,
-        ("sts", "AssumeRole"): exports.note_session,
-    }
-
-
-def connect_queues(gateway: Gateway, moves: MessageMoves, reads: StreamReads) -> None:
-    """What it takes to send back a message."""
-    gateway.stand_ins["sqs", "StartMessageMoveTask"] = moves.start
-    gateway.stand_ins["sqs", "ListMessageMoveTasks"] = moves.recent
-    for action in ("GetShardIterator", "GetRecords"):
-        gateway.second_looks["dynamodb", action] = reads.wrongly_refused
-        gateway.stand_ins["dynamodb", action] = reads.note_iterator
-
-
-def connect_monitoring(gateway: Gateway, alarms: Alarms, queries: QueryDefinitions) -> None:
-    gateway.rewrites[SERVICE, "PutMetricAlarm"] = alarms.without_namespace
-    gateway.stand_ins |= {
-        (SERVICE, "PutMetricAlarm"): alarms.note,
-        (SERVICE, "DescribeAlarms"): alarms.describe,
-        (SERVICE, "DescribeAlarmsForMetric"): alarms.describe_for_metric,
-        (SERVICE, "SetAlarmState"): alarms.note_state,
-        (SERVICE, "DeleteAlarms"): alarms.forget,
-        (SERVICE, "PutMetricData"): alarms.note_data,
-        ("logs", "PutQueryDefinition"): queries.put,
-        ("logs", "DescribeQueryDefinitions"): queries.describe,
-        ("logs", "DeleteQueryDefinition"): queries.delete,
-    }
 
 
 if __name__ == "__main__":

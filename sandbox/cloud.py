@@ -13,7 +13,7 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 CLIENTS = 64  # that are kept: each job run and crawl has credentials of its own, and a client takes megabytes
 SESSION_SECONDS = 1800.0  # before a role is assumed anew; a session lasts twice as long
-CALLER = "sandbox"  # what the ledger shows for the stand-ins' own calls
+CALLER = "sandbox"  # what the call log shows for the sandbox's own calls
 
 
 class Credentials(NamedTuple):

@@ -22,7 +22,7 @@ import boto3
 from rich.console import Console
 from rich.table import Table
 
-from sandbox.emulator import free_port
+from sandbox.emulator.ministack import free_port
 
 ROOT = Path(__file__).parent.parent
 FILMS = 5_000

@@ -5,7 +5,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError, WaiterError
 
 from sandbox.cloud import ACCOUNT, Cloud
-from sandbox.emulator import CannotStart
+from sandbox.emulator.ministack import CannotStart
 
 BUILD = Path(__file__).parent.parent / "build"
 STACK = "table-exports"

@@ -5,7 +5,7 @@ import json
 import boto3
 import pytest
 
-from sandbox.spark import environment as spark_environment
+from sandbox.glue.spark import environment as spark_environment
 from tests.glue.dynalite_server import dynamodb_server, endpoint  # noqa: F401
 from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 

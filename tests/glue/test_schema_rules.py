@@ -8,7 +8,7 @@ import pytest
 from zoo import ZOO, columns_of
 
 from glue import export_table
-from sandbox.dynamodb_exports import export_files
+from sandbox.dynamodb.table_exports import export_files
 from tests.glue.job_places import BUCKET, SNAPSHOT_TIMESTAMP
 
 pytestmark = [  # Spark and boto3 leave the closing of sockets to the garbage collector

@@ -19,9 +19,9 @@ from conftest import EVENTS
 from sandbox_user import User, sandbox
 from templates import resource
 
-from sandbox.alarm_rules import ALARM, INSUFFICIENT_DATA, OK, Unsupported, calculated, check, state
-from sandbox.alarms import NOTE, Alarms
-from sandbox.measurements import embedded, errors
+from sandbox.cloudwatch.alarm_rules import ALARM, INSUFFICIENT_DATA, OK, Unsupported, calculated, check, state
+from sandbox.cloudwatch.alarms import NOTE, Alarms
+from sandbox.cloudwatch.service_metrics import embedded, errors
 
 MINUTE = 0.25  # seconds
 LONG_AGO = "2025-01-01T00:00:00+00:00"

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.dynamodb_exports import export_files
+from sandbox.dynamodb.table_exports import export_files
 
 ACCOUNT = "123456789012"
 BUCKET = "table-exports-to-s3"

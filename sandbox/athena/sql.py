@@ -1,0 +1,531 @@
+"""Athena's SQL on the Glue catalog: Trino's dialect by sqlglot, run by DuckDB on the catalog's tables.
+
+Views are kept in the catalog as Athena keeps them, and expanded when they are queried.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from duckdb.sqltypes import DuckDBPyType
+from sqlglot import exp
+from sqlglot.optimizer.scope import traverse_scope
+
+from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
+from sandbox.datalake.hive_types import hive_of_duckdb, trino_of_hive
+
+CATALOG = "awsdatacatalog"
+DIALECT = "athena"
+DUCKDB_NAMES = {"information_schema": "athena_information_schema"}  # DuckDB has one of its own
+VIEW_MARKER = "/* Presto View */"
+
+NAME = r'(?:"[^"]+"|`[^`]+`|\w+)'
+QUALIFIED = rf"(?P<name>{NAME}(?:\s*\.\s*{NAME}){{0,2}})"
+COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+
+
+QUERY_WORDS = {"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "UNLOAD", "EXECUTE"}
+DDL_WORDS = {"CREATE", "DROP", "ALTER", "MSCK"}
+UTILITY_WORDS = {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "PREPARE", "DEALLOCATE", "VACUUM", "OPTIMIZE", "USE"}
+OF_THE_EMULATOR = r"(CREATE\s+EXTERNAL\s+TABLE|DROP\s+TABLE)\b"
+
+
+class Malformed(Exception):
+    """Athena refuses the statement outright: it is not SQL that it knows."""
+
+
+@dataclass(frozen=True)
+class Result:
+    columns: list[Column]
+    rows: list[list[str | None]]  # as Athena prints them
+    files: tuple[str, ...] = ()  # that a CREATE TABLE AS has written
+
+
+EMPTY = Result([], [])
+
+
+def statement_of(sql: str) -> str:
+    """Without leading comments and the closing semicolon."""
+    return COMMENTS.sub("", sql).rstrip().rstrip(";").rstrip()
+
+
+def statement_type(sql: str) -> str:
+    """Raises Malformed for what is no statement at all."""
+    first = re.match(r"\(*\s*(\S*?)(?:\W|$)", statement_of(sql))
+    word = first[1].upper() if first else ""
+    for kind, words in (("DML", QUERY_WORDS), ("DDL", DDL_WORDS), ("UTILITY", UTILITY_WORDS)):
+        if word in words:
+            return kind
+    raise Malformed(f"line 1:1: mismatched input '{word.lower()}'. Expecting: {', '.join(sorted(QUERY_WORDS))}")
+
+
+class Session:
+    """One statement's work. `catalog` has the caller's permissions, `database` is what unqualified names are in.
+
+    `location` is the folder of a table that the statement makes without saying where.
+    """
+
+    def __init__(self, catalog: Catalog, database: str, location: str) -> None:
+        self._catalog, self._database, self._location = catalog, database, location
+        self._connection = duckdb.connect(config={"enable_external_access": "false"})
+        self._connection.execute("SET integer_division = true; SET TimeZone = 'UTC'")
+        self._loaded: set[tuple[str, str]] = set()
+
+    def cancel(self) -> None:
+        self._connection.interrupt()
+
+    def run(self, sql: str) -> Result | None:
+        """None for a statement that the emulator has run. Raises QueryFailed, and ClientError if the caller may not."""
+        statement = statement_of(sql)
+        for pattern, command in COMMANDS:
+            if found := re.fullmatch(pattern, statement, re.IGNORECASE | re.DOTALL):
+                return command(self, **{name: text for name, text in found.groupdict().items() if text is not None})
+        if statement_type(statement) == "DML":
+            return self._query(parse(statement))
+        if re.match(OF_THE_EMULATOR, statement, re.IGNORECASE):
+            return None
+        raise QueryFailed(f"NOT_SUPPORTED: the sandbox does not run: {statement}")
+
+    # ------------------------------------------------------------------------------------------------ queries
+
+    def _query(self, tree: exp.Expression) -> Result:
+        relation = self._relation(tree, self._database, with_rows=True)
+        types = relation.types
+        columns = [Column(name, hive_of_duckdb(kind)) for name, kind in zip(relation.columns, types, strict=True)]
+        try:
+            rows = relation.fetchall()
+        except duckdb.Error as error:
+            raise QueryFailed(f"GENERIC_USER_ERROR: {error}") from error
+        printers = [printer(kind) for kind in types]
+        return Result(
+            columns,
+            [[None if v is None else show(v) for show, v in zip(printers, row, strict=True)] for row in rows],
+        )
+
+    def _relation(self, tree: exp.Expression, database: str, with_rows: bool) -> duckdb.DuckDBPyRelation:
+        """The planned query. Without rows: on empty tables, for its columns alone."""
+        try:
+            return self._connection.sql(self._prepare(tree, database, with_rows))
+        except duckdb.Error as error:
+            raise QueryFailed(in_athenas_words(error)) from error
+
+    def _prepare(self, tree: exp.Expression, database: str, with_rows: bool) -> str:
+        """Load what the query names. Returns the query in DuckDB's dialect."""
+        if not isinstance(tree, exp.Query):
+            raise QueryFailed(f"NOT_SUPPORTED: the sandbox does not run {tree.key.upper()}")
+        name_columns(tree)
+        for table in list(tables_of(tree)):
+            schema, name = (table.db or database).lower(), table.name.lower()
+            held = held_columns(table)
+            relation = " ".join([name, *held.values()])
+            if (schema, relation) not in self._loaded:
+                self._loaded.add((schema, relation))
+                self._load(schema, name, table, with_rows, relation, held)
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(name, quoted=True)))
+            table.set("catalog", None)
+            table.set("db", exp.to_identifier(DUCKDB_NAMES.get(schema, schema), quoted=True))
+            table.set("this", exp.to_identifier(relation, quoted=True))
+        return tree.sql("duckdb")
+
+    def _load(
+        self, schema: str, name: str, mention: exp.Table, with_rows: bool, relation: str, held: dict[str, str]
+    ) -> None:
+        """Define `relation`: the table or view, of a table no more than the partitions that `held` lets it need."""
+        if schema in DUCKDB_NAMES:
+            self._define(DUCKDB_NAMES[schema], relation, information_schema(self._catalog, name))
+            return
+        table = self._catalog.find(schema, name)
+        if table is None:
+            raise QueryFailed(self._missing(schema, name, mention))
+        if table.is_view:
+            self._load_view(schema, table, with_rows, relation)
+        else:
+            rows = self._catalog.read(table, held) if with_rows else table.schema.empty_table()
+            self._define(schema, relation, rows)
+
+    def _load_view(self, schema: str, view: Table, with_rows: bool, relation: str) -> None:
+        name, stored = view.content["Name"], decode_view(view)
+        sql = self._prepare(parse(stored["originalSql"]), stored["schema"], with_rows)
+        self._schema(schema)
+        try:
+            self._connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(relation)} AS {sql}")
+        except duckdb.Error as error:
+            raise QueryFailed(f"INVALID_VIEW: line 1:15: {in_athenas_words(error)}") from error
+        known = [column.name for column in view.columns]
+        found = [column.lower() for column in self._connection.view(f"{quoted(schema)}.{quoted(relation)}").columns]
+        if known != found:
+            raise QueryFailed(
+                f"VIEW_IS_STALE: line 1:15: View '{CATALOG}.{schema}.{name}' is stale or in invalid state: stored "
+                f"view columns {known} are not those of its query {found}"
+            )
+
+    def _define(self, schema: str, name: str, content: pa.Table) -> None:
+        self._schema(schema)
+        source = f"{schema} {name}"
+        self._connection.register(source, content)
+        self._connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(name)} AS SELECT * FROM {quoted(source)}")
+
+    def _schema(self, name: str) -> None:
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
+
+    def _missing(self, schema: str, name: str, mention: exp.Table) -> str:
+        first = mention.parts[0]
+        last = first.meta.get("col", len(first.name))  # where sqlglot saw the name end
+        where = f"line {first.meta.get('line', 1)}:{last - len(first.name) + 1}"
+        if not self._catalog.has_database(schema):
+            return f"SCHEMA_NOT_FOUND: {where}: Schema '{schema}' does not exist"
+        return f"TABLE_NOT_FOUND: {where}: Table '{CATALOG}.{schema}.{name}' does not exist"
+
+    # ------------------------------------------------------------------------------------------------ commands
+
+    def _locate(self, name: str) -> tuple[str, str]:
+        """Database and table of a name as written: quoted or not, qualified or not."""
+        *qualifiers, table = [part.strip('"`').lower() for part in re.findall(NAME, name)]
+        return (qualifiers[-1] if qualifiers else self._database), table
+
+    def _find(self, name: str) -> Table:
+        database, table = self._locate(name)
+        found = self._catalog.find(database, table)
+        if found is None:
+            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:1: Table '{CATALOG}.{database}.{table}' does not exist")
+        return found
+
+    def create_view(self, name: str, query: str, replace: str = "") -> Result:
+        database, view = self._locate(name)
+        if not self._catalog.has_database(database):
+            raise QueryFailed(f"SCHEMA_NOT_FOUND: line 1:1: Schema '{database}' does not exist")
+        known = self._catalog.find(database, view)
+        if known and not (replace and known.is_view):
+            kind = "View" if known.is_view else "Table"
+            raise QueryFailed(f"ALREADY_EXISTS: line 1:1: {kind} already exists: '{CATALOG}.{database}.{view}'")
+        planned = self._relation(parse(query), self._database, with_rows=False)
+        columns = [
+            Column(name.lower(), hive_of_duckdb(kind))
+            for name, kind in zip(planned.columns, planned.types, strict=True)
+        ]
+        self._catalog.save_view(database, encode_view(view, query, self._database, columns))
+        return EMPTY
+
+    def create_table(self, name: str, query: str, properties: str = "") -> Result:
+        database, table = self._locate(name)
+        if self._catalog.find(database, table):
+            raise QueryFailed(f"ALREADY_EXISTS: line 1:1: Table already exists: '{CATALOG}.{database}.{table}'")
+        if re.search(r"partitioned_by|bucketed_by|format\s*=\s*'(?!parquet')", properties, re.IGNORECASE):
+            raise QueryFailed(f"NOT_SUPPORTED: the sandbox makes plain parquet tables alone, not {properties}")
+        given = re.search(r"external_location\s*=\s*'([^']+)'", properties)
+        location = (given[1] if given else self._location).rstrip("/") + "/"
+        relation = self._relation(parse(query), self._database, with_rows=True)
+        file = self._catalog.save_table(database, table, location, relation.to_arrow_table())
+        return Result([Column("rows", "bigint")], [], (file,))
+
+    def unload(self, query: str, location: str, properties: str) -> Result:
+        if not re.search(r"format\s*=\s*'parquet'", properties, re.IGNORECASE) or "partitioned_by" in properties:
+            raise QueryFailed(f"NOT_SUPPORTED: the sandbox unloads plain parquet alone, not {properties}")
+        relation = self._relation(parse(query), self._database, with_rows=True)
+        file = self._catalog.save_file(location.rstrip("/") + "/", relation.to_arrow_table())
+        return Result([Column("rows", "bigint")], [], (file,))
+
+    def drop_view(self, name: str, if_exists: str = "") -> Result:
+        database, view = self._locate(name)
+        found = self._catalog.find(database, view)
+        if found and found.is_view:
+            self._catalog.drop(database, view)
+        elif not if_exists:
+            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:1: View '{CATALOG}.{database}.{view}' does not exist")
+        return EMPTY
+
+    def show_create_view(self, name: str) -> Result:
+        database, view = self._locate(name)
+        sql = decode_view(self._find(name))["originalSql"]
+        lines = [f"CREATE VIEW {database}.{view} AS", *sql.splitlines()]
+        return Result([Column("Create View", "string")], [[line] for line in lines])
+
+    def show_create_table(self, name: str) -> Result:
+        """As Hive would have it written."""
+        table = self._find(name)
+        if table.is_view:
+            raise QueryFailed(f"SYNTAX_ERROR: line 1:1: {name} is a view: say SHOW CREATE VIEW")
+        database, short = self._locate(name)
+        storage = table.content["StorageDescriptor"]
+        lines = [f"CREATE EXTERNAL TABLE `{database}.{short}`(", *hive_columns(table.columns)]
+        if table.partition_keys:
+            lines += ["PARTITIONED BY ( ", *hive_columns(table.partition_keys)]
+        lines += [
+            "ROW FORMAT SERDE ",
+            f"  '{storage['SerdeInfo']['SerializationLibrary']}' ",
+            "STORED AS INPUTFORMAT ",
+            f"  '{storage['InputFormat']}' ",
+            "OUTPUTFORMAT ",
+            f"  '{storage['OutputFormat']}'",
+            "LOCATION",
+            f"  '{storage['Location']}'",
+            "TBLPROPERTIES (",
+            ", \n".join(f"  '{key}'='{value}'" for key, value in sorted(table.content["Parameters"].items())) + ")",
+        ]
+        return Result([Column("createtab_stmt", "string")], [[line] for line in "\n".join(lines).splitlines()])
+
+    def show_tables(self, database: str = "", pattern: str = "") -> Result:
+        names = [table.content["Name"] for table in self._catalog.tables(self._named(database))]
+        return Result([Column("tab_name", "string")], [[name] for name in names if matches(name, pattern)])
+
+    def show_views(self, database: str = "", pattern: str = "") -> Result:
+        tables = self._catalog.tables(self._named(database))
+        names = [table.content["Name"] for table in tables if table.is_view]
+        return Result([Column("views", "string")], [[name] for name in names if matches(name, pattern)])
+
+    def show_databases(self) -> Result:
+        return Result([Column("database_name", "string")], [[name] for name in self._catalog.databases()])
+
+    def show_columns(self, name: str) -> Result:
+        table = self._find(name)
+        return Result([Column("field", "string")], [[c.name] for c in table.columns + table.partition_keys])
+
+    def show_partitions(self, name: str) -> Result:
+        table = self._find(name)
+        keys = [key.name for key in table.partition_keys]
+        rows = [
+            ["/".join(f"{key}={value}" for key, value in zip(keys, partition["Values"], strict=True))]
+            for partition in self._catalog.partitions(table)
+        ]
+        return Result([Column("partition", "string")], sorted(rows))
+
+    def describe(self, name: str) -> Result:
+        """One padded line per column, as Hive prints it."""
+        table = self._find(name)
+        lines = [f"{c.name:<20}\t{c.type:<20}\t{'':<20}" for c in table.columns + table.partition_keys]
+        if table.partition_keys:
+            head = f"{'# col_name':<20}\t{'data_type':<20}\t{'comment':<20}"
+            lines += ["\t \t ", "# Partition Information\t \t ", head, "\t \t "]
+            lines += [f"{c.name:<20}\t{c.type:<20}\t{'':<20}" for c in table.partition_keys]
+        columns = [Column(name, "string") for name in ("col_name", "data_type", "comment")]
+        return Result(columns, [[line] for line in lines])
+
+    def _named(self, database: str) -> str:
+        return database.strip('"`').lower() or self._database
+
+
+COMMANDS: list[tuple[str, Callable[..., Result]]] = [
+    (rf"CREATE\s+(?P<replace>OR\s+REPLACE\s+)?VIEW\s+{QUALIFIED}\s+AS\s+(?P<query>.+)", Session.create_view),
+    (
+        rf"CREATE\s+TABLE\s+{QUALIFIED}(?:\s+WITH\s*\((?P<properties>.*?)\))?\s+AS\s+(?P<query>.+)",
+        Session.create_table,
+    ),
+    (
+        r"UNLOAD\s*\((?P<query>.+)\)\s*TO\s*'(?P<location>[^']+)'\s*WITH\s*\((?P<properties>.*)\)",
+        Session.unload,
+    ),
+    (rf"DROP\s+VIEW\s+(?P<if_exists>IF\s+EXISTS\s+)?{QUALIFIED}", Session.drop_view),
+    (rf"SHOW\s+CREATE\s+VIEW\s+{QUALIFIED}", Session.show_create_view),
+    (rf"SHOW\s+CREATE\s+TABLE\s+{QUALIFIED}", Session.show_create_table),
+    (rf"SHOW\s+TABLES(?:\s+(?:IN|FROM)\s+(?P<database>{NAME}))?(?:\s+'(?P<pattern>[^']*)')?", Session.show_tables),
+    (
+        rf"SHOW\s+VIEWS(?:\s+(?:IN|FROM)\s+(?P<database>{NAME}))?(?:\s+LIKE\s+'(?P<pattern>[^']*)')?",
+        Session.show_views,
+    ),
+    (r"SHOW\s+(?:DATABASES|SCHEMAS)", Session.show_databases),
+    (rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{QUALIFIED}", Session.show_columns),
+    (rf"SHOW\s+PARTITIONS\s+{QUALIFIED}", Session.show_partitions),
+    (rf"(?:DESCRIBE|DESC)\s+(?:EXTENDED\s+|FORMATTED\s+)?{QUALIFIED}", Session.describe),
+]
+
+
+def parse(sql: str) -> exp.Expression:
+    """Raises Malformed."""
+    try:
+        return sqlglot.parse_one(sql, read=DIALECT)
+    except sqlglot.ParseError as error:
+        place = error.errors[0] if error.errors else {}
+        where = f"line {place.get('line', 1)}:{place.get('col', 1)}"
+        raise Malformed(f"{where}: {place.get('description', error)}") from error
+
+
+def tables_of(tree: exp.Expression) -> Iterator[exp.Table]:
+    """The tables and views that the query names; not those that it defines itself, in WITH."""
+    for scope in traverse_scope(tree):
+        for source in scope.sources.values():
+            if isinstance(source, exp.Table) and isinstance(source.this, exp.Identifier):
+                yield source
+
+
+def held_columns(mention: exp.Table) -> dict[str, str]:
+    """The columns that the mention's own SELECT holds to one text each: what Athena prunes partitions by."""
+    select = mention.parent.parent if isinstance(mention.parent, exp.From) else None
+    where = select.args.get("where") if isinstance(select, exp.Select) and not select.args.get("joins") else None
+    if where is None:
+        return {}
+    conditions = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
+    equal = [(each.this, each.expression) for each in conditions if isinstance(each, exp.EQ)]
+    return {
+        column.name.lower(): value.name
+        for column, value in equal
+        if isinstance(column, exp.Column) and isinstance(value, exp.Literal) and value.is_string
+    }
+
+
+def name_columns(tree: exp.Query) -> None:
+    """As Trino names what has no name: a field by its own, all else _col0, _col1, by position."""
+    for position, column in enumerate(tree.selects):
+        if not isinstance(column, exp.Alias | exp.Column | exp.Star):
+            name = column.name if isinstance(column, exp.Dot) else f"_col{position}"
+            column.replace(exp.alias_(column.copy(), name, quoted=True))
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def hive_columns(columns: list[Column]) -> list[str]:
+    """One line each, as in CREATE TABLE; the last closes the bracket."""
+    lines = [f"  `{column.name}` {column.type}, " for column in columns]
+    return [*lines[:-1], lines[-1].removesuffix(", ") + ")"]
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Hive's patterns: `*` is any text, `|` separates alternatives."""
+    alternatives = [re.escape(part).replace(r"\*", ".*") for part in pattern.split("|")]
+    return not pattern or any(re.fullmatch(part, name) for part in alternatives)
+
+
+def in_athenas_words(error: duckdb.Error) -> str:
+    text = str(error)
+    if found := re.search(r'Referenced column "([^"]+)"|does not have a column named "([^"]+)"', text):
+        column = found[1] or found[2]
+        return (
+            f"COLUMN_NOT_FOUND: line 1:8: Column '{column}' cannot be resolved or requester is not authorized to "
+            "access requested resources"
+        )
+    if found := re.search(r"Function with name (\S+) does not exist", text):
+        return f"FUNCTION_NOT_FOUND: line 1:8: Function '{found[1]}' not registered"
+    return f"SYNTAX_ERROR: line 1:1: {text}"
+
+
+# ---------------------------------------------------------------------------------------------------- views
+
+
+def encode_view(name: str, sql: str, database: str, columns: list[Column]) -> dict[str, Any]:
+    """A Glue TableInput, as Athena writes it: Trino's view inside a comment, Hive's columns beside it."""
+    view = {
+        "originalSql": sql,
+        "catalog": CATALOG,
+        "schema": database,
+        "columns": [{"name": column.name, "type": trino_of_hive(column.type)} for column in columns],
+    }
+    encoded = base64.b64encode(json.dumps(view).encode()).decode()
+    return {
+        "Name": name,
+        "TableType": "VIRTUAL_VIEW",
+        "Parameters": {"presto_view": "true", "comment": "Presto View"},
+        "PartitionKeys": [],
+        "StorageDescriptor": {
+            "Columns": [{"Name": column.name, "Type": column.type} for column in columns],
+            "Location": "",
+            "SerdeInfo": {},
+        },
+        "ViewOriginalText": f"/* Presto View: {encoded} */",
+        "ViewExpandedText": VIEW_MARKER,
+    }
+
+
+def decode_view(view: Table) -> dict[str, Any]:
+    found = re.fullmatch(r"/\* Presto View: (\S+) \*/", view.content.get("ViewOriginalText") or "")
+    if found is None:
+        raise QueryFailed(f"INVALID_VIEW: {view.content['Name']} is no view of Athena")
+    return json.loads(base64.b64decode(found[1]))
+
+
+def information_schema(catalog: Catalog, name: str) -> pa.Table:
+    tables = [(database, table) for database in catalog.databases() for table in catalog.tables(database)]
+    match name:
+        case "schemata":
+            rows = [{"catalog_name": CATALOG, "schema_name": database} for database in catalog.databases()]
+        case "tables":
+            rows = [
+                {
+                    "table_catalog": CATALOG,
+                    "table_schema": database,
+                    "table_name": table.content["Name"],
+                    "table_type": "VIEW" if table.is_view else "BASE TABLE",
+                }
+                for database, table in tables
+            ]
+        case "columns":
+            rows = [
+                {
+                    "table_catalog": CATALOG,
+                    "table_schema": database,
+                    "table_name": table.content["Name"],
+                    "column_name": column.name,
+                    "ordinal_position": position,
+                    "is_nullable": "YES",
+                    "data_type": trino_of_hive(column.type),
+                }
+                for database, table in tables
+                for position, column in enumerate(table.columns + table.partition_keys, start=1)
+            ]
+        case _:
+            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:15: Table '{CATALOG}.information_schema.{name}' does not exist")
+    return pa.Table.from_pylist(rows)
+
+
+# ---------------------------------------------------------------------------------------------------- values
+
+
+def printer(kind: DuckDBPyType) -> Callable[[Any], str]:
+    """Prints a value of this type as Trino's CAST AS varchar and Athena's results do."""
+    match kind.id:
+        case "struct":
+            fields = [(name, printer(inner)) for name, inner in kind.children]
+            return lambda value: "{" + ", ".join(f"{n}={text(value[n], show)}" for n, show in fields) + "}"
+        case "map":
+            (_, key_type), (_, value_type) = kind.children
+            show_key, show_value = printer(key_type), printer(value_type)
+            return lambda value: "{" + ", ".join(f"{show_key(k)}={text(v, show_value)}" for k, v in value.items()) + "}"
+        case "list":
+            show = printer(kind.children[0][1])
+            return lambda value: "[" + ", ".join(text(inner, show) for inner in value) + "]"
+        case _:
+            return scalar
+
+
+def text(value: Any, show: Callable[[Any], str]) -> str:
+    return "null" if value is None else show(value)
+
+
+def scalar(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case float():
+            return as_java(value)
+        case Decimal():
+            return format(value, "f")
+        case bytes():
+            return value.hex(" ")
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def as_java(number: float) -> str:
+    """Java's Double.toString: 1.0E10, NaN, Infinity."""
+    if number != number or number in (float("inf"), float("-inf")):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(number)]
+    if number == 0 or 1e-3 <= abs(number) < 1e7:
+        plain = format(Decimal(repr(number)), "f")
+        return plain if "." in plain else f"{plain}.0"
+    sign, digits, _ = Decimal(repr(number)).normalize().as_tuple()
+    exponent = Decimal(repr(number)).adjusted()
+    mantissa = f"{digits[0]}.{''.join(map(str, digits[1:])) or '0'}"
+    return f"{'-' if sign else ''}{mantissa}E{exponent}"

@@ -1,0 +1,212 @@
+"""CloudWatch's alarms: the emulator keeps their states, tells SNS and composite alarms, and here they are evaluated.
+
+It would evaluate metric alarms itself, whenever data is put, without their dimensions and periods. So it is given them
+without their namespaces, in which it finds nothing, and gives them out with what is noted here.
+An alarm's minute may last less than a minute.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.cloud import ROOT, Cloud
+from sandbox.cloudwatch import alarm_rules
+from sandbox.cloudwatch.alarm_rules import Definition, Metric, Series, Unsupported
+from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.protocols import SERVICE, epoch
+from sandbox.gateway.routes import Routes
+
+logger = logging.getLogger(__name__)
+
+MINUTE = 60  # seconds, in a definition
+KEPT_MINUTES = 60  # of data, at least
+LEAST_PAUSE = 0.5  # seconds
+NOTE = "SandboxDefinition"  # a field that the emulator does not read
+EMULATORS = {  # what it knows better of an alarm than its definition
+    "AlarmArn",
+    "ActionsEnabled",
+    "StateValue",
+    "StateReason",
+    "StateReasonData",
+    "StateUpdatedTimestamp",
+    "StateTransitionedTimestamp",
+    "AlarmConfigurationUpdatedTimestamp",
+}
+
+Point = tuple[float, list[float]]  # when, and which values
+
+
+class Alarms:
+    def __init__(self, cloud: Cloud, collect: Callable[[set[Metric]], None], minute: float) -> None:
+        """`collect` puts the data of metrics that services would put, just before alarms are evaluated."""
+        self._cloud, self._collect, self._minute = cloud, collect, minute
+        self._definitions: dict[str, Definition] = {}
+        self._states: dict[str, str] = {}
+        self._data: dict[Metric, deque[Point]] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._run, name="alarms", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    # ------------------------------------------------------------------------------------------------ the API
+
+    def routes(self) -> Routes:
+        return Routes(
+            requests={(SERVICE, "PutMetricAlarm"): self.without_namespace},
+            handlers={
+                (SERVICE, "PutMetricAlarm"): self.note,
+                (SERVICE, "DescribeAlarms"): self.describe,
+                (SERVICE, "DescribeAlarmsForMetric"): self.describe_for_metric,
+                (SERVICE, "SetAlarmState"): self.note_state,
+                (SERVICE, "DeleteAlarms"): self.forget,
+                (SERVICE, "PutMetricData"): self.note_data,
+            },
+        )
+
+    def without_namespace(self, call: Call) -> Call:
+        """PutMetricAlarm as the emulator gets it. Raises Refused for what cannot be evaluated here."""
+        if call.access_key != ROOT.access_key:
+            raise Refused("AccessDenied", "The sandbox takes alarms from root alone")
+        given = call.json
+        definition = {name: value for name, value in given.items() if name != "Tags"}
+        try:
+            alarm_rules.check(definition)
+        except Unsupported as error:
+            raise Refused("ValidationError", str(error)) from error
+        kept = {name: value for name, value in given.items() if name not in ("Namespace", "Metrics")}
+        return call.with_json(kept | {NOTE: definition})
+
+    def note(self, call: Call, answer: Answer) -> Answer:
+        if answer.ok:
+            with self._lock:
+                definition = call.json[NOTE]
+                self._definitions[definition["AlarmName"]] = definition
+                self._states.setdefault(definition["AlarmName"], alarm_rules.INSUFFICIENT_DATA)
+        return answer
+
+    def note_state(self, call: Call, answer: Answer) -> Answer:
+        if answer.ok and call.json["AlarmName"] in self._states:
+            self._states[call.json["AlarmName"]] = call.json["StateValue"]
+        return answer
+
+    def forget(self, call: Call, answer: Answer) -> Answer:
+        if answer.ok:
+            with self._lock:
+                for name in call.json["AlarmNames"]:
+                    self._definitions.pop(name, None)
+                    self._states.pop(name, None)
+        return answer
+
+    def describe(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+        if not answer.ok:
+            return answer
+        return answer.json | {"MetricAlarms": [self._completed(alarm) for alarm in answer.json["MetricAlarms"]]}
+
+    def describe_for_metric(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+        """The emulator finds none."""
+        metric = alarm_rules.metric_of(call.json)
+        names = [name for name, definition in self._definitions.items() if metric in metrics_of(definition)]
+        if not (answer.ok and names):
+            return answer
+        found = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+        times = {"StateUpdatedTimestamp", "StateTransitionedTimestamp", "AlarmConfigurationUpdatedTimestamp"}
+        return {
+            "MetricAlarms": [
+                {name: epoch(value) if name in times else value for name, value in alarm.items()} for alarm in found
+            ]
+        }
+
+    def note_data(self, call: Call, answer: Answer) -> Answer:
+        if answer.ok:
+            with self._lock:
+                for datum in call.json["MetricData"]:
+                    metric = alarm_rules.metric_of(datum | {"Namespace": call.json["Namespace"]})
+                    point = datum.get("Timestamp") or time.time(), values_of(datum)
+                    self._data.setdefault(metric, deque()).append(point)
+        return answer
+
+    def _completed(self, alarm: dict[str, Any]) -> dict[str, Any]:
+        definition = self._definitions.get(alarm["AlarmName"])
+        if definition is None:
+            return alarm
+        return definition | {name: value for name, value in alarm.items() if name in EMULATORS}
+
+    # ---------------------------------------------------------------------------------------------- what comes of it
+
+    def _run(self) -> None:
+        pause = max(self._minute, LEAST_PAUSE)
+        evaluated = int(time.time() // self._minute)  # minutes since the epoch
+        while not self._stopped.wait(pause - time.time() % pause):
+            definitions = dict(self._definitions)
+            try:
+                if definitions:
+                    self._collect({metric for definition in definitions.values() for metric in metrics_of(definition)})
+                over = int(time.time() // self._minute)
+                for minute in range(evaluated + 1, over + 1):  # all of them, however slow the machine is
+                    evaluated = minute
+                    for definition in definitions.values():
+                        self._evaluate(definition, minute * self._minute)
+                self._forget_old_data(definitions)
+            except Exception:  # whatever it is, the next minute comes
+                if not self._stopped.is_set():
+                    logger.exception("Alarms")
+
+    def _evaluate(self, definition: Definition, ended: float) -> None:
+        name = definition["AlarmName"]
+        before = self._states.get(name)
+        if before is None:
+            return
+        found = {
+            each: self._series(metric, statistic, definition, ended)
+            for each, (metric, statistic) in alarm_rules.metrics(definition).items()
+        }
+        series = alarm_rules.watched(definition, found)
+        became = alarm_rules.state(definition, series, before)
+        if became != before:
+            logger.info("Alarm %s is %s: %s", name, became, series)
+            reason = alarm_rules.reason(definition, series, became)
+            self._cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=became, StateReason=reason)
+
+    def _series(self, metric: Metric, statistic: str, definition: Definition, ended: float) -> Series:
+        """By the minute: periods may begin in any."""
+        length, count = self._lasts(alarm_rules.period(definition)), alarm_rules.periods_looked_at(definition)
+        values: list[list[float]] = [[] for _ in range(count)]
+        with self._lock:
+            points = list(self._data.get(metric, ()))
+        for moment, measured in points:
+            age = (ended - moment) / length
+            if 0 < age <= count:
+                values[count - 1 - int(age - 1e-9)] += measured
+        return [alarm_rules.STATISTICS[statistic](here) if here else None for here in values]
+
+    def _lasts(self, seconds: float) -> float:
+        """How long seconds of a definition last here."""
+        return seconds / MINUTE * self._minute
+
+    def _forget_old_data(self, definitions: dict[str, Definition]) -> None:
+        longest = [alarm_rules.period(one) * alarm_rules.periods_looked_at(one) for one in definitions.values()]
+        oldest = time.time() - self._lasts(max([*longest, KEPT_MINUTES * MINUTE])) - MINUTE
+        with self._lock:
+            for points in self._data.values():
+                while points and points[0][0] < oldest:
+                    points.popleft()
+
+
+def metrics_of(definition: Definition) -> set[Metric]:
+    return {metric for metric, _ in alarm_rules.metrics(definition).values()}
+
+
+def values_of(datum: dict[str, Any]) -> list[float]:
+    if "StatisticValues" in datum:
+        summary = datum["StatisticValues"]
+        count = int(summary["SampleCount"])
+        return [summary["Minimum"], summary["Maximum"], *[summary["Sum"] / count] * (count - 2)][:count]
+    if "Values" in datum:
+        counts = datum.get("Counts") or [1] * len(datum["Values"])
+        return [value for value, count in zip(datum["Values"], counts, strict=True) for _ in range(int(count))]
+    return [datum["Value"]]

@@ -1,0 +1,1 @@
+"""Tables of the Glue catalog and the files below them, as crawlers and queries read them."""

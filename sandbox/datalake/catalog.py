@@ -1,0 +1,194 @@
+"""The Glue catalog's tables as Arrow tables: their files in S3, in the shape that the catalog gives them."""
+
+import io
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+
+from sandbox.cloud import split_uri
+from sandbox.datalake.hive_types import arrow_of_hive, hive_of_arrow, same_type
+from sandbox.datalake.serdes import PARQUET, Column, QueryFailed, Storage, as_column, read_rows, schema_of, stored_as
+
+CACHED_FILES = 512
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view as the catalog has it."""
+
+    content: dict[str, Any]
+
+    @property
+    def columns(self) -> list[Column]:
+        return [as_column(column) for column in self.content["StorageDescriptor"]["Columns"]]
+
+    @property
+    def partition_keys(self) -> list[Column]:
+        return [as_column(column) for column in self.content.get("PartitionKeys") or []]
+
+    @property
+    def is_view(self) -> bool:
+        return self.content.get("TableType") == "VIRTUAL_VIEW"
+
+    @property
+    def schema(self) -> pa.Schema:
+        return schema_of(self.columns + self.partition_keys, self.qualified)
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.content['DatabaseName']}.{self.content['Name']}"
+
+
+class Catalog:
+    """Tables as one caller may see and read them: `glue` and `s3` are clients with the caller's permissions."""
+
+    def __init__(self, glue: Any, s3: Any) -> None:
+        self._glue, self._s3 = glue, s3
+        self.bytes_read = 0
+
+    def databases(self) -> list[str]:
+        pages = self._glue.get_paginator("get_databases").paginate()
+        return sorted(database["Name"] for page in pages for database in page["DatabaseList"])
+
+    def has_database(self, name: str) -> bool:
+        return not_found_is_none(self._glue.get_database, Name=name) is not None
+
+    def tables(self, database: str) -> list[Table]:
+        pages = self._glue.get_paginator("get_tables").paginate(DatabaseName=database)
+        tables = [Table(table) for page in pages for table in page["TableList"]]
+        return sorted(tables, key=lambda table: table.content["Name"])
+
+    def find(self, database: str, name: str) -> Table | None:
+        answer = not_found_is_none(self._glue.get_table, DatabaseName=database, Name=name)
+        return Table(answer["Table"]) if answer else None
+
+    def partitions(self, table: Table) -> list[dict[str, Any]]:
+        pages = self._glue.get_paginator("get_partitions").paginate(
+            DatabaseName=table.content["DatabaseName"], TableName=table.content["Name"]
+        )
+        return [partition for page in pages for partition in page["Partitions"]]
+
+    def save_view(self, database: str, view: dict[str, Any]) -> None:
+        exists = self.find(database, view["Name"]) is not None
+        save = self._glue.update_table if exists else self._glue.create_table
+        save(DatabaseName=database, TableInput=view)
+
+    def save_table(self, database: str, name: str, location: str, rows: pa.Table) -> str:
+        """A new table of these rows. Returns the URI of its one file."""
+        columns = [Column(field.name.lower(), hive_of_arrow(field.type)) for field in rows.schema]
+        uri = self.save_file(location, rows.rename_columns([column.name for column in columns]))
+        table = {
+            "Name": name,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
+            "PartitionKeys": [],
+            "StorageDescriptor": {
+                "Columns": [{"Name": column.name, "Type": column.type} for column in columns],
+                "Location": location,
+                **stored_as(PARQUET),
+            },
+        }
+        self._glue.create_table(DatabaseName=database, TableInput=table)
+        return uri
+
+    def save_file(self, location: str, rows: pa.Table) -> str:
+        """Returns the new file's URI."""
+        file = io.BytesIO()
+        pq.write_table(rows, file, compression="snappy")
+        uri = f"{location}{uuid.uuid4()}.snappy.parquet"
+        bucket, key = split_uri(uri)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
+        return uri
+
+    def drop(self, database: str, name: str) -> None:
+        self._glue.delete_table(DatabaseName=database, Name=name)
+
+    def read(self, table: Table, held: Mapping[str, str]) -> pa.Table:
+        """Every row. Of a partitioned table: the rows of the partitions that the catalog has, and no others.
+
+        Partitions of other values than `held` has for their keys are left out.
+        """
+        parts = list(self._parts(table, held))
+        return pa.concat_tables(parts) if parts else table.schema.empty_table()
+
+    def _parts(self, table: Table, held: Mapping[str, str]) -> Iterator[pa.Table]:
+        keys = [key.name for key in table.partition_keys]
+        if not keys:
+            yield from self._folder(table, table.content["StorageDescriptor"], [], "")
+        for partition in self.partitions(table) if keys else []:
+            values = partition["Values"]
+            if any(held.get(key, value) != value for key, value in zip(keys, values, strict=True)):
+                continue
+            name = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            yield from self._folder(table, partition["StorageDescriptor"], values, name)
+
+    def _folder(
+        self, table: Table, descriptor: dict[str, Any], values: list[str], partition: str
+    ) -> Iterator[pa.Table]:
+        """The files of the table or of a partition: read as its descriptor says, shown in the table's columns."""
+        storage = Storage.of(table.qualified, descriptor, table.content.get("Parameters") or {})
+        positions = sources(table, storage, partition)
+        for uri, etag, size in data_files(self._s3, descriptor["Location"]):
+            self.bytes_read += size
+            stored = read_file(self._s3, uri, etag, storage)
+            columns = [
+                pa.nulls(stored.num_rows, field.type) if position is None else stored.column(position)
+                for position, field in zip(positions, table.schema, strict=False)
+            ]
+            for value, key in zip(values, table.partition_keys, strict=True):
+                columns.append(pa.repeat(pa.scalar(value).cast(arrow_of_hive(key.type)), stored.num_rows))
+            yield pa.table(columns, table.schema)
+
+
+def not_found_is_none(call: Any, **arguments: str) -> Any:
+    try:
+        return call(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "EntityNotFoundException":
+            return None
+        raise
+
+
+def data_files(s3: Any, location: str) -> Iterator[tuple[str, str, int]]:
+    """URI, ETag and bytes of each file below a folder. Empty files are none, nor are names with `_` or `.` first."""
+    bucket, prefix = split_uri(location.rstrip("/") + "/")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", []):
+            path = item["Key"].removeprefix(prefix).split("/")
+            if item["Size"] and not any(part.startswith(("_", ".")) for part in path):
+                yield f"s3://{bucket}/{item['Key']}", item["ETag"], item["Size"]
+
+
+@lru_cache(maxsize=CACHED_FILES)
+def read_file(s3: Any, uri: str, etag: str, storage: Storage) -> pa.Table:
+    """`etag` says which content: an object that was written anew is read anew."""
+    bucket, key = split_uri(uri)
+    content = s3.get_object(Bucket=bucket, Key=key, IfMatch=etag)["Body"].read()
+    return read_rows(content, uri, storage)
+
+
+def sources(table: Table, storage: Storage, partition: str = "") -> list[int | None]:
+    """For each of the table's columns, which of the storage's it is. Raises QueryFailed if their types differ."""
+    named = {column.name: position for position, column in enumerate(storage.columns)}
+    positions: list[int | None] = []
+    for position, column in enumerate(table.columns):
+        found = named.get(column.name, len(storage.columns)) if storage.by_name else position
+        if found >= len(storage.columns):
+            positions.append(None)
+            continue
+        declared = storage.columns[found]
+        if not same_type(column.type, declared.type):
+            raise QueryFailed(
+                "HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch between the table and partition schemas. The "
+                f"types are incompatible and cannot be coerced. The column '{column.name}' in table "
+                f"'{table.qualified}' is declared as type '{column.type}', but partition '{partition}' declared column "
+                f"'{declared.name}' as type '{declared.type}'."
+            )
+        positions.append(found)
+    return positions

@@ -1,0 +1,1 @@
+"""MiniStack, which answers what the sandbox does not, and child processes."""

@@ -1,0 +1,254 @@
+"""Glue job runs: the job's script, unchanged, on PySpark, in a process of its own with the job's role.
+
+Plain PySpark has no file system for s3:// paths: a script that reads or writes S3 does so by boto3.
+"""
+
+import logging
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sandbox.cloud import REGION, Cloud, Credentials, split_uri
+from sandbox.emulator.processes import stop
+from sandbox.events.delivery import AwsEvents
+from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.routes import Routes
+from sandbox.glue import spark
+
+logger = logging.getLogger(__name__)
+
+SPARK_JOBS = {"glueetl", "gluestreaming"}  # the emulator runs the others, Python shell jobs, itself
+UNFINISHED = {"STARTING", "RUNNING", "STOPPING"}
+EVENTS = {  # the states that have one: severity, message
+    "SUCCEEDED": ("INFO", "Job run succeeded"),
+    "FAILED": ("ERROR", "Job run failed"),
+    "TIMEOUT": ("WARN", "Job run timed out"),
+    "STOPPED": ("INFO", "Job run stopped"),
+}
+
+
+class JobRun:
+    def __init__(self, job: dict[str, Any], request: dict[str, Any], folder: Path) -> None:
+        self.id = f"jr_{secrets.token_hex(32)}"
+        self.job = job
+        self.arguments: dict[str, str] = request.get("Arguments", {})
+        self.timeout_minutes = int(request.get("Timeout") or job.get("Timeout") or 2880)
+        self.folder = folder / self.id
+        self.log = self.folder / "output.log"
+        self.state = "STARTING"
+        self.error = ""
+        self.started = time.time()
+        self.completed: float | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.stopping = threading.Event()
+
+    def describe(self) -> dict[str, Any]:
+        """As GetJobRun shows it."""
+        end = self.completed or time.time()
+        return {
+            "Id": self.id,
+            "JobName": self.job["Name"],
+            "Attempt": 0,
+            "StartedOn": self.started,
+            "LastModifiedOn": end,
+            "JobRunState": self.state,
+            "Arguments": self.arguments,
+            "PredecessorRuns": [],
+            "ExecutionTime": int(end - self.started),
+            "Timeout": self.timeout_minutes,
+            "GlueVersion": self.job.get("GlueVersion"),
+            "WorkerType": self.job.get("WorkerType"),
+            "NumberOfWorkers": int(self.job.get("NumberOfWorkers") or 0),
+            "LogGroupName": "/aws-glue/jobs",
+            **({"CompletedOn": self.completed} if self.completed else {}),
+            **({"ErrorMessage": self.error} if self.error else {}),
+        }
+
+
+class JobRuns:
+    def __init__(self, cloud: Cloud, events: AwsEvents, folder: Path) -> None:
+        self._cloud, self._events, self._folder = cloud, events, folder
+        self._runs: dict[str, JobRun] = {}
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------------ the API
+
+    def routes(self) -> Routes:
+        return Routes(
+            handlers={
+                ("glue", "StartJobRun"): self.start,
+                ("glue", "GetJobRun"): self.get,
+                ("glue", "GetJobRuns"): self.list,
+                ("glue", "BatchStopJobRun"): self.batch_stop,
+            }
+        )
+
+    def start(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+        if not answer.ok:
+            return answer
+        name = call.json["JobName"]
+        job = self._cloud.client("glue").get_job(JobName=name)["Job"]
+        if job["Command"]["Name"] not in SPARK_JOBS:
+            return answer
+        run = JobRun(job, call.json, self._folder)
+        limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)  # the emulator keeps none
+        with self._lock:
+            if sum(other.state in UNFINISHED for other in self._of(name)) >= limit:
+                raise Refused("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+            self._runs[run.id] = run
+        threading.Thread(target=self._run, args=[run], name=run.id[:12], daemon=True).start()
+        return {"JobRunId": run.id}
+
+    def get(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+        run = self._runs.get(call.json["RunId"])
+        return {"JobRun": run.describe()} if run and run.job["Name"] == call.json["JobName"] else answer
+
+    def list(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+        """Newest first."""
+        runs = self._of(call.json["JobName"])[::-1]
+        if not answer.ok or not runs:
+            return answer
+        start, size = int(call.json.get("NextToken", 0)), call.json.get("MaxResults", 200)
+        more = {"NextToken": str(start + size)} if start + size < len(runs) else {}
+        return {"JobRuns": [run.describe() for run in runs[start : start + size]], **more}
+
+    def batch_stop(self, call: Call, answer: Answer) -> dict[str, Any]:
+        stopped, errors = [], []
+        for run_id in call.json["JobRunIds"]:
+            named = {"JobName": call.json["JobName"], "JobRunId": run_id}
+            run = self._runs.get(run_id)
+            if run is None or run.job["Name"] != named["JobName"]:
+                code, message = "EntityNotFoundException", f"Job run {run_id} is not found"
+            elif run.state not in UNFINISHED:
+                code, message = "InvalidInputException", f"Job run {run_id} is in state {run.state}"
+            else:
+                run.state = "STOPPING"
+                run.stopping.set()
+                stopped.append(named)
+                continue
+            errors.append({**named, "ErrorDetail": {"ErrorCode": code, "ErrorMessage": message}})
+        return {"SuccessfulSubmissions": stopped, "Errors": errors}
+
+    def stop_all(self) -> None:
+        """For the sandbox's own end: no run, no process of one, is left."""
+        for run in self._runs.values():
+            run.stopping.set()
+            if run.process:
+                stop(run.process)
+
+    def _of(self, job: str) -> "list[JobRun]":
+        return [run for run in list(self._runs.values()) if run.job["Name"] == job]
+
+    # ------------------------------------------------------------------------------------------------ a run
+
+    def _run(self, run: JobRun) -> None:
+        try:
+            state, error = self._execute(run)
+        except (ClientError, OSError) as failure:
+            state, error = "FAILED", str(failure)
+        except Exception as failure:
+            logger.exception("Run %s", run.id)
+            state, error = "FAILED", f"The sandbox failed: {failure!r}"
+        run.completed, run.error, run.state = time.time(), error, state
+        severity, message = EVENTS[state]
+        self._events.send(
+            "aws.glue",
+            "Glue Job State Change",
+            {
+                "jobName": run.job["Name"],
+                "severity": severity,
+                "state": state,
+                "jobRunId": run.id,
+                "message": error if state == "FAILED" and error else message,
+            },
+        )
+
+    def _execute(self, run: JobRun) -> tuple[str, str]:
+        """State and error message that the run ends with."""
+        run.folder.mkdir(parents=True)
+        credentials = self._cloud.assume(run.job["Role"], "GlueJobRunnerSession")
+        script = run.folder / Path(run.job["Command"]["ScriptLocation"]).name
+        bucket, key = split_uri(run.job["Command"]["ScriptLocation"])
+        self._cloud.client("s3", credentials).download_file(bucket, key, str(script))
+        modules = self._additional_modules(run, credentials)
+        arguments = {
+            **run.job.get("DefaultArguments", {}),
+            **run.arguments,
+            "--JOB_NAME": run.job["Name"],
+            "--JOB_RUN_ID": run.id,
+        }
+        with run.log.open("wb") as log:
+            run.process = subprocess.Popen(
+                [sys.executable, script.name, *(word for argument in arguments.items() for word in argument)],
+                cwd=run.folder,
+                env=self._environment(run, credentials) | {"PYTHONPATH": os.pathsep.join(modules)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if not run.stopping.is_set():
+            run.state = "RUNNING"
+        return outcome(run)
+
+    def _additional_modules(self, run: JobRun, credentials: Credentials) -> "list[str]":
+        """The wheels of --additional-python-modules, unpacked: folders for the module path. Others are refused."""
+        arguments = {**run.job.get("DefaultArguments", {}), **run.arguments}
+        folders = []
+        for uri in filter(None, arguments.get("--additional-python-modules", "").split(",")):
+            if not uri.startswith("s3://") or not uri.endswith(".whl"):
+                raise OSError(f"--additional-python-modules: the sandbox installs wheels from S3 alone, not {uri}")
+            bucket, key = split_uri(uri)
+            wheel = run.folder / Path(key).name
+            self._cloud.client("s3", credentials).download_file(bucket, key, str(wheel))
+            folders.append(str(run.folder / wheel.stem))
+            zipfile.ZipFile(wheel).extractall(folders[-1])
+        return folders
+
+    def _environment(self, run: JobRun, credentials: Credentials) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(run.folder),
+            "TMPDIR": str(run.folder),
+            "PYTHONUNBUFFERED": "1",
+            "AWS_ENDPOINT_URL": self._cloud.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_SESSION_TOKEN": credentials.session_token or "",
+            "AWS_SDK_UA_APP_ID": "glue",  # the name of the job's calls in the call log
+        } | spark.environment(scratch=run.folder / "spark")
+
+
+def outcome(run: JobRun) -> tuple[str, str]:
+    """State and error message that the run ends with, once it has."""
+    deadline = run.started + 60 * run.timeout_minutes
+    while run.process.poll() is None:
+        if run.stopping.wait(0.1):
+            stop(run.process)
+            return "STOPPED", ""
+        if time.time() > deadline:
+            stop(run.process)
+            return "TIMEOUT", f"Job run exceeded its timeout of {run.timeout_minutes} minutes"
+    if run.process.returncode < 0:
+        return "FAILED", f"The job's process was killed by signal {-run.process.returncode}"
+    if run.process.returncode != 0:
+        return "FAILED", last_exception(run.log.read_text(errors="replace"))
+    return "SUCCEEDED", ""
+
+
+def last_exception(log: str) -> str:
+    """The line that names the last exception of a Python log; without one, its last line."""
+    lines = log.rpartition("Traceback (most recent call last):")[2].splitlines()
+    named = (line for line in lines if re.match(r"[\w.]+(:|$)", line))
+    return next(named, next((line for line in reversed(lines) if line.strip()), "The script ended with an error"))
