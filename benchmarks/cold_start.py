@@ -1,14 +1,14 @@
-"""What a cold start of each service costs, beside a bare boto3 handler that makes the same calls.
+"""Cold start of each service, beside a bare boto3 handler that makes the same calls.
 
-Each run is a process of its own, as a Lambda environment is: an interpreter that holds boto3 alone, the service's zip
-and the layer on its path. It imports the handler and handles one event that moves an export on; AWS is a local server
-with prepared answers. They are run in turn, and compared as ratios of their medians: CPU seconds (user and system)
-and peak memory.
+Each run is a fresh process, as a Lambda environment is: an interpreter that has boto3 and nothing else, with the
+service's zip and the layer on its path, and with the environment variables of infra/common.yaml. It imports the handler
+and handles one event that moves an export on. AWS is a local server with prepared answers. The variants run in turn and
+are compared as ratios of their medians: CPU seconds (user and system) and peak memory.
 
-Lambda keeps no bytecode of what it imports. So there are two of ours: `source`, the layer without its bytecode,
-and `compiled`, the layer with it, as it is shipped; here that of the interpreter at hand.
+There are two variants of ours. `source` is the layer as it is deployed. `compiled` is the same layer with the bytecode
+of the interpreter in use. The last lines say what bytecode would save per export, in time and in money.
 
-    python -m benchmarks.cold_start [--runs 15]
+    python -m benchmarks.cold_start [--runs 15] [--python .venv-emulator/bin/python]
 """
 
 import argparse
@@ -21,9 +21,19 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parent.parent
 INTERPRETER = ROOT / ".venv-emulator/bin/python"
+TEMPLATE = yaml_parse((ROOT / "infra/common.yaml").read_text())
+
+# Functions that every export invokes. The first three follow one another, so their cold starts add up.
+IN_SEQUENCE = ("start_export", "on_glue_complete", "on_view_complete")
+PER_EXPORT = (*IN_SEQUENCE, "on_export_changed", "on_export_succeeded")
+USD_PER_GB_SECOND = 0.0000133334  # arm64, us-east-1; the INIT phase is billed too
+MIB_PER_VCPU = 1769  # Lambda's share of CPU grows with memory
 
 HEAD = {
     "pipeline": "reviews-parquet",
@@ -61,7 +71,9 @@ def item(attributes: dict, **more: str) -> dict:
 
 
 def waiting(stage: str, waiting_on: str) -> dict:
-    return {"Items": [item(EXPORT, stage=stage, waiting_on=waiting_on)], "Count": 1}
+    """DynamoDB's answers: the index finds the export, and then its record is read, and then that of its pipeline."""
+    export = item(EXPORT, stage=stage, waiting_on=waiting_on)
+    return {"Query": {"Items": [export], "Count": 1}, "GetItem": [{"Item": export}, HEAD_FOUND]}
 
 
 def captured(name: str) -> dict:
@@ -96,13 +108,14 @@ CATALOGED = {
 PARTITION = {"DatabaseName": "d", "TableName": "t", "PartitionInputList": [{"Values": ["x"]}]}
 KEY = {"TableName": "t", "Key": {"pipeline": {"S": "p"}, "record": {"S": "r"}}}
 QUERY = {"TableName": "t", "KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}
+HERE = {"account": "123456789012", "region": "us-east-1"}
 REQUEST = {name: HEAD[name] for name in ("pipeline", "table_name", "output_prefix", "output_format", "glue_job_name")}
 REQUEST |= {"crawler_name": HEAD["crawler_name"], "read_percentage": 0.25}
 
-# Per service: the event, what AWS answers, and the same calls for the bare handler.
+# Per service: the event, and what AWS answers to each operation. A list has its answers in turn.
 CASES = {
     "start_export": (
-        {"id": "1", "detail": REQUEST},
+        HERE | {"id": "1", "detail": REQUEST},
         {
             "GetItem": {"Item": item(HEAD, table_role_arn=ROLE)},
             "Query": {"Items": []},
@@ -111,79 +124,36 @@ CASES = {
             "DescribeContinuousBackups": {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED"}},
             "StartJobRun": {"JobRunId": "jr_1"},
         },
-        [
-            ("dynamodb", "get_item", KEY),
-            ("dynamodb", "query", QUERY),
-            ("dynamodb", "transact_write_items", {"TransactItems": [{"Delete": KEY}]}),
-            ("sts", "assume_role", {"RoleArn": ROLE, "RoleSessionName": "e1"}),
-            ("dynamodb", "describe_table", {"TableName": "t"}),
-            ("dynamodb", "describe_continuous_backups", {"TableName": "t"}),
-            ("dynamodb", "update_item", KEY),
-            ("glue", "start_job_run", {"JobName": "j"}),
-            ("dynamodb", "update_item", KEY),
-        ],
     ),
     "on_table_exported": (
         captured("s3_object_created"),
-        {
-            "Query": waiting("STAGING", f"table-export/{TABLE_EXPORT}"),
+        waiting("STAGING", f"table-export/{TABLE_EXPORT}")
+        | {
             "GetObject": {"exportArn": TABLE_EXPORT},
             "GetJobRuns": {"JobRuns": []},
             "StartJobRun": {"JobRunId": "jr_1"},
         },
-        [
-            ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
-            ("dynamodb", "query", QUERY),
-            ("glue", "get_job_runs", {"JobName": "j"}),
-            ("glue", "start_job_run", {"JobName": "j"}),
-            ("dynamodb", "update_item", KEY),
-        ],
     ),
     "on_glue_complete": (
         captured("glue_job_succeeded"),
-        {
-            "Query": waiting("EXPORTING", "glue-job-run/jr_1"),
-            "GetItem": HEAD_FOUND,
+        waiting("EXPORTING", f"glue-job-run/{captured('glue_job_succeeded')['detail']['jobRunId']}")
+        | {
             "GetTable": CATALOGED,
             "StartQueryExecution": {"QueryExecutionId": "q"},
         },
-        [
-            ("dynamodb", "query", QUERY),
-            ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
-            ("dynamodb", "get_item", KEY),
-            ("glue", "get_table", {"DatabaseName": "d", "Name": "t"}),
-            ("glue", "batch_create_partition", PARTITION),
-            ("athena", "start_query_execution", {"QueryString": "SELECT 1"}),
-            ("dynamodb", "update_item", KEY),
-        ],
     ),
     "on_crawler_complete": (
         captured("glue_crawler_succeeded"),
-        {
-            "Query": waiting("CATALOGING", "glue-crawler/x"),
-            "GetItem": HEAD_FOUND,
+        waiting("CATALOGING", f"glue-crawler/{HEAD['crawler_name']}")
+        | {
             "GetTable": CATALOGED,
             "GetPartitions": {"Partitions": []},
             "StartQueryExecution": {"QueryExecutionId": "q"},
         },
-        [
-            ("dynamodb", "query", QUERY),
-            ("dynamodb", "get_item", KEY),
-            ("glue", "get_table", {"DatabaseName": "d", "Name": "t"}),
-            ("glue", "get_partitions", {"DatabaseName": "d", "TableName": "t"}),
-            ("glue", "batch_create_partition", PARTITION),
-            ("s3", "get_object", {"Bucket": "bucket", "Key": "k"}),
-            ("athena", "start_query_execution", {"QueryString": "SELECT 1"}),
-            ("dynamodb", "update_item", KEY),
-        ],
     ),
     "on_view_complete": (
         captured("athena_query_succeeded"),
-        {"Query": waiting("PUBLISHING", "athena-query/q")},
-        [
-            ("dynamodb", "query", QUERY),
-            ("dynamodb", "transact_write_items", {"TransactItems": [{"Delete": KEY}]}),
-        ],
+        waiting("PUBLISHING", f"athena-query/{captured('athena_query_succeeded')['detail']['queryExecutionId']}"),
     ),
     "on_export_changed": (
         {
@@ -197,8 +167,31 @@ CASES = {
             ]
         },
         {"PutEvents": {"FailedEntryCount": 0, "Entries": []}},
-        [("events", "put_events", {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}"}]})],
     ),
+    "on_export_succeeded": (
+        HERE
+        | {"id": "1", "detail-type": "Export Succeeded", "detail": {"pipeline": HEAD["pipeline"], "export_id": "e1"}},
+        {"GetItem": HEAD_FOUND},
+    ),
+}
+
+# The bare handler's request for each operation that a service was seen to call.
+CALLS = {
+    "AssumeRole": ("sts", {"RoleArn": ROLE, "RoleSessionName": "e1"}),
+    "BatchCreatePartition": ("glue", PARTITION),
+    "DescribeContinuousBackups": ("dynamodb", {"TableName": "t"}),
+    "DescribeTable": ("dynamodb", {"TableName": "t"}),
+    "GetItem": ("dynamodb", KEY),
+    "GetJobRuns": ("glue", {"JobName": "j"}),
+    "GetObject": ("s3", {"Bucket": "bucket", "Key": "k"}),
+    "GetPartitions": ("glue", {"DatabaseName": "d", "TableName": "t"}),
+    "GetTable": ("glue", {"DatabaseName": "d", "Name": "t"}),
+    "PutEvents": ("events", {"Entries": [{"Source": "s", "DetailType": "d", "Detail": "{}"}]}),
+    "Query": ("dynamodb", QUERY),
+    "StartJobRun": ("glue", {"JobName": "j"}),
+    "StartQueryExecution": ("athena", {"QueryString": "SELECT 1"}),
+    "TransactWriteItems": ("dynamodb", {"TransactItems": [{"Delete": KEY}]}),
+    "UpdateItem": ("dynamodb", KEY),
 }
 
 MEASURE = """
@@ -213,12 +206,16 @@ sys.stderr.write(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 102
 SERVICE = "from {service}.handler import handle\nhandle(event, context)"
 BARE = """
 import boto3
+from botocore import xform_name
 calls = json.loads(sys.argv[2])
 clients = {service: boto3.client(service) for service in {call[0] for call in calls}}
 for service, operation, request in calls:
-    getattr(clients[service], operation)(**request)
+    getattr(clients[service], xform_name(operation))(**request)
 print(json.dumps({"handled": event.get("id")}))
 """
+
+
+NOT_HANDLED = ('"level":"ERROR"', "UnmatchedEvents", "InvalidEvents")
 
 
 def answering(answers: dict) -> ThreadingHTTPServer:
@@ -232,13 +229,14 @@ def answering(answers: dict) -> ThreadingHTTPServer:
             operation = self.headers.get("X-Amz-Target", "").partition(".")[2]
             if not operation and b"Action=AssumeRole" in body:
                 operation = "AssumeRole"
-            self._send(answers.get(operation, {}))
+            answer = answers.get(operation, {})
+            self._send(operation, answer[self.server.answered.count(operation)] if isinstance(answer, list) else answer)
 
         def do_GET(self) -> None:
-            self._send(answers.get("GetObject", PROOF))
+            self._send("GetObject", answers.get("GetObject", PROOF))
 
-        def _send(self, answer: dict | str) -> None:
-            self.server.answered += 1
+        def _send(self, operation: str, answer: dict | str) -> None:
+            self.server.answered.append(operation)
             body = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -249,84 +247,113 @@ def answering(answers: dict) -> ThreadingHTTPServer:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.answered = 0
+    server.answered = []
     server.handle_error = lambda *_: None  # a process that ends hangs up
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
-def run_once(
-    code: str, arguments: list[str], path: list[str], server: ThreadingHTTPServer, calls: int
-) -> tuple[float, float]:
-    """(CPU seconds, MiB at the peak) of one fresh process, which must make so many calls."""
-    server.answered = 0
-    environment = {
+def variables(service: str) -> dict[str, str]:
+    """The environment variables that the template gives a service, with a reference replaced by what it refers to."""
+    functions = [each["Properties"] for each in TEMPLATE["Resources"].values()]
+    own = next(each["Environment"]["Variables"] for each in functions if each.get("Handler", "").startswith(service))
+    return {
+        name: text(value) for name, value in (TEMPLATE["Globals"]["Function"]["Environment"]["Variables"] | own).items()
+    }
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    name = value["Ref"]
+    return str(TEMPLATE["Parameters"].get(name, {}).get("Default", {"AWS::AccountId": "123456789012"}.get(name, name)))
+
+
+def run_once(command: list[Any], given: dict[str, str], path: list[str], server: ThreadingHTTPServer) -> tuple:
+    """(CPU seconds, MiB at the peak) of one fresh process, which must handle its event."""
+    server.answered.clear()
+    environment = given | {
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "_X_AMZN_TRACE_ID": "Root=1-6741a0c7-0123456789abcdef01234567;Parent=0123456789abcdef;Sampled=1",
         "LAMBDA_TASK_ROOT": "/var/task",  # so that Powertools traces, as on Lambda
-        "POWERTOOLS_SERVICE_NAME": "benchmark",
-        "POWERTOOLS_METRICS_NAMESPACE": "table-exports",
-        "STATE_TABLE": "t",
-        "HISTORY_DAYS": "90",
-        "BUS": "b",
-        "DATABASE": "d",
-        "WORKGROUP": "w",
     }
-    command = [INTERPRETER, "-P", "-c", code, *arguments]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    if ran.returncode or server.answered != calls:
-        raise SystemExit(f"{server.answered} calls of {calls}\n{ran.stdout}{ran.stderr}")
+    if ran.returncode or any(sign in ran.stdout for sign in NOT_HANDLED):
+        seen = ", ".join(server.answered)
+        raise SystemExit(f"Not handled, after {seen}\n{ran.stdout}{ran.stderr}")
     cpu, memory = json.loads(ran.stderr.splitlines()[-1])
     return cpu, memory
 
 
-def unpacked(folder: Path, compiled: bool) -> Path:
+def unpacked(folder: Path) -> Path:
     """The layer and all services, as Lambda unpacks them."""
     for name in ("layer", *CASES):
         zipfile.ZipFile(ROOT / f"build/{name}.zip").extractall(folder)
-    if compiled:
-        subprocess.run([INTERPRETER, "-m", "compileall", "-q", folder / "python"], check=True)
     return folder
+
+
+def measure(service: str, folders: dict[str, Path], python: Path, runs: int) -> dict[str, tuple[float, float]]:
+    """(CPU seconds, MiB), the medians, of the bare handler and of each variant."""
+    event, answers = CASES[service]
+    server = answering(answers)
+    start = [python, "-P", "-c"]
+    handle = [*start, MEASURE.replace("{handle}", SERVICE.replace("{service}", service)), json.dumps(event)]
+    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ("bare", *folders)}
+    for n in range(runs + 1):
+        once = {}
+        for name, folder in folders.items():
+            once[name] = run_once(handle, variables(service), [str(folder), f"{folder}/python"], server)
+        calls = [(CALLS[operation][0], operation, CALLS[operation][1]) for operation in server.answered]
+        bare = [*start, MEASURE.replace("{handle}", BARE), json.dumps(event), json.dumps(calls)]
+        once["bare"] = run_once(bare, {}, [], server)
+        if n:  # the first run warms the disk's cache
+            for name, figure in once.items():
+                figures[name].append(figure)
+    server.shutdown()
+    return {
+        name: (statistics.median(cpu for cpu, _ in found), statistics.median(memory for _, memory in found))
+        for name, found in figures.items()
+    }
+
+
+def print_saving(saved: dict[str, float]) -> None:
+    """What bytecode in the layer would save, if every function of an export starts cold."""
+    in_sequence, total = (sum(saved[service] for service in names) for names in (IN_SEQUENCE, PER_EXPORT))
+    memory = TEMPLATE["Globals"]["Function"]["MemorySize"]
+    print(f"\nBytecode would save, per export whose {len(PER_EXPORT)} functions all start cold:")
+    for cpu, share in (("one vCPU", 1.0), (f"{memory / MIB_PER_VCPU:.2f} vCPU", memory / MIB_PER_VCPU)):
+        usd = 1_000_000 * total / share * memory / 1024 * USD_PER_GB_SECOND
+        print(f"  with {cpu}: {in_sequence / share:.2f} s of the time, {usd:.2f} USD per million exports")
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--runs", type=int, default=15)
-    runs = options.parse_args().runs
-    print(f"medians of {runs:<6}{'CPU seconds':>22}{'of bare':>24}{'MiB':>12}{'of bare':>11}")
+    options.add_argument("--python", type=Path, default=INTERPRETER, help="an interpreter that has boto3")
+    given = options.parse_args()
+    print(f"medians of {given.runs:<6}{'CPU seconds':>22}{'of bare':>24}{'MiB':>12}{'of bare':>11}")
     print(f"{'':16}{'bare':>8}{'source':>10}{'compiled':>10}{'source':>10}{'compiled':>10}{'source':>10}{'source':>10}")
+    saved = {}
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
-        source, compiled = unpacked(Path(one), compiled=False), unpacked(Path(other), compiled=True)
-        for service, (event, answers, calls) in CASES.items():
-            server = answering(answers)
-            ours = MEASURE.replace("{handle}", SERVICE.replace("{service}", service))
-            bare = MEASURE.replace("{handle}", BARE)
-            measured = {"bare": [], "source": [], "compiled": []}
-            for n in range(runs + 1):
-                once = {
-                    "bare": run_once(bare, [json.dumps(event), json.dumps(calls)], [], server, len(calls)),
-                    "source": run_once(
-                        ours, [json.dumps(event)], [str(source), f"{source}/python"], server, len(calls)
-                    ),
-                    "compiled": run_once(
-                        ours, [json.dumps(event)], [str(compiled), f"{compiled}/python"], server, len(calls)
-                    ),
-                }
-                if n:  # the first warms the disk's cache
-                    for kind, figures in once.items():
-                        measured[kind].append(figures)
-            cpu = {kind: statistics.median(figure[0] for figure in figures) for kind, figures in measured.items()}
-            memory = {kind: statistics.median(figure[1] for figure in figures) for kind, figures in measured.items()}
+        folders = {"source": unpacked(Path(one)), "compiled": unpacked(Path(other))}
+        for cached in folders["source"].rglob("*.pyc"):
+            cached.unlink()
+        subprocess.run([given.python, "-m", "compileall", "-q", folders["compiled"] / "python"], check=True)
+        for service in CASES:
+            found = measure(service, folders, given.python, given.runs)
+            (bare, bare_memory), (source, memory), (compiled, _) = found.values()
+            saved[service] = source - compiled
             print(
-                f"{service:20}{cpu['bare']:4.3f}{cpu['source']:9.3f}{cpu['compiled']:9.3f}"
-                f"{cpu['source'] / cpu['bare']:10.2f}{cpu['compiled'] / cpu['bare']:10.2f}"
-                f"{memory['source']:11.1f}{memory['source'] / memory['bare']:10.2f}"
+                f"{service:20}{bare:4.3f}{source:9.3f}{compiled:9.3f}{source / bare:10.2f}{compiled / bare:10.2f}"
+                f"{memory:11.1f}{memory / bare_memory:10.2f}"
             )
+    print_saving(saved)
 
 
 if __name__ == "__main__":
