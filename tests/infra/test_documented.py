@@ -1,4 +1,4 @@
-"""What a template takes is documented where one deploys."""
+"""Parameters are documented, and what the security scanner skips has a reason."""
 
 import re
 
@@ -15,7 +15,7 @@ def test_each_parameter_has_a_row(stack, name):
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_what_the_security_scanner_skips_has_its_reason_in_place(stack):
+def test_a_check_that_a_resource_skips_has_a_reason(stack):
     skipped = [
         (name, skip)
         for name, resource in template(stack)["Resources"].items()
@@ -24,3 +24,11 @@ def test_what_the_security_scanner_skips_has_its_reason_in_place(stack):
 
     assert skipped
     assert [(name, skip["id"]) for name, skip in skipped if len(skip.get("comment", "").split()) < 4] == []
+
+
+def test_a_check_that_all_resources_skip_has_a_reason():
+    lines = (INFRA.parent / ".checkov.yaml").read_text().splitlines()
+    skips = [number for number, line in enumerate(lines) if line.startswith("  - CKV_")]
+
+    assert skips
+    assert [lines[number] for number in skips if not lines[number - 1].startswith("  # ")] == []
