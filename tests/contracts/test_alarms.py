@@ -143,7 +143,7 @@ def test_a_search_quotes_what_is_more_than_letters_and_digits():
         assert all(re.fullmatch(r'"[^"]+"|\w+', part) for part in schema.split(","))
 
 
-@pytest.mark.parametrize("title", ["Function errors", "Function durations, the longest"])
+@pytest.mark.parametrize("title", ["Function errors", "Longest function durations"])
 def test_a_chart_of_functions_has_all_of_them(title):
     shown = [metric[-1] for metric in metrics_shown()[title]]
 

@@ -160,7 +160,7 @@ def test_the_schedule_asks_as_the_published_schema_says():
     assert schedule["EventBridgeParameters"] == {"Source": "table-exports", "DetailType": "Export Requested"}
 
 
-def test_a_table_is_touched_in_its_stacks_role_and_only_by_who_starts_exports_or_asks_what_became_of_them():
+def test_only_start_export_and_reconcile_exports_assume_a_table_role():
     assumed = [statement for _, role, statement in STATEMENTS if "sts:AssumeRole" in as_list(statement["Action"])]
     assert {statement["Resource"]["Fn::Sub"].rpartition(":")[2] for statement in assumed} == {"role/table-exports/*"}
     roles = [role for _, role, statement in STATEMENTS if statement in assumed]
