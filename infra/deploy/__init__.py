@@ -1,5 +1,5 @@
-"""Deploys the stacks to AWS by CloudFormation's change sets: `python -m infra.deploy --help`."""
+"""Deploys the stacks to AWS with CloudFormation change sets: `python -m infra.deploy --help`."""
 
 
 class CannotDeploy(Exception):
-    """What stands in the way, in words that say what to do."""
+    """The deployment cannot continue. The message says why, and what to do."""

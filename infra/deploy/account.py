@@ -1,4 +1,4 @@
-"""Whose account, and which Region."""
+"""The account and Region to deploy to."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from infra.deploy import CannotDeploy
 from table_exports_cli.problems import in_words
 from table_exports_cli.system import session
 
-PATIENT = Config(retries={"mode": "standard", "max_attempts": 12})  # CloudFormation throttles those who ask for many
+RETRIES = Config(retries={"mode": "standard", "max_attempts": 12})  # CloudFormation throttles calls about many stacks
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Account:
     who: str
 
     def client(self, service: str) -> Any:
-        return self.session.client(service, config=PATIENT)
+        return self.session.client(service, config=RETRIES)
 
 
 def sign_in(profile: str | None, region: str | None) -> Account:
-    """Raises CannotDeploy if there are no credentials, or no Region."""
+    """Returns the caller's account. Raises CannotDeploy if there are no credentials or no Region."""
     try:
         found = session(profile, region)
-        identity = found.client("sts", config=PATIENT).get_caller_identity()
+        identity = found.client("sts", config=RETRIES).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
         raise CannotDeploy(in_words(error)) from error
     return Account(found, identity["Account"], found.region_name, identity["Arn"])

@@ -1,7 +1,7 @@
-"""What a deleted common stack left: its data has the names that a new one wants, so it is imported first.
+"""Finds the resources that a deleted common stack retained, so that a new stack can adopt them.
 
-CloudFormation imports into a new stack by a template that has nothing but what is imported, and no outputs. All else
-comes by the update after.
+They have the names that the new stack needs. To import them, CloudFormation needs a template that has only the imported
+resources and no outputs. The update that follows adds everything else.
 """
 
 import json
@@ -14,12 +14,12 @@ from samtranslator.yaml_helper import yaml_parse
 from infra.deploy import CannotDeploy
 from infra.deploy.account import Account
 
-KEPT = ("Retain", "RetainExceptOnCreate")
-ABSENT = ("404", "NoSuchBucket", "NoSuchBucketPolicy", "ResourceNotFoundException", "EntityNotFoundException")
+RETAIN = ("Retain", "RetainExceptOnCreate")
+NOT_FOUND = ("404", "NoSuchBucket", "NoSuchBucketPolicy", "ResourceNotFoundException", "EntityNotFoundException")
 
 
-class Remains:
-    """Of a common stack in this account and Region."""
+class RetainedResources:
+    """The resources that a deleted common stack retained in this account and Region."""
 
     def __init__(self, account: Account, template: Path, parameters: dict[str, str]) -> None:
         self._account = account
@@ -27,15 +27,15 @@ class Remains:
         given = {
             name: parameter.get("Default") for name, parameter in self._template["Parameters"].items()
         } | parameters
-        self._names = {  # what a template may say for a name, resolved
+        self._names = {  # values of the references that the template uses in names
             "${AWS::AccountId}": account.id,
             "${AWS::Region}": account.region,
             **{f"${{{name}}}": str(value) for name, value in given.items()},
         }
 
     def found(self) -> dict[str, str]:
-        """What there is of what outlives a stack: name by logical name."""
-        kept = {k: v for k, v in self._template["Resources"].items() if v.get("DeletionPolicy") in KEPT}
+        """Returns the retained resources that exist, as logical id and name."""
+        kept = {k: v for k, v in self._template["Resources"].items() if v.get("DeletionPolicy") in RETAIN}
         named = {logical: self._name(resource) for logical, resource in kept.items()}
         return {logical: name for logical, name in named.items() if self._is_there(kept[logical]["Type"], name)}
 
@@ -44,8 +44,8 @@ class Remains:
         parts = {name: self._template[name] for name in ("AWSTemplateFormatVersion", "Parameters")}
         return json.dumps({**parts, "Resources": resources})
 
-    def to_import(self, found: dict[str, str]) -> list[dict[str, Any]]:
-        """As CloudFormation wants it identified. Raises CannotDeploy for what it cannot import."""
+    def resources_to_import(self, found: dict[str, str]) -> list[dict[str, Any]]:
+        """Returns the resources as CloudFormation identifies them. Raises CannotDeploy if it cannot import one."""
         cloudformation = self._account.client("cloudformation")
         summary = cloudformation.get_template_summary(TemplateBody=self.template(found))
         importable = {
@@ -53,10 +53,10 @@ class Remains:
             for each in summary.get("ResourceIdentifierSummaries", [])
             for logical in each["LogicalResourceIds"]
         }
-        if strangers := found.keys() - importable.keys():
+        if unlisted := found.keys() - importable.keys():
             raise CannotDeploy(
-                f"CloudFormation cannot import {', '.join(f'{name} {found[name]}' for name in sorted(strangers))}. "
-                'docs/deploy.md, "To deploy anew over what was kept", says what else there is to do'
+                f"CloudFormation cannot import {', '.join(f'{name} {found[name]}' for name in sorted(unlisted))}. "
+                'Nothing was changed. docs/deploy.md, "Adopt retained resources", lists your options'
             )
         return [
             {
@@ -83,7 +83,9 @@ class Remains:
             case "AWS::Logs::LogGroup":
                 return self._resolved(properties["LogGroupName"])
             case kind:
-                raise NotImplementedError(f"{kind} outlives the stack, and nothing here says by what name it is found")
+                raise NotImplementedError(
+                    f"{kind} is retained, but adoption.py does not know how to find one: add it to _name and _is_there"
+                )
 
     def _resolved(self, name: str | dict[str, str]) -> str:
         text = name if isinstance(name, str) else name.get("Fn::Sub") or f"${{{name['Ref']}}}"
@@ -107,7 +109,7 @@ class Remains:
                     groups = client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
                     return any(group["logGroupName"] == name for group in groups)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ABSENT:
+            if error.response["Error"]["Code"] in NOT_FOUND:
                 return False
             raise
         return True

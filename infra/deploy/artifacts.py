@@ -1,4 +1,4 @@
-"""What was built, in S3, where CloudFormation, Lambda and Glue take it from: a folder per version."""
+"""Uploads the build to S3, into a folder per version. CloudFormation, Lambda and Glue load it from there."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ from botocore.exceptions import ClientError
 from infra.deploy import CannotDeploy
 from infra.deploy.account import Account
 
-LAST = "version.txt"  # uploaded when all else is there
+VERSION_FILE = "version.txt"  # uploaded last, so that it marks a complete upload
 
 
 def version(build: Path) -> str:
-    if not (build / LAST).exists():
-        raise CannotDeploy(f"{build}/ is missing: run make package")
-    return (build / LAST).read_text()
+    if not (build / VERSION_FILE).exists():
+        raise CannotDeploy(f"{build}/ does not exist. Run make package")
+    return (build / VERSION_FILE).read_text()
 
 
 def prefix(version: str) -> str:
@@ -23,7 +23,7 @@ def prefix(version: str) -> str:
 
 
 def exists(account: Account, bucket: str) -> bool:
-    """Raises CannotDeploy if the bucket is someone else's, or in another Region: Lambda takes code from its own."""
+    """Raises CannotDeploy if the bucket is in another account or Region. Lambda loads code from its own Region only."""
     try:
         found = account.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=account.id)
     except ClientError as error:
@@ -32,21 +32,24 @@ def exists(account: Account, bucket: str) -> bool:
             return False
         if code in ("301", "PermanentRedirect"):
             raise CannotDeploy(
-                f"The bucket {bucket} is in another Region than {account.region}: name another"
+                f"artifacts_bucket: {bucket} is not in {account.region}. Use a bucket in that Region"
             ) from error
         if code == "403":
             raise CannotDeploy(
-                f"The bucket {bucket} is another account's, or you lack s3:ListBucket on it: name one of {account.id}"
+                f"artifacts_bucket: {bucket} is in another account, or you lack s3:ListBucket on it. "
+                f"Use a bucket of account {account.id}"
             ) from error
         raise
     region = found.get("BucketRegion", account.region)
     if region != account.region:
-        raise CannotDeploy(f"The bucket {bucket} is in {region}, not in {account.region}: name another")
+        raise CannotDeploy(
+            f"artifacts_bucket: {bucket} is in {region}, not in {account.region}. Use a bucket in that Region"
+        )
     return True
 
 
 def create(account: Account, bucket: str) -> None:
-    """Private, encrypted, TLS only. May be run again if it was interrupted."""
+    """Creates a private, encrypted bucket for TLS only. You can repeat it after an interruption."""
     s3 = account.client("s3")
     here = {} if account.region == "us-east-1" else {"LocationConstraint": account.region}
     s3.create_bucket(
@@ -73,16 +76,16 @@ def tls_only(account: Account, bucket: str) -> dict[str, Any]:
 
 
 def upload(account: Account, bucket: str, build: Path) -> bool:
-    """False if this version is there already."""
+    """Returns False if this version was uploaded before."""
     s3, folder = account.client("s3"), prefix(version(build))
     owned = {"ExpectedBucketOwner": account.id}
-    if s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/{LAST}", **owned)["KeyCount"]:
+    if s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/{VERSION_FILE}", **owned)["KeyCount"]:
         return False
-    for file in sorted(build.iterdir(), key=lambda file: file.name == LAST):
+    for file in sorted(build.iterdir(), key=lambda file: file.name == VERSION_FILE):
         s3.put_object(Bucket=bucket, Key=f"{folder}/{file.name}", Body=file.read_bytes(), **owned)
     return True
 
 
 def url(account: Account, bucket: str, key: str) -> str:
-    """As CloudFormation takes it."""
+    """Returns the URL in the form that CloudFormation accepts."""
     return f"{account.client('s3').meta.endpoint_url}/{bucket}/{key}"

@@ -1,4 +1,4 @@
-"""The order of things: the common stack, then all table stacks, each by plans that a person agrees to."""
+"""Deploys the common stack and then all table stacks. The user reviews and confirms the changes of each step."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,11 @@ from infra.deploy.stacks import NEVER_CREATED, TAG, Outcome, Plan, Stack, StackF
 from infra.deploy.tables_file import COMMON_STACK, Pipeline
 from table_exports_cli.problems import in_words
 
-AT_ONCE = 5  # stacks: more of them wait for one another's calls to IAM and Glue
+PARALLEL_STACKS = 5  # more stacks would only wait for each other's calls to IAM and Glue
 
 
 class Declined(Exception):
-    """By the person who was asked."""
+    """The user did not confirm a change."""
 
 
 @dataclass
@@ -37,16 +37,16 @@ class Deployment:
     def version(self) -> str:
         return artifacts.version(self.build)
 
-    def need_common_stack_of_this_version(self) -> None:
-        stack = self.stacks.settled(COMMON_STACK)
+    def require_common_stack_of_this_version(self) -> None:
+        stack = self.stacks.wait_until_idle(COMMON_STACK)
         there = given(stack).get("ArtifactsPrefix") if stack else None
         if there != artifacts.prefix(self.version):
-            has = f"has {there}" if there else "is not there"
-            raise CannotDeploy(f"The common stack {has}, and build/ is version {self.version}: deploy without --only")
+            has = f"has version {there}" if there else "does not exist"
+            raise CannotDeploy(f"The common stack {has}, but build/ has version {self.version}. Deploy without --only")
 
     def deploy_common_stack(self) -> bool:
-        """Whether there is one, for the table stacks to build on. Raises CannotDeploy, Declined or StackFailed."""
-        wanted = self._stack(
+        """Returns whether the common stack exists now. Raises CannotDeploy, Declined or StackFailed."""
+        stack = self._stack(
             COMMON_STACK,
             {
                 **self.settings.parameters,
@@ -54,101 +54,107 @@ class Deployment:
                 "ArtifactsPrefix": artifacts.prefix(self.version),
             },
         )
-        self._clear_the_way(COMMON_STACK)
-        self._take_over_what_is_left(wanted)
-        plan = self.stacks.plan(wanted, self.version)
+        self._delete_if_never_created(COMMON_STACK)
+        self._adopt_retained(stack)
+        plan = self.stacks.plan(stack, self.version)
         self.screen.changes([plan])
         if plan.change_set is None:
             return True
         if self.only_plan:
             self.stacks.discard(plan)
             return not plan.creates
-        if not self.screen.agree("Deploy the common stack?"):
+        if not self.screen.confirm("Deploy the common stack?"):
             self.stacks.discard(plan)
             raise Declined
-        self.stacks.carry_out(plan, self.screen.event)
+        self.stacks.execute(plan, self.screen.event)
         return True
 
     def deploy_table_stacks(self, pipelines: list[Pipeline]) -> list[Outcome]:
-        """What became of each, in order. Raises Declined."""
+        """Returns the outcome of each stack, in order. Raises Declined."""
         planned = self._each(self._plan_or_outcome, pipelines)
         changing = [plan for plan in planned if isinstance(plan, Plan) and plan.change_set]
         self.screen.changes(changing)
         if self.only_plan or not changing:
-            done = self._each(self._put_off, changing)
-        elif self.screen.agree(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
-            done = self._each(self._carry_out, changing)
+            done = self._each(self._discard, changing)
+        elif self.screen.confirm(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
+            done = self._each(self._execute, changing)
         else:
-            self._each(self._put_off, changing)
+            self._each(self._discard, changing)
             raise Declined
-        became = {outcome.stack: outcome for outcome in done}
+        result = {outcome.stack: outcome for outcome in done}
         return [
-            each if isinstance(each, Outcome) else became.get(each.stack.name) or unchanged(each) for each in planned
+            each if isinstance(each, Outcome) else result.get(each.stack.name) or unchanged(each) for each in planned
         ]
 
-    def tell_of_strangers(self, pipelines: list[Pipeline], file: Path) -> None:
+    def report_unlisted_stacks(self, pipelines: list[Pipeline], file: Path) -> None:
         known = {COMMON_STACK, *(pipeline.stack for pipeline in pipelines)}
-        if strangers := sorted(self.stacks.ours().keys() - known):
-            self.screen.say(
-                f"No longer in {file}: {', '.join(strangers)}. To delete one, and keep its data:\n"
-                f"aws cloudformation delete-stack --region {self.account.region} --stack-name {strangers[0]}"
+        if unlisted := sorted(self.stacks.ours().keys() - known):
+            self.screen.show(
+                f"Not in {file} any more: {', '.join(unlisted)}. To delete such a stack and keep its data:\n"
+                f"aws cloudformation delete-stack --region {self.account.region} --stack-name {unlisted[0]}"
             )
 
-    def _clear_the_way(self, name: str) -> None:
-        """What never came to be can only be deleted, and has nothing to keep."""
-        stack = self.stacks.settled(name)
+    def _delete_if_never_created(self, name: str) -> None:
+        """Deletes a stack whose creation failed. Nothing else can be done with it, and it has no data."""
+        stack = self.stacks.wait_until_idle(name)
         if stack is None or stack["StackStatus"] not in NEVER_CREATED:
             return
         if self.only_plan:
-            raise CannotDeploy(f"{name} is {stack['StackStatus']}: a deployment deletes it first, then creates it")
-        if not self.screen.agree(f"The creation of {name} failed ({stack['StackStatus']}). Delete what it left?"):
+            raise CannotDeploy(
+                f"{name} is {stack['StackStatus']}. A deployment deletes it and creates it again. It cannot be planned"
+            )
+        if not self.screen.confirm(
+            f"An earlier creation of {name} failed ({stack['StackStatus']}). Delete the failed stack?"
+        ):
             raise Declined
         self.stacks.delete(name)
 
-    def _take_over_what_is_left(self, wanted: Stack) -> None:
+    def _adopt_retained(self, target: Stack) -> None:
         stack = self.stacks.describe(COMMON_STACK)
         if stack and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
             return
-        remains = adoption.Remains(self.account, self.build / "common.yaml", wanted.parameters)
-        found = remains.found()
+        retained = adoption.RetainedResources(self.account, self.build / "common.yaml", target.parameters)
+        found = retained.found()
         if not found:
             return
-        self.screen.say(f"An earlier common stack left {', '.join(f'{kind} {name}' for kind, name in found.items())}")
+        self.screen.show(
+            f"A deleted common stack retained {', '.join(f'{kind} {name}' for kind, name in found.items())}"
+        )
         if self.only_plan:
-            raise CannotDeploy("A deployment takes it over first. Until then there is nothing to plan")
-        if not self.screen.agree("Take it over into the new stack, with its data?"):
-            self.screen.say("Its names are taken as long as it is there. docs/deploy.md says how to remove it")
+            raise CannotDeploy("A deployment adopts these resources first. Until then, nothing can be planned")
+        if not self.screen.confirm("Adopt these resources, with their data, into the new stack?"):
+            self.screen.show('The new stack needs their names. docs/deploy.md, "Remove", says how to delete them')
             raise Declined
-        resources = remains.to_import(found)
-        self.stacks.take_over(COMMON_STACK, remains.template(found), wanted.parameters, resources)
+        resources = retained.resources_to_import(found)
+        self.stacks.adopt(COMMON_STACK, retained.template(found), target.parameters, resources)
 
     def _plan_or_outcome(self, pipeline: Pipeline) -> Plan | Outcome:
         def plan() -> Plan | Outcome:
-            stack = self.stacks.settled(pipeline.stack)
+            stack = self.stacks.wait_until_idle(pipeline.stack)
             if stack and stack["StackStatus"] in NEVER_CREATED:
                 if self.only_plan:
-                    return Outcome(stack=pipeline.stack, became="to be created", reason="Its last creation failed")
+                    return Outcome(stack=pipeline.stack, result="to be created", reason="its last creation failed")
                 self.stacks.delete(pipeline.stack)
             return self.stacks.plan(self._stack(pipeline.stack, pipeline.parameters), self.version)
 
-        return or_failure(pipeline.stack, plan)
+        return outcome_of(pipeline.stack, plan)
 
-    def _carry_out(self, plan: Plan) -> Outcome:
-        def carry_out() -> Outcome:
-            self.stacks.carry_out(plan)
-            return Outcome(stack=plan.stack.name, became="created" if plan.creates else "updated")
+    def _execute(self, plan: Plan) -> Outcome:
+        def execute() -> Outcome:
+            self.stacks.execute(plan)
+            return Outcome(stack=plan.stack.name, result="created" if plan.creates else "updated")
 
-        self.screen.say(f"{plan.stack.name}: {'creating' if plan.creates else 'updating'}")
-        outcome = or_failure(plan.stack.name, carry_out)
-        self.screen.say(f"{plan.stack.name}: {outcome.became}", "red" if outcome.failed else "")
+        self.screen.show(f"{plan.stack.name}: {'creating' if plan.creates else 'updating'}")
+        outcome = outcome_of(plan.stack.name, execute)
+        self.screen.show(f"{plan.stack.name}: {outcome.result}", "red" if outcome.failed else "")
         return outcome
 
-    def _put_off(self, plan: Plan) -> Outcome:
+    def _discard(self, plan: Plan) -> Outcome:
         self.stacks.discard(plan)
-        return Outcome(stack=plan.stack.name, became="to be created" if plan.creates else "to be updated")
+        return Outcome(stack=plan.stack.name, result="to be created" if plan.creates else "to be updated")
 
     def _each(self, step: Callable[[Any], Any], things: Iterable[Any]) -> list[Any]:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(PARALLEL_STACKS) as pool:
             try:
                 return list(pool.map(step, things))
             except BaseException:
@@ -157,7 +163,7 @@ class Deployment:
                 raise
 
     def _stack(self, name: str, parameters: dict[str, str]) -> Stack:
-        """Says all parameters, so that one which is not given has its default, whatever the stack had before."""
+        """Returns the stack with all parameters: one without a value gets its default, not its previous value."""
         kind = "common" if name == COMMON_STACK else "table"
         known = template_parameters(self.build / f"{kind}.yaml").values()
         defaults = {parameter.name: parameter.default for parameter in known if parameter.default is not None}
@@ -171,20 +177,20 @@ class Deployment:
 
 
 def unchanged(plan: Plan) -> Outcome:
-    return Outcome(stack=plan.stack.name, became="unchanged")
+    return Outcome(stack=plan.stack.name, result="unchanged")
 
 
-def or_failure(stack: str, step: Callable[[], Any]) -> Any:
-    """One stack's failure is not another's."""
+def outcome_of(stack: str, step: Callable[[], Any]) -> Any:
+    """Returns the result of the step, or a failed outcome, so that other stacks continue."""
     try:
         return step()
     except (CannotDeploy, StackFailed) as error:
         reason = str(error)
     except (BotoCoreError, ClientError) as error:
         reason = in_words(error)
-    return Outcome(stack=stack, became="failed", reason=reason)
+    return Outcome(stack=stack, result="failed", reason=reason)
 
 
 def given(stack: dict[str, Any]) -> dict[str, str]:
-    """The parameters that a stack was given."""
+    """Returns the parameters of a deployed stack."""
     return {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}

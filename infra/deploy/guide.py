@@ -1,4 +1,4 @@
-"""The first run: asks what has no default or is worth a choice."""
+"""The first run: asks for the values that have no default or that are worth a choice."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from infra.deploy import CannotDeploy, artifacts
 from infra.deploy.account import Account
 from infra.deploy.parameters import Parameter
 from infra.deploy.screen import Screen
-from infra.deploy.settings import OF_THE_DEPLOYMENT, Settings
+from infra.deploy.settings import SET_BY_DEPLOYMENT, Settings
 
 ASKED = ("AlarmEmail", "DatabaseName", "HistoryDays", "ArchiveDays", "LogDays")
 TABLES_HEADER = """\
-# Which tables are exported, and how: docs/deploy.md says what an entry may have. Schedules are off until they are
-# enabled, here or for a table.
+# Which tables are exported, and how. docs/deploy.md lists the parameters of an entry. Schedules are off until you
+# enable them, here or for a table.
 defaults:
   ScheduleState: DISABLED
 tables:
@@ -19,12 +19,12 @@ tables:
 
 
 def settings(account: Account, screen: Screen, parameters: dict[str, Parameter], deployed: dict[str, str]) -> Settings:
-    """`deployed` are the parameters of a common stack that is there already."""
-    screen.say(f"Account {account.id}, Region {account.region}, as {account.who}")
-    screen.say("What you answer is kept in table-exports.toml. Enter takes what is in brackets.")
+    """Returns the settings that the user chooses. `deployed` has the parameters of an existing common stack."""
+    screen.show(f"Account {account.id}, Region {account.region}, as {account.who}")
+    screen.show("Your answers are saved in table-exports.toml. Press Enter to accept the value in brackets.")
     proposed = deployed.get("ArtifactsBucket", f"table-exports-artifacts-{account.id}-{account.region}")
-    bucket = screen.ask("Bucket for what is deployed", proposed, lambda name: None if name else "It needs a name")
-    chosen = {name: value for name, value in deployed.items() if name in parameters and name not in OF_THE_DEPLOYMENT}
+    bucket = screen.ask("Bucket for build artifacts", proposed, lambda name: None if name else "Enter a name")
+    chosen = {name: value for name, value in deployed.items() if name in parameters and name not in SET_BY_DEPLOYMENT}
     for name in ASKED:
         if name in parameters:
             chosen[name] = ask_for(parameters[name], chosen.get(name), screen)
@@ -38,22 +38,22 @@ def ask_for(parameter: Parameter, current: str | None, screen: Screen) -> str:
 
 
 def tables_file(path: Path, account: Account, screen: Screen) -> None:
-    """Writes a first tables.yaml, if the person names tables."""
+    """Writes the first tables.yaml, if the user names tables."""
     pages = account.client("dynamodb").get_paginator("list_tables").paginate()
     there = [name for page in pages for name in page["TableNames"] if name != "table-exports"]
     if not there:
         return
-    shown = ", ".join(there[:50]) + (f", and {len(there) - 50} more" if len(there) > 50 else "")
-    screen.say(f"DynamoDB tables here: {shown}")
+    listed = ", ".join(there[:50]) + (f" and {len(there) - 50} more" if len(there) > 50 else "")
+    screen.show(f"DynamoDB tables: {listed}")
 
     def problem(answer: str) -> str | None:
-        strangers = [name for name in names(answer) if name not in there]
-        return f"There is no table {strangers[0]}" if strangers else None
+        unlisted = [name for name in names(answer) if name not in there]
+        return f"Table {unlisted[0]} does not exist" if unlisted else None
 
-    answer = screen.ask("Which shall be exported? Names, with commas between; none for none yet", "none", problem)
+    answer = screen.ask("Tables to export, separated by commas. Enter none to choose later", "none", problem)
     if chosen := names(answer):
         path.write_text(TABLES_HEADER + "".join(f"  {name}:\n" for name in chosen))
-        screen.say(f"{path} has them now. Their schedules are off until you enable them there")
+        screen.show(f"Saved in {path}. The schedules are off until you enable them there")
 
 
 def names(answer: str) -> list[str]:
@@ -61,10 +61,10 @@ def names(answer: str) -> list[str]:
 
 
 def artifacts_bucket(settings: Settings, account: Account, screen: Screen) -> None:
-    """Sees to it that there is one. Raises CannotDeploy."""
+    """Creates the bucket if it does not exist and the user confirms. Raises CannotDeploy."""
     bucket = settings.artifacts_bucket
     if artifacts.exists(account, bucket):
         return
-    if not screen.agree(f"There is no bucket {bucket} yet. Create it: private, encrypted, TLS only?"):
-        raise CannotDeploy("What is deployed has to be in a bucket: name one as artifacts_bucket in the settings")
+    if not screen.confirm(f"The bucket {bucket} does not exist. Create it (private, encrypted, TLS only)?"):
+        raise CannotDeploy("artifacts_bucket: the deployment needs a bucket. Set an existing one in the settings")
     artifacts.create(account, bucket)

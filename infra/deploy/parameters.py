@@ -1,4 +1,4 @@
-"""What a template takes for its parameters, read from the template itself."""
+"""The parameters of a template and their rules, read from the template."""
 
 import re
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ from samtranslator.yaml_helper import yaml_parse
 class Parameter:
     name: str
     type: str
-    default: str | None  # None: a value has to be given
+    default: str | None  # None: a value is required
     description: str
     allowed: tuple[str, ...]
     pattern: str | None
-    least: float | None
-    most: float | None
-    constraint: str | None  # the template's own words for what the pattern wants
+    minimum: float | None
+    maximum: float | None
+    constraint: str | None  # the template's message for a value that does not match the pattern
 
     @property
     def is_looked_up(self) -> bool:
-        """Its value is the name of another, which CloudFormation looks up: nobody is to set it."""
+        """Whether CloudFormation looks the value up in Parameter Store, so that users must not set it."""
         return self.type.startswith("AWS::SSM::")
 
     def problem(self, value: str) -> str | None:
-        """What is wrong with a value, and what would be right."""
+        """Returns what is wrong with a value and which values are valid, or None."""
         if self.allowed and value not in self.allowed:
-            return f"{value} is none of {', '.join(self.allowed)}"
+            return f"{value} must be one of {', '.join(self.allowed)}"
         if self.type == "Number":
             return self._problem_of_number(value)
         if self.pattern is not None and not re.fullmatch(self.pattern, value):
-            return f"{value} {self.constraint or f'does not match {self.pattern}'}"
+            return f"{value} {self.constraint or f'must match {self.pattern}'}"
         return None
 
     def _problem_of_number(self, value: str) -> str | None:
         if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
-            return f"{value} is no number"
-        if self.least is not None and float(value) < self.least:
-            return f"{value} is less than {self.least:g}, the least"
-        if self.most is not None and float(value) > self.most:
-            return f"{value} is more than {self.most:g}, the most"
+            return f"{value} must be a number"
+        if self.minimum is not None and float(value) < self.minimum:
+            return f"{value} must be at least {self.minimum:g}"
+        if self.maximum is not None and float(value) > self.maximum:
+            return f"{value} must be at most {self.maximum:g}"
         return None
 
 
@@ -59,7 +59,7 @@ def parameter(name: str, given: dict[str, Any]) -> Parameter:
         description=given.get("Description", ""),
         allowed=tuple(map(str, given.get("AllowedValues", ()))),
         pattern=given.get("AllowedPattern"),
-        least=given.get("MinValue"),
-        most=given.get("MaxValue"),
+        minimum=given.get("MinValue"),
+        maximum=given.get("MaxValue"),
         constraint=given.get("ConstraintDescription"),
     )

@@ -1,4 +1,4 @@
-"""What a person sees and is asked."""
+"""What the user sees and is asked."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from infra.deploy import CannotDeploy
 from infra.deploy.stacks import Change, Event, Outcome, Plan
 
 COLOURS = {"Add": "green", "Import": "green", "Modify": "yellow", "Remove": "red"}
-REPLACED = {"True": "yes", "Conditional": "perhaps"}
+REPLACED = {"True": "yes", "Conditional": "maybe"}
 
 
 class Screen:
@@ -19,33 +19,35 @@ class Screen:
         self._console = console
         self._yes = yes
 
-    def say(self, text: str, style: str = "") -> None:
+    def show(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def agree(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         if self._yes:
             return True
-        self._need_someone(question, "--yes agrees to everything")
+        self._require_terminal(question, "Use --yes to confirm everything")
         return Confirm.ask(escape(question), console=self._console, default=False)
 
     def ask(self, question: str, default: str, problem: Callable[[str], str | None]) -> str:
-        """An answer that has no problem."""
-        self._need_someone(question, "Run it once in a terminal, or write table-exports.toml: docs/deploy.md has one")
+        """Asks until the answer is valid, and returns it."""
+        self._require_terminal(
+            question, "Run the command once in a terminal, or write table-exports.toml as in docs/deploy.md"
+        )
         while True:
             answer = Prompt.ask(escape(question), console=self._console, default=default).strip()
             if wrong := problem(answer):
-                self.say(wrong, "red")
+                self.show(wrong, "red")
             else:
                 return answer
 
     def changes(self, plans: list[Plan]) -> None:
-        """Stacks that change alike are shown as one."""
+        """Shows the changes. Stacks with the same changes are shown together."""
         alike: dict[tuple, list[str]] = {}
         for plan in plans:
             kind = "No changes" if plan.change_set is None else "New" if plan.creates else "Changes"
             alike.setdefault((kind, plan.changes), []).append(plan.stack.name)
         for (kind, changes), stacks in alike.items():
-            self.say(f"{kind}: {', '.join(stacks)}")
+            self.show(f"{kind}: {', '.join(stacks)}")
             if changes:
                 self._table_of(changes)
 
@@ -54,18 +56,18 @@ class Screen:
         for column in ("action", "resource", "type", "replaced"):
             table.add_column(column, overflow="fold")
         for change in changes:
-            style = "red" if change.endangers else COLOURS.get(change.action, "")
+            style = "red" if change.data_at_risk else COLOURS.get(change.action, "")
             table.add_row(change.action, change.name, change.type, REPLACED.get(change.replacement, ""), style=style)
         self._console.print(table)
         for change in changes:
-            if change.endangers:
-                self.say(f"Warning: {change.name} {change.fate}. It holds {change.endangers}", "bold red")
+            if change.data_at_risk:
+                self.show(f"Warning: {change.name} {change.loss}. It holds {change.data_at_risk}", "bold red")
 
     def event(self, event: Event) -> None:
-        """Of what has ended."""
+        """Shows an event of a resource that is finished."""
         if not event.status.endswith("_IN_PROGRESS"):
             reason = f"  {event.reason}" if event.is_a_cause else ""
-            self.say(f"  {event.status:<18}{event.resource}{reason}", "red" if event.status.endswith("FAILED") else "")
+            self.show(f"  {event.status:<18}{event.resource}{reason}", "red" if event.status.endswith("FAILED") else "")
 
     def summary(self, outcomes: list[Outcome]) -> None:
         table = Table()
@@ -73,9 +75,9 @@ class Screen:
             table.add_column(column, overflow="fold")
         for outcome in outcomes:
             style = "red" if outcome.failed else ""
-            table.add_row(outcome.stack, outcome.became, escape(outcome.reason), style=style)
+            table.add_row(outcome.stack, outcome.result, escape(outcome.reason), style=style)
         self._console.print(table)
 
-    def _need_someone(self, question: str, remedy: str) -> None:
+    def _require_terminal(self, question: str, remedy: str) -> None:
         if not self._console.is_terminal:
-            raise CannotDeploy(f"There is nobody to ask: {question}\n{remedy}")
+            raise CannotDeploy(f"Cannot ask without a terminal: {question}\n{remedy}")

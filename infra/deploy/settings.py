@@ -1,4 +1,4 @@
-"""table-exports.toml: what a person was asked once, so that the next run asks nothing."""
+"""table-exports.toml: the answers of the first run, so that the next run does not ask again."""
 
 import json
 import re
@@ -9,11 +9,12 @@ from pathlib import Path
 from infra.deploy import CannotDeploy
 from infra.deploy.parameters import Parameter
 
-OF_THE_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets by itself
+SET_BY_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets
 FIELDS = {"account": str, "region": str, "artifacts_bucket": str, "parameters": dict, "tags": dict}
+TYPE_NAMES = {str: "string", dict: "table"}
 HEADER = """\
-# What `make deploy` was told. Keep it with tables.yaml: the next run asks nothing.
-# parameters: of the common stack; what is not here has its default. tags: of all stacks and what is in them.
+# Settings of `make deploy`. Keep this file together with tables.yaml, in version control.
+# parameters: of the common stack. A parameter that is not here gets its default. tags: for all stacks and resources.
 """
 
 
@@ -27,14 +28,14 @@ class Settings:
 
 
 def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
-    """Raises CannotDeploy with all that is wrong with the file."""
+    """Returns the settings. Raises CannotDeploy with all problems of the file."""
     try:
         given = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise CannotDeploy(f"{path}: {error}") from error
-    problems = [f"{name}: unknown. Known are {', '.join(FIELDS)}" for name in given if name not in FIELDS]
+    problems = [f"{name}: unknown field. Use one of {', '.join(FIELDS)}" for name in given if name not in FIELDS]
     problems += [
-        f"{name}: {'is missing' if name not in given else f'must be {kind.__name__}'}"
+        f"{name}: {'is required' if name not in given else f'must be a {TYPE_NAMES[kind]}'}"
         for name, kind in FIELDS.items()
         if not isinstance(given.get(name, {} if kind is dict else None), kind)
     ]
@@ -51,17 +52,17 @@ def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
 def parameter_problems(given: dict[str, object], parameters: dict[str, Parameter]) -> list[str]:
     problems = []
     for name, value in given.items():
-        if name in OF_THE_DEPLOYMENT:
-            problems.append(f"{name}: each deployment sets it: leave it out")
+        if name in SET_BY_DEPLOYMENT:
+            problems.append(f"{name}: every deployment sets it. Remove it")
         elif name not in parameters:
-            problems.append(f"{name}: unknown. infra/common.yaml has {', '.join(askable(parameters))}")
+            problems.append(f"{name}: unknown parameter. Use one of {', '.join(askable(parameters))}")
         elif problem := parameters[name].problem(str(value)):
             problems.append(f"{name}: {problem}")
     return problems
 
 
 def askable(parameters: dict[str, Parameter]) -> list[str]:
-    return [name for name in parameters if name not in OF_THE_DEPLOYMENT]
+    return [name for name in parameters if name not in SET_BY_DEPLOYMENT]
 
 
 def write(path: Path, settings: Settings) -> None:
@@ -77,5 +78,5 @@ def bare(key: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """JSON's strings are TOML's basic strings."""
+    """Returns a TOML string. A JSON string is a valid one."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Stacks, by change sets: what would change, then the change, with what CloudFormation tells of it."""
+"""Plans and executes CloudFormation change sets, and follows the events of the stacks."""
 
 import threading
 import time
@@ -10,21 +10,22 @@ from botocore.exceptions import ClientError
 
 from infra.deploy import CannotDeploy
 
-TAG = "table-exports"  # on every stack of ours
+TAG = "table-exports"  # on every stack of table-exports
 DATA = {
-    "AWS::DynamoDB::Table": "where every pipeline stands",
+    "AWS::DynamoDB::Table": "the state of all pipelines",
     "AWS::S3::Bucket": "the snapshots",
     "AWS::Glue::Database": "the catalog of snapshots and views",
-    "AWS::Logs::LogGroup": "logs",
-    "AWS::Events::Archive": "archived events",
-    "AWS::SQS::Queue": "messages",
-    "AWS::SNS::Topic": "subscriptions",
-    "AWS::SNS::Subscription": "a confirmed address",
+    "AWS::Logs::LogGroup": "the logs",
+    "AWS::Events::Archive": "the archived events",
+    "AWS::SQS::Queue": "the messages of a queue",
+    "AWS::SNS::Topic": "the subscriptions of a topic",
+    "AWS::SNS::Subscription": "a confirmed subscription",
 }
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
-ENDED_WELL = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE")
-NEVER_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")  # such a stack can only be deleted
-LONGEST_PAUSE = 4.0  # seconds
+SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE")
+NEVER_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")  # all that can be done is to delete it
+NO_REASON = "CloudFormation gave no reason"
+MAX_PAUSE = 4.0  # seconds
 
 
 class Interrupted(Exception):
@@ -33,7 +34,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """As it is to be."""
+    """A stack as it should be."""
 
     name: str
     template_url: str
@@ -46,37 +47,39 @@ class Change:
     action: str
     name: str
     type: str
-    replacement: str  # True, Conditional, False, or nothing
+    replacement: str  # True, Conditional, False or empty
 
     @property
-    def endangers(self) -> str | None:
-        """What there is to lose."""
-        return DATA.get(self.type) if self.fate else None
+    def data_at_risk(self) -> str | None:
+        """What the change could destroy, or None."""
+        return DATA.get(self.type) if self.loss else None
 
     @property
-    def fate(self) -> str | None:
+    def loss(self) -> str | None:
         if self.action == "Remove":
-            return "is removed"
-        return {"True": "is replaced by an empty one", "Conditional": "may be replaced"}.get(self.replacement)
+            return "is deleted"
+        return {"True": "is replaced by an empty resource", "Conditional": "may be replaced by an empty resource"}.get(
+            self.replacement
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     stack: Stack
     creates: bool
-    change_set: str | None  # none if nothing changes
+    change_set: str | None  # None: nothing changes
     changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     stack: str
-    became: str  # created, updated, unchanged, failed; of a mere plan, to be created or to be updated
+    result: str  # created, updated, unchanged, failed. Only planned: to be created, to be updated
     reason: str = ""
 
     @property
     def failed(self) -> bool:
-        return self.became == "failed"
+        return self.result == "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +92,18 @@ class Event:
 
     @property
     def is_a_cause(self) -> bool:
-        """Not a resource that was given up because of another's failure."""
+        """Whether the resource itself failed, and was not cancelled because another one failed."""
         return self.status.endswith("_FAILED") and "cancelled" not in self.reason
 
 
 class StackFailed(Exception):
-    """The message has the reasons, in order."""
+    """The stack failed. The message has the reasons, in order."""
 
 
-Tell = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
-def silently(event: Event) -> None:
+def ignore(event: Event) -> None:
     pass
 
 
@@ -118,7 +121,7 @@ class Stacks:
             raise
 
     def ours(self) -> dict[str, dict[str, Any]]:
-        """All stacks of table-exports here, by name."""
+        """Returns all stacks of table-exports, by name."""
         pages = self._cloudformation.get_paginator("describe_stacks").paginate()
         return {
             stack["StackName"]: stack
@@ -127,29 +130,31 @@ class Stacks:
             if any(tag["Key"] == TAG for tag in stack.get("Tags", []))
         }
 
-    def settled(self, name: str) -> dict[str, Any] | None:
-        """The stack, when what goes on there has ended: an earlier run may have been interrupted."""
-        for _ in self._patiently():
+    def wait_until_idle(self, name: str) -> dict[str, Any] | None:
+        """Returns the stack when no operation is in progress. An interrupted run may have left one."""
+        for _ in self._poll():
             stack = self.describe(name)
             if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
                 return stack
             if not stack["StackStatus"].endswith("_IN_PROGRESS"):
                 break
-        reason = stack.get("StackStatusReason", "no reason was given")
+        reason = stack.get("StackStatusReason", NO_REASON)
         if stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
             raise CannotDeploy(
-                f"Stack {name} could not go back to where it was: {reason}. Remove the cause, "
-                f"then `aws cloudformation continue-update-rollback --stack-name {name}`, and run this again"
+                f"The rollback of stack {name} failed: {reason}. Fix the cause, run "
+                f"`aws cloudformation continue-update-rollback --stack-name {name}`, and then run this command again"
             )
         if stack["StackStatus"] == "DELETE_FAILED":
-            raise CannotDeploy(f"Stack {name} could not be deleted: {reason}. Delete it, and run this again")
+            raise CannotDeploy(
+                f"Stack {name} could not be deleted: {reason}. Delete it, and then run this command again"
+            )
         return stack
 
     def plan(self, stack: Stack, version: str) -> Plan:
-        """Raises CannotDeploy if CloudFormation does not take it."""
+        """Creates a change set and returns the changes. Raises CannotDeploy if CloudFormation refuses it."""
         found = self.describe(stack.name)
         creates = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
-        made = self._cloudformation.create_change_set(
+        change_set = self._cloudformation.create_change_set(
             StackName=stack.name,
             ChangeSetName=f"version-{version}-{time.time_ns()}",
             ChangeSetType="CREATE" if creates else "UPDATE",
@@ -158,80 +163,81 @@ class Stacks:
             Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )["Id"]
-        described = self._made(made)
-        plan = Plan(stack=stack, creates=creates, change_set=made)
+        described = self._wait_for_change_set(change_set)
+        plan = Plan(stack=stack, creates=creates, change_set=change_set)
         if described["Status"] == "CREATE_COMPLETE":
-            changes = sorted(self._changes(made), key=lambda change: (change.action, change.name))
-            return Plan(stack=stack, creates=creates, change_set=made, changes=tuple(changes))
-        reason = described.get("StatusReason", "no reason was given")
+            changes = sorted(self._changes(change_set), key=lambda change: (change.action, change.name))
+            return Plan(stack=stack, creates=creates, change_set=change_set, changes=tuple(changes))
+        reason = described.get("StatusReason", NO_REASON)
         unchanged = any(words in reason for words in NO_CHANGES)
-        refusals = [] if unchanged else self._refusals(made)
+        errors = [] if unchanged else self._validation_errors(change_set)
         self.discard(plan)
         if unchanged:
             return Plan(stack=stack, creates=False, change_set=None)
-        raise CannotDeploy("\n".join([f"Stack {stack.name} is not taken: {reason}", *refusals]))
+        raise CannotDeploy("\n".join([f"CloudFormation refused stack {stack.name}: {reason}", *errors]))
 
     def discard(self, plan: Plan) -> None:
-        """Leave nothing of a plan that is not carried out, nor of a stack that was to be."""
+        """Deletes the change set, and the empty stack that it created."""
         if plan.change_set:
             self._cloudformation.delete_change_set(ChangeSetName=plan.change_set)
-        if plan.creates and self._is_but_planned(plan.stack.name):
+        if plan.creates and self._is_only_planned(plan.stack.name):
             self._cloudformation.delete_stack(StackName=plan.stack.name)
 
-    def _is_but_planned(self, name: str) -> bool:
-        """Someone else may have created it since."""
+    def _is_only_planned(self, name: str) -> bool:
+        """Whether the stack has no resources. Someone else may have created them since."""
         stack = self.describe(name)
         return stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
 
-    def carry_out(self, plan: Plan, tell: Tell = silently) -> None:
-        """Raises StackFailed."""
+    def execute(self, plan: Plan, on_event: OnEvent = ignore) -> None:
+        """Executes the change set and follows the stack to its end. Raises StackFailed."""
         if plan.change_set is None:
             return
         name = plan.stack.name
-        told = self._last_event(name)
+        last_event = self._last_event(name)
         self._cloudformation.execute_change_set(ChangeSetName=plan.change_set)
-        self._follow(name, told, tell)
+        self._follow(name, last_event, on_event)
 
-    def take_over(self, name: str, template: str, parameters: dict[str, str], resources: list[dict[str, Any]]) -> None:
-        """A new stack of what is there already. Raises CannotDeploy or StackFailed."""
-        made = self._cloudformation.create_change_set(
+    def adopt(self, name: str, template: str, parameters: dict[str, str], resources: list[dict[str, Any]]) -> None:
+        """Creates a stack from existing resources. Raises CannotDeploy or StackFailed."""
+        change_set = self._cloudformation.create_change_set(
             StackName=name,
-            ChangeSetName=f"take-over-{time.time_ns()}",
+            ChangeSetName=f"adopt-{time.time_ns()}",
             ChangeSetType="IMPORT",
             TemplateBody=template,
             Parameters=as_parameters(parameters),
             ResourcesToImport=resources,
         )["Id"]
-        described = self._made(made)
+        described = self._wait_for_change_set(change_set)
         if described["Status"] == "FAILED":
-            raise CannotDeploy(f"Stack {name} cannot import: {described.get('StatusReason', 'no reason was given')}")
-        told = self._last_event(name)
-        self._cloudformation.execute_change_set(ChangeSetName=made)
-        self._follow(name, told)
+            reason = described.get("StatusReason", NO_REASON)
+            raise CannotDeploy(f"CloudFormation cannot import into stack {name}: {reason}")
+        last_event = self._last_event(name)
+        self._cloudformation.execute_change_set(ChangeSetName=change_set)
+        self._follow(name, last_event)
 
     def delete(self, name: str) -> None:
         stack = self.describe(name)
         if stack is None:
             return
-        told = self._last_event(stack["StackId"])
+        last_event = self._last_event(stack["StackId"])
         self._cloudformation.delete_stack(StackName=stack["StackId"])
-        self._follow(stack["StackId"], told)
+        self._follow(stack["StackId"], last_event)
 
-    def _follow(self, name: str, told: str | None, tell: Tell = silently) -> None:
+    def _follow(self, name: str, last_event: str | None, on_event: OnEvent = ignore) -> None:
         causes = []
-        for _ in self._patiently():
-            for event, event_id in self._events_after(name, told):
-                told = event_id
-                tell(event)
+        for _ in self._poll():
+            for event, event_id in self._events_after(name, last_event):
+                last_event = event_id
+                on_event(event)
                 if event.is_a_cause:
                     causes.append(event)
                 if event.is_of_the_stack and not event.status.endswith("_IN_PROGRESS"):
-                    if event.status in ENDED_WELL:
+                    if event.status in SUCCEEDED:
                         return
                     raise StackFailed(reasons(causes))
 
-    def _made(self, change_set: str) -> dict[str, Any]:
-        for _ in self._patiently():
+    def _wait_for_change_set(self, change_set: str) -> dict[str, Any]:
+        for _ in self._poll():
             described = self._cloudformation.describe_change_set(ChangeSetName=change_set)
             if described["Status"] in ("CREATE_COMPLETE", "FAILED"):
                 break
@@ -248,8 +254,8 @@ class Stacks:
                         replacement=found.get("Replacement", ""),
                     )
 
-    def _refusals(self, change_set: str) -> list[str]:
-        """What CloudFormation found before it changed anything: its change sets tell only that there is something."""
+    def _validation_errors(self, change_set: str) -> list[str]:
+        """Returns what CloudFormation's early validation found. The change set only says that it found something."""
         try:
             events = self._cloudformation.describe_events(ChangeSetName=change_set)["OperationEvents"]
         except ClientError:
@@ -264,23 +270,23 @@ class Stacks:
         events = self._cloudformation.describe_stack_events(StackName=name)["StackEvents"]
         return events[0]["EventId"] if events else None
 
-    def _events_after(self, name: str, told: str | None) -> list[tuple[Event, str]]:
-        """Oldest first. CloudFormation has them newest first."""
+    def _events_after(self, name: str, last_event: str | None) -> list[tuple[Event, str]]:
+        """Returns events with their ids, oldest first. CloudFormation lists the newest first."""
         found = []
         for page in self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=name):
             for event in page["StackEvents"]:
-                if event["EventId"] == told:
+                if event["EventId"] == last_event:
                     return found[::-1]
                 found.append((read_event(event), event["EventId"]))
         return found[::-1]
 
-    def _patiently(self) -> Iterator[None]:
+    def _poll(self) -> Iterator[None]:
         pause = 0.1
         while True:
             yield
             if self.interrupted.wait(pause):
                 raise Interrupted
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+            pause = min(pause * 1.5, MAX_PAUSE)
 
 
 def as_parameters(values: dict[str, str]) -> list[dict[str, str]]:
@@ -298,8 +304,6 @@ def read_event(event: dict[str, Any]) -> Event:
 
 
 def reasons(causes: list[Event]) -> str:
-    """Those of resources; the stack's own words only repeat which they were."""
+    """Returns the reasons of the resources. The stack's own events only repeat their names."""
     of_resources = [cause for cause in causes if not cause.is_of_the_stack] or causes
-    return "\n".join(
-        f"{cause.resource} ({cause.type}): {cause.reason or 'no reason was given'}" for cause in of_resources
-    )
+    return "\n".join(f"{cause.resource} ({cause.type}): {cause.reason or NO_REASON}" for cause in of_resources)

@@ -1,4 +1,4 @@
-"""tables.yaml: which tables are exported, and how. The rules are those of the table stack's own parameters."""
+"""tables.yaml: which tables are exported, and how. Entries are validated by the parameters of the table stack."""
 
 import difflib
 import hashlib
@@ -16,9 +16,9 @@ from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
 
 COMMON_STACK = "table-exports"
-LONGEST_STACK_NAME = 128
-STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{LONGEST_STACK_NAME - 1}}}")
-OF_ONE_PIPELINE = ("CatalogName", "StackName")  # no default would do for two
+MAX_STACK_NAME = 128
+STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
+NO_DEFAULT = ("CatalogName", "StackName")  # names of one pipeline: a default for two would be a conflict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,13 @@ class Pipeline:
     def table(self) -> str:
         return self.parameters["TableName"]
 
-    def answers_to(self, name: str) -> bool:
-        """Whether a person means it by that name."""
+    def is_named(self, name: str) -> bool:
+        """Whether a user can mean this pipeline by the name."""
         return name.casefold() in (self.table.casefold(), self.catalog_name, self.stack.casefold())
 
 
 def read(path: Path, parameters: dict[str, Parameter]) -> list[Pipeline]:
-    """In the order of the file. Raises CannotDeploy with all that is wrong with it."""
+    """Returns the pipelines in the order of the file. Raises CannotDeploy with all problems of the file."""
     file = TablesFile(path, parameters)
     pipelines = file.pipelines()
     if file.problems:
@@ -46,13 +46,13 @@ def read(path: Path, parameters: dict[str, Parameter]) -> list[Pipeline]:
 
 
 class TablesFile:
-    """Reads YAML's nodes rather than its values: they have lines, and a value is the text that was written."""
+    """Reads YAML nodes and not values, because nodes have line numbers and the text as it was written."""
 
     def __init__(self, path: Path, parameters: dict[str, Parameter]) -> None:
         self._loader = yaml.SafeLoader(path.read_text())
         self._parameters = parameters
-        taken_care_of = {name for name, known in parameters.items() if known.is_looked_up} | {"TableName"}
-        self._known = sorted({*parameters, "StackName"} - taken_care_of)
+        set_elsewhere = {name for name, known in parameters.items() if known.is_looked_up} | {"TableName"}
+        self._known = sorted({*parameters, "StackName"} - set_elsewhere)
         self._catalog_names: dict[str, str] = {}
         self._stacks: dict[str, str] = {}
         self.problems: list[tuple[int, str]] = []
@@ -60,13 +60,13 @@ class TablesFile:
             self._root = self._loader.get_single_node()
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise CannotDeploy(f"{path}:{line}: {error.problem}: not YAML as it stands") from error
+            raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}") from error
 
     def pipelines(self) -> list[Pipeline]:
         sections = self._entries(self._root, "the file") if self._root else {}
         for name, node in sections.items():
             if name not in ("defaults", "tables"):
-                self._complain(node, f"{name}: unknown. A file has defaults and tables")
+                self._report(node, f"{name}: unknown section. Use defaults or tables")
         defaults = self._values(sections.get("defaults"), "defaults")
         tables = self._entries(sections.get("tables"), "tables")
         found = [self._pipelines(table, node, defaults) for table, node in tables.items()]
@@ -74,11 +74,11 @@ class TablesFile:
 
     def _pipelines(self, table: str, node: yaml.Node, defaults: dict[str, str]) -> list[Pipeline]:
         if problem := self._parameters["TableName"].problem(table):
-            self._complain(node, f"tables: {problem}")
+            self._report(node, f"tables: {problem}")
             return []
         if isinstance(node, yaml.SequenceNode):
             if not node.value:
-                self._complain(node, f"{table}: an empty list exports nothing: take the table out, or name a format")
+                self._report(node, f"{table}: an empty list exports nothing. Remove the table, or add a format")
             several = [(f"{table}[{number}]", entry) for number, entry in enumerate(node.value)]
         else:
             several = [(table, node)]
@@ -93,85 +93,93 @@ class TablesFile:
         try:
             catalog_name = naming.catalog_name(table, values.get("CatalogName", ""))
         except InvalidRequest as error:
-            self._complain(node, f"{where}: {error}")
+            self._report(node, f"{where}: {error}")
             return None
         stack = stack or stack_name(catalog_name, output_format)
-        self._take(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
-        self._take(self._stacks, stack, where, node, "StackName", "stack")
+        self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
+        self._claim(self._stacks, stack, where, node, "StackName", "stack")
         return Pipeline(stack=stack, catalog_name=catalog_name, parameters=values)
 
-    def _take(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
+    def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
         if name in taken:
-            self._complain(node, f"{where}: the {what} {name} is that of {taken[name]}: give it a {key} of its own")
+            self._report(node, f"{where}: {taken[name]} has the same {what}, {name}. Set another {key}")
         taken.setdefault(name, where)
 
     def _values(self, node: yaml.Node | None, where: str) -> dict[str, str]:
-        """The values that can be taken; what is wrong with the others is noted."""
+        """Returns the valid values, and reports the problems of the others."""
         values = {}
         for name, value in self._entries(node, where).items():
             if problem := self._problem(name, value, where):
-                self._complain(value, f"{where}.{name}: {problem}")
+                self._report(value, f"{where}.{name}: {problem}")
             else:
                 values[name] = value.value
         return values
 
     def _problem(self, name: str, node: yaml.Node, where: str) -> str | None:
         parameter = self._parameters.get(name)
-        if where == "defaults" and name in OF_ONE_PIPELINE:
-            return "is one pipeline's own: it cannot be a default"
+        if where == "defaults" and name in NO_DEFAULT:
+            return "cannot be a default, because each pipeline needs its own. Set it for a table"
         if name == "TableName":
-            return "is the entry's own name: leave it out"
+            return "is the key of the entry. Remove it"
         if parameter is None and name != "StackName":
             close = difflib.get_close_matches(name, self._known, 1, 0.5)
-            return f"unknown: {close[0]} is meant?" if close else f"unknown. Known are {', '.join(self._known)}"
+            return (
+                f"unknown parameter. Did you mean {close[0]}?"
+                if close
+                else f"unknown parameter. Use one of {', '.join(self._known)}"
+            )
         if parameter and parameter.is_looked_up:
-            return "comes from the common stack: leave it out"
+            return "comes from the common stack. Remove it"
         if not isinstance(node, yaml.ScalarNode):
-            several = " For several formats make the table's entry a list" if name == "OutputFormat" else ""
+            several = " For several formats, make the table's entry a list" if name == "OutputFormat" else ""
             return f"must be a single value.{several}"
         if not node.value:
-            return "has no value: give one, or take the line out"
+            return "has no value. Set one, or remove the line"
         if parameter is None:
             allowed = STACK_NAME.fullmatch(node.value) and node.value != COMMON_STACK
-            return None if allowed else f"{node.value} cannot be a table stack's name"
-        return parameter.problem(node.value) or (_no_time_zone(node.value) if name == "ScheduleTimezone" else None)
+            return (
+                None
+                if allowed
+                else f"{node.value} is not a valid name for a table stack. Use letters, digits and hyphens"
+            )
+        return parameter.problem(node.value) or (_time_zone_problem(node.value) if name == "ScheduleTimezone" else None)
 
     def _entries(self, node: yaml.Node | None, where: str) -> dict[str, yaml.Node]:
         if node is None or node.tag == "tag:yaml.org,2002:null":
             return {}
         if not isinstance(node, yaml.MappingNode):
-            self._complain(node, f"{where}: must have entries of the form `name: value`")
+            self._report(node, f"{where}: must have entries in the form `name: value`")
             return {}
         once = set()
         for key, _ in node.value:
             if key.value in once:
-                self._complain(key, f"{where}.{key.value}: is there twice")
+                self._report(key, f"{where}.{key.value}: occurs twice. Remove one")
             once.add(key.value)
         self._loader.flatten_mapping(node)  # `<<: *others`
         return {key.value: value for key, value in node.value}
 
-    def _complain(self, node: yaml.Node, problem: str) -> None:
+    def _report(self, node: yaml.Node, problem: str) -> None:
         self.problems.append((node.start_mark.line + 1, problem))
 
 
 @cache
 def _time_zones() -> set[str]:
-    """Opens hundreds of files. Empty where this machine has none."""
+    """Returns the known time zones. Cached, because it opens hundreds of files. Empty if the machine has none."""
     return available_timezones()
 
 
-def _no_time_zone(name: str) -> str | None:
+def _time_zone_problem(name: str) -> str | None:
     known = _time_zones()
     if name in known or not known:
         return None
     close = difflib.get_close_matches(name, known, 1, 0.8)
-    return f"{name} is no time zone: {f'{close[0]} is meant?' if close else 'give one as Europe/Berlin'}"
+    return f"{name} is not a time zone. {f'Did you mean {close[0]}?' if close else 'Use a name such as Europe/Berlin'}"
 
 
 def stack_name(catalog_name: str, output_format: str) -> str:
-    """Of a pipeline's stack, unless tables.yaml says another: `table-exports-reviews-parquet`."""
+    """Returns the default name of a pipeline's stack, such as `table-exports-reviews-parquet`."""
     name = naming.resource_name(naming.pipeline_name(catalog_name, output_format)).replace("_", "-")
-    if len(name) <= LONGEST_STACK_NAME:
+    if len(name) <= MAX_STACK_NAME:
         return name
     short = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: LONGEST_STACK_NAME - 9]}-{short}"
+    return f"{name[: MAX_STACK_NAME - 9]}-{short}"

@@ -10,7 +10,7 @@ from templates import INFRA
 
 from infra.deploy import CannotDeploy
 from infra.deploy.account import Account
-from infra.deploy.adoption import Remains
+from infra.deploy.adoption import RetainedResources
 
 BUCKET = "table-exports-123456789012-us-east-1"
 GIVEN = {"ArtifactsBucket": "artifacts", "ArtifactsPrefix": "v1", "DatabaseName": "exports"}
@@ -23,8 +23,8 @@ def account():
 
 
 @pytest.fixture
-def remains(account):
-    return Remains(account, INFRA / "common.yaml", GIVEN)
+def retained(account):
+    return RetainedResources(account, INFRA / "common.yaml", GIVEN)
 
 
 @pytest.fixture
@@ -39,18 +39,18 @@ def leave(account):
     account.client("glue").create_database(DatabaseInput={"Name": "exports"})
 
 
-def test_where_nothing_was_deployed_nothing_is_left(remains):
-    assert remains.found() == {}
+def test_where_nothing_was_deployed_nothing_is_left(retained):
+    assert retained.found() == {}
 
 
 @pytest.mark.usefixtures("leave")
-def test_what_is_left_is_found_by_the_names_that_the_template_gives(remains):
-    assert remains.found() == {"StateTable": "table-exports", "Bucket": BUCKET, "Database": "exports"}
+def test_what_is_left_is_found_by_the_names_that_the_template_gives(retained):
+    assert retained.found() == {"StateTable": "table-exports", "Bucket": BUCKET, "Database": "exports"}
 
 
 @pytest.mark.usefixtures("leave")
-def test_the_template_of_an_import_has_what_is_imported_and_no_more(remains):
-    template = json.loads(remains.template(remains.found()))
+def test_the_template_of_an_import_has_what_is_imported_and_no_more(retained):
+    template = json.loads(retained.template(retained.found()))
 
     assert template.keys() == {"AWSTemplateFormatVersion", "Parameters", "Resources"}
     assert template["Resources"].keys() == {"StateTable", "Bucket", "Database"}
@@ -74,9 +74,9 @@ def test_cloudformation_says_how_each_is_identified(account):
             "ResourceIdentifiers": ["CatalogId", "DatabaseName"],
         },
     ]
-    remains = Remains(importing(account, summaries), INFRA / "common.yaml", GIVEN)
+    retained = RetainedResources(importing(account, summaries), INFRA / "common.yaml", GIVEN)
 
-    assert remains.to_import({"Bucket": BUCKET, "Database": "exports"}) == [
+    assert retained.resources_to_import({"Bucket": BUCKET, "Database": "exports"}) == [
         {
             "LogicalResourceId": "Bucket",
             "ResourceType": "AWS::S3::Bucket",
@@ -91,7 +91,7 @@ def test_cloudformation_says_how_each_is_identified(account):
 
 
 def test_what_cannot_be_imported_is_named_before_anything_is(account):
-    remains = Remains(importing(account, []), INFRA / "common.yaml", GIVEN)
+    retained = RetainedResources(importing(account, []), INFRA / "common.yaml", GIVEN)
 
     with pytest.raises(CannotDeploy, match="CloudFormation cannot import Database exports"):
-        remains.to_import({"Database": "exports"})
+        retained.resources_to_import({"Database": "exports"})

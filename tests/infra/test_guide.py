@@ -1,4 +1,4 @@
-"""The first run, as a person at a terminal has it."""
+"""The first run, as a user sees it in a terminal."""
 
 import io
 
@@ -25,7 +25,7 @@ def account():
 
 @pytest.fixture
 def person(monkeypatch):
-    """Answers what is asked, in turn; Enter for what she was not told to say. And sees what is said."""
+    """Answers the questions in turn, then presses Enter. Returns the screen and what it showed."""
 
     def answering(*answers):
         left = list(answers)
@@ -36,7 +36,7 @@ def person(monkeypatch):
     return answering
 
 
-def test_enter_takes_what_is_proposed(account, person):
+def test_enter_accepts_the_proposed_values(account, person):
     screen, seen = person()
 
     settings = guide.settings(account, screen, COMMON_STACK, {})
@@ -46,17 +46,17 @@ def test_enter_takes_what_is_proposed(account, person):
     assert "Account 123456789012, Region us-east-1, as arn:aws:iam::123456789012:user/me" in seen.getvalue()
 
 
-def test_an_answer_that_cannot_be_is_asked_for_again(account, person):
+def test_an_invalid_answer_is_asked_for_again(account, person):
     screen, seen = person("our-artifacts", "nonsense", "me@example.com")
 
     settings = guide.settings(account, screen, COMMON_STACK, {})
 
     assert settings.artifacts_bucket == "our-artifacts"
     assert settings.parameters == {"AlarmEmail": "me@example.com"}
-    assert "nonsense must be an e-mail address" in seen.getvalue()
+    assert "nonsense must be an email address" in seen.getvalue()
 
 
-def test_what_an_earlier_deployment_had_is_proposed_and_kept(account, person):
+def test_values_of_an_earlier_deployment_are_proposed_and_kept(account, person):
     deployed = {
         "ArtifactsBucket": "our-artifacts",
         "ArtifactsPrefix": "v1",
@@ -71,7 +71,7 @@ def test_what_an_earlier_deployment_had_is_proposed_and_kept(account, person):
     assert settings.parameters == {"LogDays": "30", "StagingDays": "7"}
 
 
-def test_the_tables_that_are_named_make_the_first_file(account, person, tmp_path):
+def test_the_named_tables_make_the_first_file(account, person, tmp_path):
     for name in ("Orders", "Films"):
         key = {"AttributeName": "id", "KeyType": "HASH"}
         attribute = {"AttributeName": "id", "AttributeType": "S"}
@@ -82,13 +82,13 @@ def test_the_tables_that_are_named_make_the_first_file(account, person, tmp_path
 
     guide.tables_file(tmp_path / "tables.yaml", account, screen)
 
-    assert "There is no table Ordres" in seen.getvalue()
+    assert "Table Ordres does not exist" in seen.getvalue()
     assert (tmp_path / "tables.yaml").read_text().endswith("tables:\n  Orders:\n  Films:\n")
 
 
-def test_the_bucket_is_created_if_that_is_agreed_to(account, person):
+def test_the_bucket_is_created_after_confirmation(account, person):
     settings = guide.settings(account, person()[0], COMMON_STACK, {})
-    with pytest.raises(CannotDeploy, match="name one as artifacts_bucket"):
+    with pytest.raises(CannotDeploy, match="artifacts_bucket: the deployment needs a bucket"):
         guide.artifacts_bucket(settings, account, person("n")[0])
     guide.artifacts_bucket(settings, account, person("y")[0])
     guide.artifacts_bucket(settings, account, person()[0])  # asks no more

@@ -15,7 +15,7 @@ ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/table-exports-orders-
 
 
 class FakeCloudFormation:
-    """Its answers are given; what it was asked to do is noted."""
+    """Returns prepared answers, and records the operations."""
 
     def __init__(self, **answers: Any) -> None:
         self._answers = answers
@@ -47,8 +47,8 @@ def stack(status: str, **more: str) -> dict[str, Any]:
     return {"Stacks": [{"StackName": STACK.name, "StackId": ARN, "StackStatus": status, **more}]}
 
 
-def events(*told: tuple[str, str, str]) -> dict[str, Any]:
-    """(resource, status, reason), oldest first; the stack itself is the resource `stack`."""
+def events(*listed: tuple[str, str, str]) -> dict[str, Any]:
+    """Takes (resource, status, reason), oldest first. The stack itself is the resource `stack`."""
     return {
         "StackEvents": [
             {
@@ -60,7 +60,7 @@ def events(*told: tuple[str, str, str]) -> dict[str, Any]:
                 "ResourceStatus": status,
                 "ResourceStatusReason": reason,
             }
-            for number, (resource, status, reason) in reversed(list(enumerate(told)))
+            for number, (resource, status, reason) in reversed(list(enumerate(listed)))
         ]
     }
 
@@ -70,7 +70,7 @@ ABSENT = ClientError(
 )
 
 
-def test_a_change_set_that_is_refused_for_what_it_has_is_explained_and_leaves_nothing():
+def test_a_refused_change_set_is_explained_and_removed():
     cloudformation = FakeCloudFormation(
         describe_stacks=[ABSENT, stack("REVIEW_IN_PROGRESS")],
         describe_change_set={"Status": "FAILED", "StatusReason": "Validation failed for 1 resource"},
@@ -90,13 +90,13 @@ def test_a_change_set_that_is_refused_for_what_it_has_is_explained_and_leaves_no
         Stacks(cloudformation).plan(STACK, "v1")
 
     assert str(error.value).splitlines() == [
-        "Stack table-exports-orders-parquet is not taken: Validation failed for 1 resource",
+        "CloudFormation refused stack table-exports-orders-parquet: Validation failed for 1 resource",
         "  Job /Timeout: must be a number",
     ]
     assert cloudformation.done[-1] == "delete_stack"
 
 
-def test_a_plan_that_is_not_carried_out_leaves_a_stack_that_another_has_created_since():
+def test_discarding_a_plan_keeps_a_stack_that_someone_else_created():
     cloudformation = FakeCloudFormation(describe_stacks=stack("CREATE_COMPLETE"))
 
     Stacks(cloudformation).discard(Plan(stack=STACK, creates=True, change_set="change-set"))
@@ -112,7 +112,7 @@ def test_a_plan_that_is_not_carried_out_leaves_a_stack_that_another_has_created_
         "No updates are to be performed.",
     ],
 )
-def test_no_change_is_no_failure(reason):
+def test_no_changes_are_not_a_failure(reason):
     cloudformation = FakeCloudFormation(
         describe_stacks=stack("UPDATE_COMPLETE"), describe_change_set={"Status": "FAILED", "StatusReason": reason}
     )
@@ -141,7 +141,7 @@ def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
     )
 
     with pytest.raises(StackFailed) as failure:
-        Stacks(cloudformation).carry_out(Plan(stack=STACK, creates=False, change_set="change-set"))
+        Stacks(cloudformation).execute(Plan(stack=STACK, creates=False, change_set="change-set"))
 
     assert str(failure.value).splitlines() == [
         "Job (AWS::Glue::Job): Access denied",
@@ -149,27 +149,27 @@ def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
     ]
 
 
-def test_it_is_followed_to_its_end_and_each_event_is_told_once():
+def test_a_stack_is_followed_to_its_end_and_each_event_reported_once():
     one, two, three = (
         ("stack", "UPDATE_IN_PROGRESS", ""),
         ("Job", "UPDATE_COMPLETE", ""),
         ("stack", "UPDATE_COMPLETE", ""),
     )
     cloudformation = FakeCloudFormation(describe_stack_events=[events(one), events(one, two), events(one, two, three)])
-    told = []
+    seen = []
 
-    Stacks(cloudformation).carry_out(Plan(stack=STACK, creates=False, change_set="change-set"), told.append)
+    Stacks(cloudformation).execute(Plan(stack=STACK, creates=False, change_set="change-set"), seen.append)
 
-    assert [(event.resource, event.status) for event in told] == [
+    assert [(event.resource, event.status) for event in seen] == [
         ("Job", "UPDATE_COMPLETE"),
         ("stack", "UPDATE_COMPLETE"),
     ]
 
 
-def test_what_an_earlier_run_began_is_waited_for():
+def test_an_operation_in_progress_is_waited_for():
     cloudformation = FakeCloudFormation(describe_stacks=[stack("UPDATE_IN_PROGRESS"), stack("UPDATE_COMPLETE")])
 
-    assert Stacks(cloudformation).settled(STACK.name)["StackStatus"] == "UPDATE_COMPLETE"
+    assert Stacks(cloudformation).wait_until_idle(STACK.name)["StackStatus"] == "UPDATE_COMPLETE"
 
 
 def test_waiting_ends_when_it_is_interrupted():
@@ -177,7 +177,7 @@ def test_waiting_ends_when_it_is_interrupted():
     stacks.interrupted.set()
 
     with pytest.raises(Interrupted):
-        stacks.settled(STACK.name)
+        stacks.wait_until_idle(STACK.name)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,14 @@ def test_waiting_ends_when_it_is_interrupted():
             "UPDATE_ROLLBACK_FAILED",
             "aws cloudformation continue-update-rollback --stack-name table-exports-orders-parquet",
         ),
-        ("DELETE_FAILED", "Delete it, and run this again"),
+        ("DELETE_FAILED", "Delete it, and then run this command again"),
     ],
 )
-def test_a_stack_that_is_stuck_is_said_to_be_with_the_way_out(status, remedy):
+def test_a_stuck_stack_is_reported_with_the_remedy(status, remedy):
     stacks = Stacks(FakeCloudFormation(describe_stacks=stack(status, StackStatusReason="Job is in use")))
 
     with pytest.raises(CannotDeploy, match=remedy):
-        stacks.settled(STACK.name)
+        stacks.wait_until_idle(STACK.name)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_a_stack_that_is_stuck_is_said_to_be_with_the_way_out(status, remedy):
     [
         ("Modify", "AWS::S3::Bucket", "True", "the snapshots"),
         ("Modify", "AWS::S3::Bucket", "Conditional", "the snapshots"),
-        ("Remove", "AWS::DynamoDB::Table", "", "where every pipeline stands"),
+        ("Remove", "AWS::DynamoDB::Table", "", "the state of all pipelines"),
         ("Modify", "AWS::S3::Bucket", "False", None),
         ("Add", "AWS::S3::Bucket", "", None),
         ("Remove", "AWS::Lambda::Function", "", None),
     ],
 )
-def test_a_change_that_endangers_data_is_told_from_others(action, kind, replacement, endangered):
-    assert Change(action=action, name="It", type=kind, replacement=replacement).endangers == endangered
+def test_a_change_that_puts_data_at_risk_is_recognized(action, kind, replacement, endangered):
+    assert Change(action=action, name="It", type=kind, replacement=replacement).data_at_risk == endangered

@@ -38,9 +38,7 @@ def test_a_table_is_a_stack_named_by_its_catalog_name_and_format(read):
     }
     assert reviews.stack == "table-exports-stars-csv"
     assert reviews.parameters["ReadPercentage"] == "1.0"
-    assert [
-        orders.answers_to(name) for name in ("customer-orders.V2", "customer_orders_v2", orders.stack, "stars")
-    ] == [
+    assert [orders.is_named(name) for name in ("customer-orders.V2", "customer_orders_v2", orders.stack, "stars")] == [
         True,
         True,
         True,
@@ -87,39 +85,39 @@ def test_no_table_is_no_mistake(read, text):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("tables:\n  Orders: {ReadPercentage: 1.5}", "2: Orders.ReadPercentage: 1.5 is more than 1, the most"),
-        ("tables:\n  Orders: {ReadPercentage: 0}", "2: Orders.ReadPercentage: 0 is less than 0.1, the least"),
-        ("tables:\n  Orders: {ReadPercentage: half}", "2: Orders.ReadPercentage: half is no number"),
-        ("tables:\n  Orders: {OutputFormat: xml}", "xml is none of parquet, orc, avro, json, csv"),
-        ("tables:\n  Orders: {OutputFormat: [orc, csv]}", "For several formats make the table's entry a list"),
-        ("tables:\n  Orders: {CatalogName: My-Orders}", "My-Orders must be lower-case letters"),
+        ("tables:\n  Orders: {ReadPercentage: 1.5}", "2: Orders.ReadPercentage: 1.5 must be at most 1"),
+        ("tables:\n  Orders: {ReadPercentage: 0}", "2: Orders.ReadPercentage: 0 must be at least 0.1"),
+        ("tables:\n  Orders: {ReadPercentage: half}", "2: Orders.ReadPercentage: half must be a number"),
+        ("tables:\n  Orders: {OutputFormat: xml}", "xml must be one of parquet, orc, avro, json, csv"),
+        ("tables:\n  Orders: {OutputFormat: [orc, csv]}", "For several formats, make the table's entry a list"),
+        ("tables:\n  Orders: {CatalogName: My-Orders}", "My-Orders must have only lowercase letters"),
         ("tables:\n  Orders: {ScheduleExpression: daily}", "daily must be cron(...), rate(...) or at(...)"),
-        ("tables:\n  Orders: {ScheduleState: on}", "on is none of DISABLED, ENABLED"),
+        ("tables:\n  Orders: {ScheduleState: on}", "on must be one of DISABLED, ENABLED"),
         ("tables:\n  Orders: {ReadMode: }", "2: Orders.ReadMode: has no value"),
-        ("tables:\n  Orders: {Readmode: scan}", "2: Orders.Readmode: unknown: ReadMode is meant?"),
-        ("tables:\n  Orders: {colour: red}", "2: Orders.colour: unknown. Known are CatalogName"),
-        ("tables:\n  Orders: {TableName: Reviews}", "is the entry's own name: leave it out"),
-        ("tables:\n  Orders: {JobScript: s3://mine}", "comes from the common stack: leave it out"),
-        ("tables:\n  Orders: {StackName: table-exports}", "table-exports cannot be a table stack's name"),
-        ("tables:\n  Orders:\n  Orders:", "3: tables.Orders: is there twice"),
+        ("tables:\n  Orders: {Readmode: scan}", "2: Orders.Readmode: unknown parameter. Did you mean ReadMode?"),
+        ("tables:\n  Orders: {colour: red}", "2: Orders.colour: unknown parameter. Use one of CatalogName"),
+        ("tables:\n  Orders: {TableName: Reviews}", "TableName: is the key of the entry. Remove it"),
+        ("tables:\n  Orders: {JobScript: s3://mine}", "comes from the common stack. Remove it"),
+        ("tables:\n  Orders: {StackName: table-exports}", "table-exports is not a valid name for a table stack"),
+        ("tables:\n  Orders:\n  Orders:", "3: tables.Orders: occurs twice"),
         ("tables:\n  Or: {}", "2: tables: Or must be the name of a DynamoDB table"),
         ("tables:\n  Orders: []", "2: Orders: an empty list exports nothing"),
         ("tables: [Orders]", "1: tables: must have entries"),
         ("tables:\n  Orders: parquet", "2: Orders: must have entries"),
-        ("Orders: {}", "1: Orders: unknown. A file has defaults and tables"),
-        ("defaults: {CatalogName: orders}", "1: defaults.CatalogName: is one pipeline's own: it cannot be a default"),
-        ("defaults: {ReadMode: fast}", "1: defaults.ReadMode: fast is none of auto, scan, export"),
+        ("Orders: {}", "1: Orders: unknown section. Use defaults or tables"),
+        ("defaults: {CatalogName: orders}", "1: defaults.CatalogName: cannot be a default"),
+        ("defaults: {ReadMode: fast}", "1: defaults.ReadMode: fast must be one of auto, scan, export"),
         ("tables:\n  snapshots_of_me:", "CatalogName: snapshots_of_me starts as snapshot tables do"),
         (
             "tables:\n  Films:\n  - {OutputFormat: orc}\n  - {OutputFormat: csv}",
-            "4: Films[1]: the catalog name films is that of Films[0]: give it a CatalogName of its own",
+            "4: Films[1]: Films[0] has the same catalog name, films. Set another CatalogName",
         ),
-        ("tables:\n  My.Films:\n  my_films:", "3: my_films: the catalog name my_films is that of My.Films"),
+        ("tables:\n  My.Films:\n  my_films:", "3: my_films: My.Films has the same catalog name, my_films"),
         (
             "tables:\n  Films: {StackName: one}\n  Orders: {StackName: one}",
-            "3: Orders: the stack one is that of Films: give it a StackName of its own",
+            "3: Orders: Films has the same stack, one. Set another StackName",
         ),
-        ("tables:\n\tOrders:", "2: found character '\\t' that cannot start any token"),
+        ("tables:\n\tOrders:", "found character '\\t' that cannot start any token"),
     ],
 )
 def test_a_mistake_is_named_with_its_line_its_key_and_the_remedy(read, text, problem):
@@ -145,9 +143,11 @@ def test_the_example_in_the_repository_can_be_deployed():
 
 def test_a_time_zone_is_one_that_there_is(read):
     with pytest.raises(
-        CannotDeploy, match=r"ScheduleTimezone: Europe/Zurick is no time zone: Europe/Zurich is meant\?"
+        CannotDeploy, match=r"ScheduleTimezone: Europe/Zurick is not a time zone. Did you mean Europe/Zurich\?"
     ):
         read("tables: {Orders: {ScheduleTimezone: Europe/Zurick}}")
-    with pytest.raises(CannotDeploy, match=r"ScheduleTimezone: Nowhere is no time zone: give one as Europe/Berlin"):
+    with pytest.raises(
+        CannotDeploy, match=r"ScheduleTimezone: Nowhere is not a time zone. Use a name such as Europe/Berlin"
+    ):
         read("tables: {Orders: {ScheduleTimezone: Nowhere}}")
     assert read("tables: {Orders: {ScheduleTimezone: Europe/Zurich}}")

@@ -84,7 +84,7 @@ def test_without_someone_to_ask_nothing_is_made(operator):
     operator.write("table-exports.toml", SETTINGS)
 
     assert code == 1
-    assert "There is nobody to ask: There is no bucket another-bucket yet" in said
+    assert "Cannot ask without a terminal: The bucket another-bucket does not exist" in said
     assert operator.user.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
@@ -125,7 +125,7 @@ def test_one_change_is_one_update_and_one_failure_is_no_others(deployed):
     assert code == 1
     assert became == {"table-exports-elsewhere": "failed", **changes, STACKS[1]: "updated"}
     assert "orders is taken by another stack" in said
-    assert f"No longer in tables.yaml: {STACKS[0]}." in said
+    assert f"Not in tables.yaml any more: {STACKS[0]}." in said
     assert deployed.stack(STACKS[0])["StackStatus"] == "CREATE_COMPLETE"
     assert again == 0
     assert after == {STACKS[1]: "updated"}
@@ -137,7 +137,7 @@ def test_a_mistake_in_the_file_is_told_before_anything_is_asked_of_aws(deployed)
     deployed.write("tables.yaml", THREE_TABLES)
 
     assert code == 1
-    assert said == "tables.yaml:5: Reviews.ReadPercentage: 5 is more than 1, the most\n"
+    assert said == "tables.yaml:5: Reviews.ReadPercentage: 5 must be at most 1\n"
 
 
 def test_the_credentials_of_another_account_are_refused(deployed):
@@ -146,4 +146,4 @@ def test_the_credentials_of_another_account_are_refused(deployed):
     deployed.write("table-exports.toml", SETTINGS)
 
     assert code == 1
-    assert "These credentials are of account 123456789012, and table-exports.toml is of 999999999999" in said
+    assert "the credentials belong to 123456789012, but table-exports.toml is for 999999999999" in said
