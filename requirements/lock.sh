@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins what requirements/*.in ask for, with all that they need and with hashes. Needs uv.
+# Pins the packages of requirements/*.in and their dependencies, with hashes. Needs uv.
 set -eu
 cd "$(dirname "$0")"
 pin="uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade"
