@@ -1,0 +1,57 @@
+"""One deployment, with names written out: what the calls of this package touch, and what is none of its business."""
+
+PARTITION, REGION, ACCOUNT = "aws", "eu-central-1", "111122223333"
+
+TABLE_NAME, PIPELINE, CATALOG_NAME = "Reviews", "reviews-avro", "reviews"
+DATABASE_NAME = "dynamodb_exports"
+
+STATE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/table-exports"
+WAITING_ON, EXPORT_ID, STACK_ID = (f"{STATE}/index/{name}" for name in ("waiting_on", "export_id", "stack_id"))
+STREAM = f"{STATE}/stream/2026-11-23T01:00:00.000"
+
+TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Reviews"
+TABLE_EXPORT = f"{TABLE}/export/01695353076000-a1b2c3d4"
+TABLE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/table-exports/TableRole"
+
+BUCKET = f"arn:aws:s3:::table-exports-{ACCOUNT}-{REGION}"
+SNAPSHOT_FILE = f"{BUCKET}/exports/snapshots_reviews/snapshot_timestamp=2026-11-23T02-00-07Z/part-00000.avro"
+MANIFEST = f"{BUCKET}/exports/manifests_reviews/2026-11-23T02-00-07Z.json"
+STAGED_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/segment-0.jsonl.gz"
+TABLE_EXPORT_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01695353076000-a1b2c3d4/data/a.json.gz"
+SUMMARY = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01695353076000-a1b2c3d4/manifest-summary.json"
+QUERY_RESULT = f"{BUCKET}/query-results/7d0a4f2c.txt"
+ARTIFACTS = "arn:aws:s3:::artifacts"
+
+GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+JOB, CRAWLER = f"{GLUE}:job/table-exports-reviews-avro", f"{GLUE}:crawler/table-exports-reviews-avro"
+CATALOG, DATABASE, DEFAULT_DATABASE = f"{GLUE}:catalog", f"{GLUE}:database/{DATABASE_NAME}", f"{GLUE}:database/default"
+SNAPSHOT_TABLE, VIEW = f"{GLUE}:table/{DATABASE_NAME}/snapshots_reviews", f"{GLUE}:table/{DATABASE_NAME}/reviews"
+
+WORKGROUP = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/table-exports"
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/table-exports"
+HEARTBEAT = f"arn:aws:sqs:{REGION}:{ACCOUNT}:table-exports-heartbeat"
+REDELIVERABLE = [  # the functions whose events can end up in a dead-letter queue
+    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:table-exports-{name}" for name in ("start_export", "on_glue_complete")
+]
+
+# What no role of ours may touch, whatever the action.
+FOREIGN = [
+    f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll",
+    f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll/index/waiting_on",
+    f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll/stream/2026-11-23T01:00:00.000",
+    f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll/export/01695353076000-a1b2c3d4",
+    f"arn:aws:iam::{ACCOUNT}:role/Admin",
+    "arn:aws:s3:::payroll",
+    "arn:aws:s3:::payroll/exports/snapshots_reviews/part-00000.avro",
+    f"{BUCKET}/payroll.csv",
+    f"{GLUE}:job/payroll",
+    f"{GLUE}:crawler/payroll",
+    f"{GLUE}:database/payroll",
+    f"{GLUE}:table/payroll/snapshots_reviews",
+    f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/primary",
+    f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
+    f"arn:aws:sqs:{REGION}:{ACCOUNT}:payroll",
+    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll",
+    f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:payroll",
+    f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:payroll:log-stream:1",
+]

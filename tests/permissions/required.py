@@ -1,0 +1,182 @@
+"""What each role needs: for the calls that the code makes, and for what AWS does in the role on our behalf."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from templates import resources
+
+from permissions import places, reference, sources
+from permissions.calls import Calls, Operation, calls_of_handler, calls_of_job
+from permissions.on_behalf import of_athena, of_crawlers, of_functions, of_jobs, of_schedules, of_table_exports
+from permissions.requirement import Place, Requirement, at
+
+PREFIXES = {"dynamodbstreams": "dynamodb"}  # of actions, where botocore names the service otherwise
+
+# Operations whose permission has another name, and those that are checked against more than one.
+ACTIONS: dict[Operation, tuple[str, str]] = {
+    ("s3", "ListObjectsV2"): ("s3:ListBucket", sources.S3_OPERATIONS),
+    ("s3", "ListMultipartUploads"): ("s3:ListBucketMultipartUploads", sources.S3_OPERATIONS),
+    ("s3", "CreateMultipartUpload"): ("s3:PutObject", sources.S3_OPERATIONS),
+    ("s3", "UploadPart"): ("s3:PutObject", sources.S3_OPERATIONS),
+    ("s3", "CompleteMultipartUpload"): ("s3:PutObject", sources.S3_OPERATIONS),
+    ("s3", "DeleteObjects"): ("s3:DeleteObject", sources.S3_OPERATIONS),
+    ("s3", "GetObject of what may be gone"): ("s3:ListBucket", sources.S3_MISSING_OBJECTS),
+    ("dynamodb", "TransactWriteItems.Put"): ("dynamodb:PutItem", sources.DYNAMODB_OPERATIONS),
+    ("dynamodb", "TransactWriteItems.Update"): ("dynamodb:UpdateItem", sources.DYNAMODB_OPERATIONS),
+    ("dynamodb", "TransactWriteItems.Delete"): ("dynamodb:DeleteItem", sources.DYNAMODB_OPERATIONS),
+    ("dynamodb", "TransactWriteItems.ConditionCheck"): ("dynamodb:ConditionCheckItem", sources.DYNAMODB_OPERATIONS),
+    ("lambda", "Invoke"): ("lambda:InvokeFunction", sources.LAMBDA_INVOKE),
+}
+BY_ITEM = ("dynamodb", "TransactWriteItems")  # has no permission of its own: its items have
+
+# What an operation touches, whoever calls it.
+TOUCHES: dict[Operation, list[Place]] = {
+    **dict.fromkeys(
+        [
+            ("dynamodb", "GetItem"),
+            ("dynamodb", "UpdateItem"),
+            ("dynamodb", "DeleteItem"),
+            ("dynamodb", "TransactWriteItems.Put"),
+            ("dynamodb", "TransactWriteItems.Update"),
+        ],
+        at(places.STATE),
+    ),
+    **dict.fromkeys(
+        [
+            ("dynamodb", "DescribeTable"),
+            ("dynamodb", "DescribeContinuousBackups"),
+            ("dynamodb", "ExportTableToPointInTime"),
+        ],
+        at(places.TABLE),
+    ),
+    ("dynamodb", "DescribeExport"): at(places.TABLE_EXPORT),
+    **dict.fromkeys([("dynamodbstreams", "GetRecords"), ("dynamodbstreams", "GetShardIterator")], at(places.STREAM)),
+    ("sts", "AssumeRole"): at(places.TABLE_ROLE),
+    **dict.fromkeys(
+        [("glue", "StartJobRun"), ("glue", "GetJobRun"), ("glue", "GetJobRuns"), ("glue", "BatchStopJobRun")],
+        at(places.JOB),
+    ),
+    **dict.fromkeys([("glue", "StartCrawler"), ("glue", "GetCrawler"), ("glue", "StopCrawler")], at(places.CRAWLER)),
+    **dict.fromkeys(
+        [
+            ("glue", "GetTable"),
+            ("glue", "CreateTable"),
+            ("glue", "UpdateTable"),
+            ("glue", "GetPartition"),
+            ("glue", "GetPartitions"),
+            ("glue", "BatchCreatePartition"),
+            ("glue", "UpdatePartition"),
+            ("glue", "BatchUpdatePartition"),
+            ("glue", "DeletePartition"),
+        ],
+        at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE),
+    ),
+    **dict.fromkeys(
+        [("athena", "StartQueryExecution"), ("athena", "GetQueryExecution"), ("athena", "StopQueryExecution")],
+        at(places.WORKGROUP),
+    ),
+    ("events", "PutEvents"): at(places.BUS),
+    **dict.fromkeys(
+        [("sqs", "ReceiveMessage"), ("sqs", "SendMessage"), ("sqs", "DeleteMessage")], at(places.HEARTBEAT)
+    ),
+    ("lambda", "Invoke"): at(*places.REDELIVERABLE),
+    ("s3", "GetObject"): at(places.MANIFEST),
+    ("s3", "GetObject of what may be gone"): at(places.BUCKET),
+}
+
+JOB_FOLDERS = {
+    "exports/snapshots_reviews/": places.SNAPSHOT_FILE,
+    "exports/manifests_reviews/": places.MANIFEST,
+    "staging/reviews/": places.STAGED_FILE,
+}
+
+# And where it depends on who calls.
+TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
+    ("StartExportRole", ("dynamodb", "Query")): at(places.EXPORT_ID),
+    ("OnTableExportedRole", ("dynamodb", "Query")): at(places.WAITING_ON),
+    ("OnGlueCompleteRole", ("dynamodb", "Query")): at(places.WAITING_ON),
+    ("OnCrawlerCompleteRole", ("dynamodb", "Query")): at(places.WAITING_ON),
+    ("OnViewCompleteRole", ("dynamodb", "Query")): at(places.WAITING_ON),
+    ("PipelineWidgetRole", ("dynamodb", "Query")): at(places.EXPORT_ID, places.STATE),
+    ("PipelineWidgetRole", ("dynamodb", "Scan")): at(places.STACK_ID, places.WAITING_ON),
+    ("PipelineWidgetRole", ("events", "PutEvents")): [
+        Place(places.BUS, {"events:source": "table-exports", "events:detail-type": "Export Requested"})
+    ],
+    ("ReconcileExportsRole", ("dynamodb", "Scan")): at(places.STACK_ID, places.WAITING_ON),
+    ("OnTableExportedRole", ("s3", "GetObject")): at(places.SUMMARY),
+    ("OnExportSucceededRole", ("s3", "ListObjectsV2")): [
+        Place(places.BUCKET, {"s3:prefix": prefix})
+        for prefix in ("exports/snapshots_reviews/snapshot_timestamp=", "exports/manifests_reviews/")
+    ],
+    ("OnExportSucceededRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.MANIFEST),
+    ("JobRole", ("dynamodb", "Scan")): at(places.TABLE),
+    ("JobRole", ("s3", "GetObject")): at(places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE),
+    ("JobRole", ("s3", "PutObject")): at(places.MANIFEST, places.STAGED_FILE),
+    ("JobRole", ("s3", "DeleteObject")): at(places.MANIFEST, places.STAGED_FILE),
+    ("JobRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.STAGED_FILE),
+    ("JobRole", ("s3", "ListObjectsV2")): [Place(places.BUCKET, {"s3:prefix": prefix}) for prefix in JOB_FOLDERS],
+    ("JobRole", ("s3", "ListMultipartUploads")): at(places.BUCKET),
+    **dict.fromkeys(
+        [
+            ("JobRole", ("s3", name))
+            for name in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload")
+        ],
+        at(places.SNAPSHOT_FILE),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Caller:
+    role: str
+    operations: frozenset[Operation]
+
+
+@cache
+def callers() -> list[Caller]:
+    """Every role whose credentials our code has, with the operations that it calls in it."""
+    found: list[Caller] = []
+    assumed: set[Operation] = set()
+    for function in resources("common", "AWS::Lambda::Function").values():
+        calls: Calls = calls_of_handler(function["Properties"]["Handler"])
+        role = function["Properties"]["Role"]["Fn::GetAtt"][0]
+        found.append(Caller(role, frozenset(calls.own - {BY_ITEM})))
+        assumed |= calls.assumed
+    return [*found, Caller("TableRole", frozenset(assumed)), Caller("JobRole", frozenset(calls_of_job()))]
+
+
+def touched(role: str, operation: Operation) -> list[Place]:
+    places_of = TOUCHES_IN_ROLE.get((role, operation)) or TOUCHES.get(operation)
+    if places_of is None:
+        name = ":".join(operation)
+        raise LookupError(f"{role} calls {name}: say in TOUCHES or TOUCHES_IN_ROLE which resources it touches")
+    return places_of
+
+
+def of_calls() -> Iterator[Requirement]:
+    for caller in callers():
+        for operation in sorted(caller.operations):
+            service, name = operation
+            action, source = ACTIONS.get(operation, (f"{PREFIXES.get(service, service)}:{name}", ""))
+            for place in touched(caller.role, operation):
+                if reference.exists(action) and not source:
+                    source = reference.page(action)
+                yield Requirement(caller.role, f"{service}:{name}", action, place, source)
+
+
+@cache
+def requirements() -> list[Requirement]:
+    return [
+        *of_calls(),
+        *of_athena([found.role for found in callers() if ("athena", "StartQueryExecution") in found.operations]),
+        *of_table_exports([found.role for found in callers() if _exports_tables(found)]),
+        *of_functions(),
+        *of_schedules(),
+        *of_jobs(),
+        *of_crawlers(),
+    ]
+
+
+def _exports_tables(caller: Caller) -> bool:
+    return ("dynamodb", "ExportTableToPointInTime") in caller.operations

@@ -1,0 +1,152 @@
+"""Every role may do what AWS documents for its calls, on the resources that they touch, and nothing else."""
+
+import pytest
+from templates import STACKS, resources
+
+from permissions import places, reference
+from permissions.page import COMMAND, PAGE, page
+from permissions.policies import Grant, as_list, grants, resolved, roles
+from permissions.reference import ALL_RESOURCES
+from permissions.required import ACTIONS, BY_ITEM, TOUCHES, TOUCHES_IN_ROLE, callers, requirements
+from permissions.requirement import Requirement
+
+ROLES = [role for stack in STACKS for role in roles(stack)]
+
+# An index is read with permission for the index alone:
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+ENOUGH = {"dynamodb:Query": "index", "dynamodb:Scan": "index"}
+
+
+def granted(required: Requirement) -> bool:
+    action, place = required.action, required.place
+    return any(g.role == required.role and g.covers(action, place.arn, place.context) for g in grants())
+
+
+def needed(grant: Grant) -> bool:
+    return any(r.role == grant.role and grant.covers(r.action, r.place.arn, r.place.context) for r in requirements())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_aws_documents_for_its_calls(role):
+    missing = [str(required) for required in requirements() if required.role == role and not granted(required)]
+
+    assert not missing, "not granted:\n" + "\n".join(missing)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_nothing_that_no_call_requires(role):
+    superfluous = [str(grant) for grant in grants() if grant.role == role and not needed(grant)]
+
+    assert not superfluous, "granted, and required by no call or guide:\n" + "\n".join(superfluous)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_reaches_nothing_of_others(role):
+    foreign = [
+        f"{grant} reaches {arn}"
+        for grant in grants()
+        if grant.role == role and grant.resource != ALL_RESOURCES
+        for arn in places.FOREIGN
+        if grant.covers(grant.action, arn, {key: values[0] for _, key, values in grant.condition})
+    ]
+
+    assert not foreign
+
+
+def test_every_role_is_looked_at_and_every_function_has_one():
+    assert {grant.role for grant in grants()} == set(ROLES) == {required.role for required in requirements()}
+
+
+def test_the_reference_has_every_action():
+    named = {grant.action for grant in grants()} | {required.action for required in requirements()}
+
+    assert [action for action in sorted(named) if not reference.exists(action)] == []
+
+
+def test_a_resource_is_of_a_type_that_the_action_can_be_narrowed_to():
+    wrong = []
+    for required in requirements():
+        types = reference.resource_types(required.action)
+        found = reference.resource_type(required.action.partition(":")[0], required.place.arn)
+        if (found not in types) if types else (required.place.arn != ALL_RESOURCES):
+            wrong.append(f"{required}: is of type {found}, and the reference has {types or 'none'}")
+
+    assert not wrong
+
+
+def test_only_what_no_resource_narrows_is_granted_on_all():
+    on_all = {grant.action for grant in grants() if grant.resource == ALL_RESOURCES}
+
+    assert {action for action in on_all if reference.resource_types(action)} == set()
+    assert on_all == {grant.action for grant in grants() if not reference.resource_types(grant.action)}
+
+
+def test_every_type_of_resource_that_the_reference_requires_is_named():
+    named: dict[tuple[str, str, str], set[str]] = {}
+    for required in requirements():
+        service = required.action.partition(":")[0]
+        kinds = named.setdefault((required.role, required.call, required.action), set())
+        kinds.add(reference.resource_type(service, required.place.arn) or ALL_RESOURCES)
+    lacking = {
+        key: reference.required_types(key[2]) - kinds
+        for key, kinds in named.items()
+        if reference.required_types(key[2]) - kinds and ENOUGH.get(key[2]) not in kinds
+    }
+
+    assert lacking == {}
+
+
+def test_a_condition_asks_for_what_aws_knows_of_the_action():
+    unknown = [
+        f"{grant}: {key}"
+        for grant in grants()
+        for _, key, _ in grant.condition
+        if not key.startswith("aws:") and key not in reference.condition_keys(grant.action)
+    ]
+
+    assert not unknown
+
+
+def test_what_an_action_depends_on_is_required_as_well():
+    required = {(found.role, found.action) for found in requirements()}
+    lacking = [
+        f"{role}: {action} depends on {other}"
+        for role, action in sorted(required)
+        for other in reference.dependent_actions(action)
+        if (role, other) not in required
+    ]
+
+    assert not lacking
+
+
+def test_the_tables_have_no_row_that_no_call_needs():
+    called = {operation for caller in callers() for operation in caller.operations}
+    in_role = {(caller.role, operation) for caller in callers() for operation in caller.operations}
+    plain = {operation for role, operation in in_role if (role, operation) not in TOUCHES_IN_ROLE}
+
+    assert set(TOUCHES_IN_ROLE) - in_role == set()
+    assert set(TOUCHES) - plain == set()
+    unused = {("dynamodb", "TransactWriteItems.Delete"), ("dynamodb", "TransactWriteItems.ConditionCheck")}
+    assert set(ACTIONS) - called - unused == set()
+    assert BY_ITEM not in called
+
+
+def test_a_policy_of_a_queue_or_topic_names_actions_of_the_reference():
+    documents = [
+        resolved(stack, found["Properties"]["PolicyDocument"])
+        for stack in STACKS
+        for kind in ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy")
+        for found in resources(stack, kind).values()
+    ]
+    statements = [statement for document in documents for statement in as_list(document["Statement"])]
+
+    assert len(statements) == 2
+    for statement in statements:
+        for action in as_list(statement["Action"]):
+            service = action.partition(":")[0]
+            kinds = {reference.resource_type(service, arn) for arn in as_list(statement["Resource"])}
+            assert kinds <= reference.resource_types(action)
+
+
+def test_the_page_lists_what_is_required():
+    assert PAGE.read_text() == page(), f"docs/permissions.md is of another state of the code: run {COMMAND}"
