@@ -35,11 +35,11 @@ lint: setup .venv-scan/ready ## Style, templates and their security, and the dir
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@$(BIN)/cfn-lint infra/*.yaml
 	@found=$$(.venv-scan/bin/checkov --framework cloudformation --file infra/*.yaml --skip-download --compact --quiet) || { echo "$$found"; exit 1; }
-	@found=$$(PYTHONPATH=.:services $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
+	@found=$$(PYTHONPATH=.:services:glue $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
 
 bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
-	@$(BIN)/python -m benchmarks.convert
+	@PYTHONPATH=glue $(BIN)/python -m benchmarks.convert
 	@PYTHONPATH=services $(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.export
 

@@ -33,8 +33,8 @@ import pyarrow.parquet
 
 from benchmarks import items
 from benchmarks.items import Item
-from glue import export_table
-from glue.export_table import Seen, column_names, shape
+from table_export_job.attributes import Seen, observe
+from table_export_job.types import TypeRules, column_names, hive_type_of_arrow, value_type
 
 ROOT = Path(__file__).parent.parent
 OURS, OTHERS = Path(sys.executable), ROOT / ".venv-bench/bin/python"
@@ -57,7 +57,12 @@ import base64, hashlib
 from contextlib import closing
 from pathlib import Path
 import pyarrow.parquet
-from glue import export_table as job
+from table_export_job.attributes import Seen
+from table_export_job.columns import SnapshotTable, snapshot_columns
+from table_export_job.formats import ParquetWriter
+from table_export_job.staged_lines import RowConverter, observe_lines
+from table_export_job.staging import StagedFile, as_base64, no_garbage_collection, read_staged
+from table_export_job.types import TypeRules
 
 class S3:
     def get_object(self, Bucket, Key):
@@ -66,21 +71,21 @@ class S3:
 make = pyarrow.parquet.ParquetWriter
 pyarrow.parquet.ParquetWriter = lambda *to, **how: make(*to, **how | {"compression": task["compression"]})
 content = Path(lines).read_bytes()
-file = job.StagedFile(f"s3://x{lines}", task["items"], len(content), job.as_md5(hashlib.md5(content)))
+file = StagedFile(f"s3://x{lines}", task["items"], len(content), as_base64(hashlib.md5(content)))
 del content
-attributes = {name: job.Seen.from_json(seen) for name, seen in task["attributes"].items()}
+attributes = {name: Seen.from_json(seen) for name, seen in task["attributes"].items()}
 """
 KNOWN = """
-columns, attributes = job.snapshot_columns(attributes, task["table"], job.Snapshot([], {}), "parquet")
-rows = job.Rows(columns, attributes, "parquet")
-with open(parquet, "wb") as out, closing(job.ParquetWriter(out, rows.schema)) as writing, job.no_garbage_collection():
-    for batches in job.read_staged(S3(), [file], rows.of):
+columns, attributes = snapshot_columns(attributes, task["table"], SnapshotTable([], {}), TypeRules())
+rows = RowConverter(columns, attributes, TypeRules())
+with open(parquet, "wb") as out, closing(ParquetWriter(out, rows.schema)) as writing, no_garbage_collection():
+    for batches in read_staged(S3(), [file], rows.convert):
         for batch in batches:
             writing.write(batch)
 """
 FOUND = f"""
-with job.no_garbage_collection():
-    attributes = job.see_lines(job.read_staged(S3(), [file], lambda lines: lines))
+with no_garbage_collection():
+    attributes = observe_lines(read_staged(S3(), [file], lambda lines: lines))
 {KNOWN}
 """
 DUCKDB = "import duckdb\nduckdb.execute('SET threads = 1; SET enable_progress_bar = false')"
@@ -108,7 +113,7 @@ CONTESTANTS = {
 
 
 def names_of(attributes: dict[str, Seen]) -> dict[str, str]:
-    return column_names(sorted(attributes), [], "parquet")
+    return column_names(sorted(attributes), [], TypeRules())
 
 
 class NotExpressible(Exception):
@@ -144,14 +149,14 @@ def sql_value(value: str, seen: Seen, depth: int = 0) -> str:
     kind, each = kind_of(seen), f"x{depth}"
     content = f"{value}.{kind}"
     if kind == "N":
-        hive = export_table.hive_type(shape(seen, "parquet").type)
+        hive = hive_type_of_arrow(value_type(seen, TypeRules()).arrow)
         return f"CAST({content} AS {hive})"
     if kind == "B":
         return f"from_base64({content})"
     if kind == "L":
         return f"list_transform({content}, lambda {each}: {sql_value(each, seen.element, depth + 1)})"
     if kind in ("NS", "BS"):
-        make = export_table.hive_type(shape(seen, "parquet").type)[len("array<") : -1]
+        make = hive_type_of_arrow(value_type(seen, TypeRules()).arrow)[len("array<") : -1]
         one = f"CAST({each} AS {make})" if kind == "NS" else f"from_base64({each})"
         return f"list_transform({content}, lambda {each}: {one})"
     if kind == "M":
@@ -181,7 +186,7 @@ def pl_value(value: str, seen: Seen) -> str:
     content = f"{value}.struct.field({kind!r})"
 
     def number(some: Seen) -> str:
-        made = shape(some, "parquet").type
+        made = value_type(some, TypeRules()).arrow
         return "pl.Int64" if str(made) == "int64" else f"pl.Decimal({made.precision}, {made.scale})"
 
     if kind == "N":
@@ -233,7 +238,7 @@ def run_once(name: str, task: dict, lines: str, parquet: str) -> dict[str, float
     task = task | {"compression": "snappy" if "snappy" in name else "zstd"}
     ran = subprocess.run(
         [interpreter, "-c", code, lines, parquet, json.dumps(task)],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "POLARS_MAX_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "glue"), "POLARS_MAX_THREADS": "1"},
         preexec_fn=lambda: os.sched_setaffinity(0, {max(os.sched_getaffinity(0))}),
         capture_output=True,
         text=True,
@@ -278,7 +283,7 @@ def stage(some: Iterator[Item], folder: str, megabytes: int) -> Staged:
         for item in some:
             line = orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE)
             file.write(line)
-            export_table.see([item], attributes)
+            observe([item], attributes)
             count, size = count + 1, size + len(line)
             if size >= megabytes * 1e6:
                 break

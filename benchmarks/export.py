@@ -80,7 +80,7 @@ with multiprocessing.Pool(2) as pool:
 JOB = """
 import json, sys, time
 began = time.perf_counter()
-from glue import export_table as job
+import export_table as job
 took = {"imports": time.perf_counter() - began}
 
 def timed(name, run):
@@ -93,7 +93,7 @@ def timed(name, run):
     return timing
 
 timed("Spark start", job.SparkSession.builder.getOrCreate)()
-for name, step in {"stage": "scan", "convert": "write", "publish": "publish"}.items():
+for name, step in {"stage": "scan", "convert": "write_snapshot", "publish": "publish"}.items():
     setattr(job, step, timed(name, getattr(job, step)))
 job.main(["export_table.py", *json.loads(sys.argv[2])])
 timed("Spark stop", job.SparkSession.getActiveSession().stop)()
@@ -293,7 +293,7 @@ def compare(table: str, count: int, size: int, rounds: int, dynamodb: str, folde
         | access
         | places
         | spark.environment(folder)
-        | {"PYTHONPATH": str(ROOT), "JDK_JAVA_OPTIONS": ""}  # compiled as on Glue, for runs of minutes
+        | {"PYTHONPATH": str(ROOT / "glue"), "JDK_JAVA_OPTIONS": ""}  # compiled as on Glue, for runs of minutes
     )
     boto3.client(
         "s3", endpoint_url=s3, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"

@@ -1,4 +1,4 @@
-"""Builds what the templates deploy: a zip per service, the layer, the job's script and its modules.
+"""Builds what the templates deploy: a zip per service, the layer, and the job's script with its modules.
 
 The same sources give the same bytes, whatever Python, zlib, clock, umask or processor the builder has. Dependencies are
 unpacked from pinned wheels, and nothing is installed, compiled or compressed.
@@ -56,9 +56,11 @@ def build_zips(target: Path, root: Path = ROOT) -> None:
 
 
 def lay_out(target: Path, root: Path) -> None:
-    """Makes a folder for each zip. A service keeps its package folder, so that a module has one name everywhere."""
+    """Makes a folder for each zip. A package keeps its folder, so that a module has one name everywhere."""
     for service in (path.parent for path in (root / "services").glob("*/handler.py")):
         shutil.copytree(service, target / service.name / service.name, ignore=NO_BYTECODE)
+    modules = "table_export_job"
+    shutil.copytree(root / "glue" / modules, target / modules / modules, ignore=NO_BYTECODE)
     packages = target / "layer/python"
     shutil.copytree(root / "table_exports", packages / "table_exports", ignore=NO_BYTECODE)
     unpack_dependencies(packages)

@@ -179,7 +179,7 @@ class JobRuns:
         script = run.folder / Path(run.job["Command"]["ScriptLocation"]).name
         bucket, key = split_uri(run.job["Command"]["ScriptLocation"])
         self._cloud.client("s3", credentials).download_file(bucket, key, str(script))
-        modules = self._additional_modules(run, credentials)
+        modules = [*self._additional_modules(run, credentials), *self._extra_files(run, credentials)]
         arguments = {
             **run.job.get("DefaultArguments", {}),
             **run.arguments,
@@ -213,6 +213,16 @@ class JobRuns:
             folders.append(str(run.folder / wheel.stem))
             zipfile.ZipFile(wheel).extractall(folders[-1])
         return folders
+
+    def _extra_files(self, run: JobRun, credentials: Credentials) -> "list[str]":
+        """The files of --extra-py-files, for the module path. Executors inherit it from the driver."""
+        arguments = {**run.job.get("DefaultArguments", {}), **run.arguments}
+        files = []
+        for uri in filter(None, arguments.get("--extra-py-files", "").split(",")):
+            bucket, key = split_uri(uri)
+            files.append(str(run.folder / Path(key).name))
+            self._cloud.client("s3", credentials).download_file(bucket, key, files[-1])
+        return files
 
     def _environment(self, run: JobRun, credentials: Credentials) -> dict[str, str]:
         return {

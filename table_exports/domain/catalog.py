@@ -83,7 +83,7 @@ def must_be_ours(export: Export, table: Described) -> None:
     if found != export.output_format:
         raise Refused(
             f"Table {export.snapshot_table} is of snapshots in {found}, and the export is {export.output_format}: "
-            'deploy another table stack with a CatalogName of its own, or begin anew: docs/schema.md, "To begin anew"'
+            'deploy another table stack with a CatalogName of its own, or start over: docs/schema.md, "Start over"'
         )
 
 

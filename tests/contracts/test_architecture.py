@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
 ON_GLUE = {"awsglue", "boto3", "botocore", "numpy", "orjson", "pyarrow", "pyspark"}  # what Glue 5.1 brings
-WITH_THE_JOB = {"fastavro"}  # what we ship with it
+WITH_THE_JOB = {"table_export_job", "fastavro"}  # what we ship with it
 
 
 def imported(file: Path) -> set[str]:
@@ -61,14 +61,17 @@ def test_nothing_that_is_shipped_knows_the_sandbox_or_the_tests():
 
 
 def test_the_sandbox_knows_what_is_built_and_none_of_its_sources():
-    sources = {"table_exports", "glue", *SERVICES}
+    sources = {"table_exports", "glue", "export_table", "table_export_job", *SERVICES}
 
     assert not sources & set().union(*(imported(file) for file in files("sandbox")))
 
 
-def test_the_job_is_one_file_and_imports_only_what_glue_brings_or_we_ship():
-    assert [file.name for file in files("glue")] == ["export_table.py"]
-    assert imported(ROOT / "glue/export_table.py") <= ON_GLUE | WITH_THE_JOB | sys.stdlib_module_names
+def test_the_job_is_a_script_with_its_package_and_imports_only_what_glue_brings_or_we_ship():
+    assert {path.name for path in (ROOT / "glue").iterdir()} - {"__pycache__"} == {
+        "export_table.py",
+        "table_export_job",
+    }
+    assert set().union(*map(imported, files("glue"))) <= ON_GLUE | WITH_THE_JOB | sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -45,7 +45,7 @@ def test_a_zip_holds_its_service_and_nothing_else(service):
 def test_the_same_sources_give_the_same_bytes_whoever_builds_them(tmp_path):
     """Elsewhere, under other settings, and beside what an interpreter left."""
     copy = tmp_path / "copy"
-    for folder in ("services", "table_exports"):
+    for folder in ("services", "table_exports", "glue"):
         shutil.copytree(ROOT / folder, copy / folder, copy_function=shutil.copyfile)
     left = copy / "services/start_export/__pycache__"
     left.mkdir(exist_ok=True)
@@ -56,7 +56,11 @@ def test_the_same_sources_give_the_same_bytes_whoever_builds_them(tmp_path):
 
     assert (one.wait(300), other.wait(300)) == (0, 0)
     assert digests(tmp_path / "one") == digests(tmp_path / "other")
-    assert digests(tmp_path / "one").keys() == {"layer.zip", *(f"{service}.zip" for service in SERVICES)}
+    assert digests(tmp_path / "one").keys() == {
+        "layer.zip",
+        "table_export_job.zip",
+        *(f"{service}.zip" for service in SERVICES),
+    }
 
 
 def build(sources, target, umask, **settings):

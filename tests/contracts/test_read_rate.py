@@ -2,7 +2,7 @@
 
 import pytest
 
-from glue import export_table
+from table_export_job.reading import READ_UNIT_BYTES, read_rate
 from table_exports.domain import reading
 from table_exports.domain.reading import Table
 
@@ -33,9 +33,9 @@ CASES = [
 
 @pytest.mark.parametrize(("table", "percentage", "cap", "rate"), CASES)
 def test_the_planned_rate_is_the_rate_of_the_job(table, percentage, cap, rate):
-    assert export_table.read_rate(table, percentage, cap) == rate
+    assert read_rate(table, percentage, cap) == rate
     assert Table.described({"TableSizeBytes": 0} | table, {}).read_rate(percentage, cap) == rate
 
 
 def test_both_count_the_same_bytes_for_a_read_unit():
-    assert export_table.READ_UNIT_BYTES == reading.READ_UNIT_BYTES
+    assert READ_UNIT_BYTES == reading.READ_UNIT_BYTES

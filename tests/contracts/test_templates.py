@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,14 @@ def test_what_table_stacks_import_never_changes_with_a_version():
 
     assert exported
     assert "Artifacts" not in json.dumps(exported)
+
+
+def test_the_job_brings_the_modules_of_its_script_and_the_build_has_them():
+    arguments = resource("table", "Job")["Properties"]["DefaultArguments"]
+    modules = resource("common", "JobModules")["Properties"]["Value"]["Fn::Sub"].rpartition("/")[2]
+
+    assert arguments["--extra-py-files"] == {"Fn::Sub": "s3://${JobModules}"}
+    assert "table_export_job/arguments.py" in zipfile.ZipFile(ROOT / "build" / modules).namelist()
 
 
 def test_the_job_brings_a_module_where_glue_has_none_and_the_build_has_it():

@@ -312,7 +312,7 @@ def test_a_table_of_snapshots_in_another_format_is_refused_with_the_remedy(found
 
     assert str(refusal.value) == (
         f"Table snapshots_reviews is of snapshots in {found}, and the export is {wanted}: deploy another table stack "
-        'with a CatalogName of its own, or begin anew: docs/schema.md, "To begin anew"'
+        'with a CatalogName of its own, or start over: docs/schema.md, "Start over"'
     )
 
 

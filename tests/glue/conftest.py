@@ -30,7 +30,7 @@ def environment(aws, tmp_path_factory):
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "PYTHONPATH": str(SCRIPT.parents[1]),  # executors import glue.export_table, as the tests do
+            "PYTHONPATH": str(SCRIPT.parent),  # executors import the job's modules
             **spark_environment(tmp_path_factory.mktemp("spark")),
         }.items():
             patch.setenv(name, value)

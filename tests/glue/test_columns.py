@@ -7,24 +7,22 @@ from itertools import permutations
 import pytest
 from zoo import ZOO
 
-from glue import export_table
-from glue.export_table import (
-    MAP_KEYS,
-    Column,
-    Rows,
-    Seen,
-    Snapshot,
-    arrow_type,
+from table_export_job import staged_lines
+from table_export_job.attributes import MAP_KEYS, Seen, merge, observe
+from table_export_job.columns import SnapshotColumn, SnapshotTable, snapshot_columns
+from table_export_job.formats import FORMATS
+from table_export_job.staged_lines import RowConverter, observe_lines
+from table_export_job.types import (
+    TypeRules,
+    arrow_type_of_hive,
     column_names,
-    column_shape,
-    hive_type,
-    merge,
-    see,
-    see_lines,
-    shape,
-    snapshot_columns,
+    column_type,
+    hive_type_of_arrow,
+    value_type,
 )
 
+ANY = TypeRules()  # of a format that can hold every type and name
+AVRO, JSON, CSV = (FORMATS[name].rules for name in ("avro", "json", "csv"))
 KEYED_BY_ID = {f"id-{number}": {"N": str(number)} for number in range(MAP_KEYS + 1)}
 NULL = {"NULL": True}
 
@@ -35,10 +33,10 @@ ID_TABLE = {
 }
 
 
-def one_column(values, output_format="parquet"):
+def one_column(values, rules=ANY):
     """What makes rows of items that have these values."""
     seen = seen_in([{"id": {"S": ""}, "x": value} for value in values])
-    return *snapshot_columns(seen, ID_TABLE, Snapshot([], {}), output_format), output_format
+    return *snapshot_columns(seen, ID_TABLE, SnapshotTable([], {}), rules), rules
 
 
 def number(text):
@@ -47,7 +45,7 @@ def number(text):
 
 def seen_in(items):
     attributes = {}
-    see(items, attributes)
+    observe(items, attributes)
     return attributes
 
 
@@ -55,12 +53,12 @@ def lines_of(items):
     return "".join(f"{json.dumps({'Item': item}, ensure_ascii=False)}\n" for item in items).encode()
 
 
-def shape_of(values, output_format="parquet"):
-    return shape(seen_in([{"x": value} for value in values])["x"], output_format)
+def type_for(values, rules=ANY):
+    return value_type(seen_in([{"x": value} for value in values])["x"], rules)
 
 
-def type_of(values, output_format="parquet"):
-    return hive_type(shape_of(values, output_format).type)
+def hive_type_for(values):
+    return hive_type_of_arrow(type_for(values).arrow)
 
 
 @pytest.mark.parametrize(
@@ -159,44 +157,42 @@ def type_of(values, output_format="parquet"):
     ],
 )
 def test_an_attribute_becomes_the_column_that_its_values_need(values, column_type, expected):
-    found = shape_of(values)
+    found = type_for(values)
 
-    assert hive_type(found.type) == column_type
+    assert hive_type_of_arrow(found.arrow) == column_type
     assert found.build([*values, None]).to_pylist(maps_as_pydicts="strict") == [*expected, None]
 
 
-@pytest.mark.parametrize("output_format", ["parquet", "json", "csv"])
+@pytest.mark.parametrize("rules", [ANY, JSON, CSV])
 @pytest.mark.parametrize("case", ZOO, ids=str)
-def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(case, output_format):
+def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(case, rules):
     items = list(case.keyed_items)
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), output_format)
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], {}), rules)
 
-    [read] = Rows(columns, attributes, output_format).of(lines_of(items))
+    [read] = RowConverter(columns, attributes, rules).convert(lines_of(items))
 
     for column, values in zip(columns, read.columns, strict=True):
-        made = column_shape(attributes[column.attribute], output_format).build(
-            [item.get(column.attribute) for item in items]
-        )
+        made = column_type(attributes[column.attribute], rules).build([item.get(column.attribute) for item in items])
         assert values.equals(made), column
 
 
-@pytest.mark.parametrize("output_format", ["parquet", "csv"])
-def test_a_table_none_of_whose_attributes_arrow_can_read_has_rows_too(output_format):
+@pytest.mark.parametrize("rules", [ANY, CSV])
+def test_a_table_none_of_whose_attributes_arrow_can_read_has_rows_too(rules):
     """A table that was made anew with another type of key, say."""
     earlier = seen_in([{"id": number("7"), "x": {"BOOL": True}}])
     items = [{"id": {"S": "a"}, "x": {"S": "y"}}, {"id": {"S": "b"}}]
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], earlier), output_format)
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], earlier), rules)
 
-    [read] = Rows(columns, attributes, output_format).of(lines_of(items))
+    [read] = RowConverter(columns, attributes, rules).convert(lines_of(items))
 
     assert read.to_pylist() == [{"id": "a", "x": "y"}, {"id": "b", "x": None}]
 
 
 def test_an_attribute_without_a_name_has_its_values_too():
     items = [{"id": {"S": "1"}, "": {"S": "x"}}]
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "parquet")
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], {}), ANY)
 
-    assert Rows(columns, attributes, "parquet").of(lines_of(items))[0].to_pylist() == [{"id": "1", "_": "x"}]
+    assert RowConverter(columns, attributes, ANY).convert(lines_of(items))[0].to_pylist() == [{"id": "1", "_": "x"}]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100])
@@ -206,20 +202,20 @@ def test_the_same_is_seen_of_lines_as_of_items(size):
 
     for some in (items, simple, simple * 2, simple[::-1]):
         parts = [lines_of(some[start : start + size]) for start in range(0, len(some), size)]
-        assert see_lines(parts) == seen_in(some)
+        assert observe_lines(parts) == seen_in(some)
 
 
 def test_what_was_only_null_or_empty_at_first_is_seen_when_it_comes():
     first = {"a": NULL, "l": {"L": []}, "m": {"M": {"x": NULL}}, "n": number("1"), "s": {"NS": ["1"]}}
     second = {"a": {"S": "x"}, "l": {"L": [{"S": "y"}]}, "m": {"M": {"x": {"S": "z"}}}, "n": NULL, "s": {"NS": ["2.5"]}}
 
-    assert see_lines([lines_of([first]), lines_of([second])]) == seen_in([first, second])
+    assert observe_lines([lines_of([first]), lines_of([second])]) == seen_in([first, second])
 
 
 def test_arrow_reads_all_but_data_for_keys_and_attributes_of_several_kinds():
     items = [item for case in ZOO for item in case.keyed_items]
 
-    made = {name for name, seen in seen_in(items).items() if not shape(seen, "parquet").in_line}
+    made = {name for name, seen in seen_in(items).items() if not value_type(seen, ANY).line_type}
 
     assert made == {"by_day", "empty_map", "mixed", "either", "order"}
 
@@ -229,22 +225,22 @@ def test_arrow_reads_all_but_data_for_keys_and_attributes_of_several_kinds():
 )
 def test_a_number_is_never_changed_by_its_type(text):
     values = [number(text), number("-0.001"), number("99999999999999999999999999999999999")]
-    found = shape_of(values)
-    assert hive_type(found.type) == "decimal(38,3)" or "e-3" in text
+    found = type_for(values)
+    assert hive_type_of_arrow(found.arrow) == "decimal(38,3)" or "e-3" in text
 
     made = found.build(values).to_pylist()
 
     assert [Decimal(value) for value in made] == [Decimal(value["N"]) for value in values]
-    [read] = Rows(*one_column(values)).of(lines_of([{"id": {"S": ""}, "x": value} for value in values]))
+    [read] = RowConverter(*one_column(values)).convert(lines_of([{"id": {"S": ""}, "x": value} for value in values]))
     assert read["x"].to_pylist() == made
 
 
 def test_a_map_of_as_many_keys_as_a_struct_may_have_is_a_struct():
     content = {f"f{number:03d}": {"S": "x"} for number in range(100)}
 
-    found = shape_of([{"M": content}])
+    found = type_for([{"M": content}])
 
-    assert hive_type(found.type).startswith("struct<f000:string,f001:string,")
+    assert hive_type_of_arrow(found.arrow).startswith("struct<f000:string,f001:string,")
     assert found.build([{"M": content}]).to_pylist() == [dict.fromkeys(content, "x")]
 
 
@@ -260,7 +256,7 @@ def test_in_whatever_order_parts_are_merged_the_columns_are_the_same():
         merged = {}
         for part in order:
             merge(merged, seen_in(part))
-        return {name: hive_type(shape(seen, "parquet").type) for name, seen in merged.items()}
+        return {name: hive_type_of_arrow(value_type(seen, ANY).arrow) for name, seen in merged.items()}
 
     for order in permutations(parts):
         assert types(order) == {
@@ -285,10 +281,10 @@ def test_key_attributes_come_first_then_columns_by_name():
     }
     items = [{"User": {"S": "u"}, "when": number("1"), "b": {"S": "b"}, "A": {"S": "a"}}, {"User": {"S": "v"}}]
 
-    columns, attributes = snapshot_columns(seen_in(items), table, Snapshot([], {}), "parquet")
+    columns, attributes = snapshot_columns(seen_in(items), table, SnapshotTable([], {}), ANY)
 
     assert [column.name for column in columns] == ["user", "when", "a", "b"]
-    assert Rows(columns, attributes, "parquet").of(lines_of(items))[0].to_pylist() == [
+    assert RowConverter(columns, attributes, ANY).convert(lines_of(items))[0].to_pylist() == [
         {"user": "u", "when": 1, "a": "a", "b": "b"},
         {"user": "v", "when": None, "a": None, "b": None},
     ]
@@ -303,9 +299,9 @@ def test_an_empty_table_has_its_key_attributes_for_columns():
         ],
     }
 
-    columns, _ = snapshot_columns({}, table, Snapshot([], {}), "parquet")
+    columns, _ = snapshot_columns({}, table, SnapshotTable([], {}), ANY)
 
-    assert columns == [Column("id", "binary", "Id"), Column("at", "bigint", "at")]
+    assert columns == [SnapshotColumn("id", "binary", "Id"), SnapshotColumn("at", "bigint", "at")]
 
 
 @pytest.mark.parametrize(
@@ -323,45 +319,45 @@ def test_an_empty_table_has_its_key_attributes_for_columns():
     ],
 )
 def test_column_names_are_what_the_catalog_takes_and_no_two_are_alike(attributes, names):
-    assert list(column_names(attributes, ["snapshot_timestamp"], "parquet").values()) == names
+    assert list(column_names(attributes, ["snapshot_timestamp"], ANY).values()) == names
 
 
 def test_names_in_avro_are_ascii_and_do_not_start_with_a_digit():
-    names = column_names(["1st", "Größe", "名前", "住所", "_1st"], [], "avro")
+    names = column_names(["1st", "Größe", "名前", "住所", "_1st"], [], AVRO)
 
     assert list(names.values()) == ["_1st", "gr__e", "__", "___2", "_1st_2"]
 
 
 def test_only_a_column_of_the_table_minds_the_partition_column():
-    assert type_of([{"M": {"snapshot_timestamp": {"S": "x"}}}]) == "struct<snapshot_timestamp:string>"
+    assert hive_type_for([{"M": {"snapshot_timestamp": {"S": "x"}}}]) == "struct<snapshot_timestamp:string>"
 
 
 def test_batches_of_wide_tables_are_short(monkeypatch):
-    monkeypatch.setattr(export_table, "BATCH_CELLS", 30)
+    monkeypatch.setattr(staged_lines, "BATCH_CELLS", 30)
     items = [{"id": {"S": str(row)}, f"f{row % 9}": number(str(row))} for row in range(20)]
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "parquet")
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], {}), ANY)
 
-    batches = Rows(columns, attributes, "parquet").of(lines_of(items))
+    batches = RowConverter(columns, attributes, ANY).convert(lines_of(items))
 
     assert [len(batch) for batch in batches] == [3] * 6 + [2]
     assert [id for batch in batches for id in batch["id"].to_pylist()] == [str(row) for row in range(20)]
 
 
 def test_an_attribute_never_seen_is_a_string():
-    assert hive_type(shape(Seen(), "parquet").type) == "string"
+    assert hive_type_of_arrow(value_type(Seen(), ANY).arrow) == "string"
 
 
 def test_json_has_binary_values_as_base64():
-    assert shape_of([{"B": "AP8="}], "json").build([{"B": "AP8="}]).to_pylist() == ["AP8="]
+    assert type_for([{"B": "AP8="}], JSON).build([{"B": "AP8="}]).to_pylist() == ["AP8="]
 
 
 def test_csv_has_text_alone():
     items = [{"id": {"S": "1"}, "n": number("1.50"), "m": {"M": {"k": {"BOOL": True}}}, "b": {"B": "AP8="}}]
 
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, Snapshot([], {}), "csv")
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], {}), CSV)
 
     assert {column.type for column in columns} == {"string"}
-    assert Rows(columns, attributes, "csv").of(lines_of(items))[0].to_pylist() == [
+    assert RowConverter(columns, attributes, CSV).convert(lines_of(items))[0].to_pylist() == [
         {"id": "1", "b": "AP8=", "m": '{"k":true}', "n": "1.50"}
     ]
 
@@ -372,24 +368,24 @@ def test_a_type_too_long_for_the_catalog_is_text():
         for outer in range(50)
     }
 
-    columns, _ = snapshot_columns(seen_in([{"deep": {"M": deep}}]), ID_TABLE, Snapshot([], {}), "parquet")
+    columns, _ = snapshot_columns(seen_in([{"deep": {"M": deep}}]), ID_TABLE, SnapshotTable([], {}), ANY)
 
-    assert columns[1] == Column("deep", "string", "deep")
+    assert columns[1] == SnapshotColumn("deep", "string", "deep")
 
 
 # ------------------------------------------------------------------------------------------------ between snapshots
 
 
-def later(first, *others, output_format="parquet"):
+def later(first, *others, rules=ANY):
     """The columns, and the rows of the last, when these items are what successive snapshots have."""
-    snapshot = Snapshot([], {})
+    snapshot = SnapshotTable([], {})
     for items in [first, *others]:
         items = [{"id": {"S": "1"}} | item for item in items]
-        columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, snapshot, output_format)
+        columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, snapshot, rules)
         saved = {name: Seen.from_json(json.loads(json.dumps(seen.to_json()))) for name, seen in attributes.items()}
         assert saved == attributes
-        snapshot = Snapshot(columns, saved)
-    rows = Rows(columns, attributes, output_format).of(lines_of(items))[0].to_pylist(maps_as_pydicts="strict")
+        snapshot = SnapshotTable(columns, saved)
+    rows = RowConverter(columns, attributes, rules).convert(lines_of(items))[0].to_pylist(maps_as_pydicts="strict")
     return [(column.name, column.type) for column in columns[1:]], [
         {name: value for name, value in row.items() if value is not None and name != "id"} for row in rows
     ]
@@ -480,15 +476,15 @@ def test_columns_are_only_added_and_keep_their_types(snapshots, columns, rows):
 
 
 def test_in_csv_a_column_never_needs_another():
-    assert later([{"n": number("1")}], [{"n": {"S": "x"}}], output_format="csv") == ([("n", "string")], [{"n": "x"}])
+    assert later([{"n": number("1")}], [{"n": {"S": "x"}}], rules=CSV) == ([("n", "string")], [{"n": "x"}])
 
 
 def test_the_columns_of_earlier_snapshots_are_there_even_if_the_table_is_empty():
     columns, attributes = snapshot_columns(
-        seen_in([{"id": {"S": "1"}, "n": number("1")}]), ID_TABLE, Snapshot([], {}), "orc"
+        seen_in([{"id": {"S": "1"}, "n": number("1")}]), ID_TABLE, SnapshotTable([], {}), ANY
     )
 
-    again, _ = snapshot_columns({}, ID_TABLE, Snapshot(columns, attributes), "orc")
+    again, _ = snapshot_columns({}, ID_TABLE, SnapshotTable(columns, attributes), ANY)
 
     assert again == columns
 
@@ -504,4 +500,4 @@ def test_the_columns_of_earlier_snapshots_are_there_even_if_the_table_is_empty()
     ],
 )
 def test_a_type_survives_the_catalog(hive):
-    assert hive_type(arrow_type(hive)) == hive
+    assert hive_type_of_arrow(arrow_type_of_hive(hive)) == hive

@@ -12,8 +12,16 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from glue import export_table
-from glue.export_table import Export, ExportFailed, explain
+import export_table
+from table_export_job import snapshot as snapshot_module
+from table_export_job import staging
+from table_export_job.arguments import OUTPUT_FORMATS, JobArguments
+from table_export_job.clients import connect
+from table_export_job.errors import ExportFailed, failure_reason
+from table_export_job.reading import RateLimiter, pages
+from table_export_job.s3 import bucket_and_key, get
+from table_export_job.snapshot import file_count
+from table_export_job.staging import SegmentWriter, items_of, read_staged
 from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 
 pytestmark = [  # Spark and boto3 leave the closing of sockets to the garbage collector
@@ -143,7 +151,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
     }
 
 
-@pytest.mark.parametrize("output_format", export_table.OUTPUT_FORMATS)
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
 def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(
     make_table, arguments, snapshot, snapshot_files, manifest, output_format
 ):
@@ -159,7 +167,7 @@ def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(
 def test_many_pages_of_several_segments_are_each_read_and_written_once(
     make_table, arguments, snapshot, manifest, monkeypatch
 ):
-    monkeypatch.setattr(export_table, "snapshot_files", lambda staged_bytes, cores: 2)
+    monkeypatch.setattr(snapshot_module, "file_count", lambda staged_bytes, cores: 2)
     numbers = range(1200)
     make_table("Pages", [{"id": {"S": str(number)}, "n": {"N": str(number)}} for number in numbers])
 
@@ -176,7 +184,7 @@ def test_many_pages_of_several_segments_are_each_read_and_written_once(
     [(0, 4, 1), (1, 4, 1), (100, 4, 1), (200, 4, 3), (1000, 4, 4), (10_000, 4, 40), (10_000, 400, 156)],
 )
 def test_a_tiny_table_is_one_file_and_files_of_a_large_one_are_large(staged_megabytes, cores, files):
-    assert export_table.snapshot_files(staged_megabytes * 1024 * 1024, cores) == files
+    assert file_count(staged_megabytes * 1024 * 1024, cores) == files
 
 
 def test_run_again_it_leaves_one_snapshot(make_table, arguments, snapshot, snapshot_files, manifest):
@@ -225,7 +233,7 @@ def test_the_next_snapshot_has_the_columns_of_the_one_before(make_table, argumen
 
     export_table.main(arguments("Growing", snapshot_timestamp="2026-11-24T02-00-07Z", manifest=later))
 
-    content = json.loads(export_table.get(boto3.client("s3"), later))
+    content = json.loads(get(boto3.client("s3"), later))
     added = [("new", "bigint"), ("price_2", "decimal(38,3)")]
     assert [(column["name"], column["type"]) for column in content["columns"]] == first + added
     [file] = keys_below("exports/snapshots_growing/snapshot_timestamp=2026-11-24T02-00-07Z/")
@@ -236,7 +244,7 @@ class Killed(BaseException):
     """As a run that is killed from outside: no handler of the job's own runs."""
 
 
-@pytest.mark.parametrize("step", ["write", "prove", "publish"])
+@pytest.mark.parametrize("step", ["write_snapshot", "verify_counts", "publish"])
 def test_a_run_that_is_killed_leaves_nothing_that_can_be_seen(make_table, arguments, snapshot_files, monkeypatch, step):
     make_table("Killed", TWO_REVIEWS)
 
@@ -255,17 +263,17 @@ def test_what_a_run_left_that_was_killed_while_it_published_is_removed_by_the_ne
     make_table, arguments, snapshot, snapshot_files, monkeypatch
 ):
     make_table("Half", TWO_REVIEWS)
-    objects = export_table.objects
+    objects = snapshot_module.list_objects
 
     def killed_after_uploads_were_completed(s3, folder, **only):
         if folder.endswith(f"={SNAPSHOT_TIMESTAMP}/") and snapshot_files("Half"):
             raise Killed
         return objects(s3, folder, **only)
 
-    monkeypatch.setattr(export_table, "objects", killed_after_uploads_were_completed)
+    monkeypatch.setattr(snapshot_module, "list_objects", killed_after_uploads_were_completed)
     with pytest.raises(Killed):
         export_table.main(arguments("Half"))
-    monkeypatch.setattr(export_table, "objects", objects)
+    monkeypatch.setattr(snapshot_module, "list_objects", objects)
     assert len(snapshot_files("Half")) == 1
 
     export_table.main(arguments("Half", **the_day_after("Half")))
@@ -310,17 +318,17 @@ def test_a_run_that_is_killed_right_behind_its_manifest_is_done_by_the_next_run_
     make_table, arguments, snapshot, monkeypatch
 ):
     make_table("Told", TWO_REVIEWS)
-    put = export_table.put
+    put = snapshot_module.put
 
     def killed_behind_the_manifest(s3, uri, content):
         put(s3, uri, content)
         if uri.endswith(".json"):
             raise Killed
 
-    monkeypatch.setattr(export_table, "put", killed_behind_the_manifest)
+    monkeypatch.setattr(snapshot_module, "put", killed_behind_the_manifest)
     with pytest.raises(Killed):
         export_table.main(arguments("Told"))
-    monkeypatch.setattr(export_table, "put", put)
+    monkeypatch.setattr(snapshot_module, "put", put)
     manifest = f"exports/manifests_told/{SNAPSHOT_TIMESTAMP}.json"
     assert keys_below("exports/manifests_told/") == [manifest, f"{manifest}.publishing"]
     boto3.client("dynamodb").delete_item(TableName="Told", Key={"id": {"S": "1"}})
@@ -381,9 +389,9 @@ def test_a_manifest_that_does_not_tell_the_columns_fails_the_run_and_says_what_t
         export_table.main(arguments("Unknown"))
 
     said = str(failed.value)
-    assert f"{key} is no manifest of version 2" in said
+    assert f"{key} is not a manifest of version 2" in said
     assert "Restore that file, or delete it if no export wrote it" in said
-    assert "To begin anew" in said
+    assert "start over: docs/schema.md" in said
 
 
 def test_only_files_in_the_manifests_folder_itself_are_manifests(make_table, arguments, manifest):
@@ -408,15 +416,15 @@ def test_a_snapshot_in_another_format_than_the_ones_before_is_refused_before_any
     with pytest.raises(ExportFailed) as failed:
         export_table.main(arguments("Reformed", output_format="csv", export_id="e2", **the_day_after("Reformed")))
 
-    assert "the snapshots there are parquet, and this one was to be csv" in str(failed.value)
-    assert "Deploy another table stack with a CatalogName of its own" in str(failed.value)
+    assert "its snapshots are parquet, but --output_format is csv" in str(failed.value)
+    assert "Deploy another table stack with its own CatalogName" in str(failed.value)
     assert all_objects() == before
 
 
 @pytest.mark.parametrize("output_format", ["orc", "parquet"])
 @pytest.mark.parametrize("lost", ["all", "the latest"])
 def test_without_the_latest_snapshots_manifest_there_is_no_export(make_table, arguments, output_format, lost):
-    """Its columns would begin anew: old values would show under other names, or not at all."""
+    """Its columns would start over: old values would show under other names, or not at all."""
     table = f"Lost-{output_format}-{lost.replace(' ', '-')}"
     make_table(table, TWO_REVIEWS)
     of_third_day = {
@@ -434,7 +442,7 @@ def test_without_the_latest_snapshots_manifest_there_is_no_export(make_table, ar
         export_table.main(arguments(table, output_format=output_format, export_id="e3", **of_third_day))
 
     assert "has no manifest in " in str(failed.value)
-    assert 'Restore the manifests from a copy; or begin anew: docs/schema.md, "To begin anew"' in str(failed.value)
+    assert 'Restore the manifests from a copy, or start over: docs/schema.md, "Start over"' in str(failed.value)
     assert all_objects() == before
 
 
@@ -458,7 +466,7 @@ def test_a_snapshot_of_before_the_latest_one_is_not_written_any_more(make_table,
     before = all_objects()
 
     with pytest.raises(
-        ExportFailed, match=r"/2026-11-24T02-00-07Z\.json is of a later snapshot .* Request a new export"
+        ExportFailed, match=r"/2026-11-24T02-00-07Z\.json belongs to a later snapshot .* Request a new export"
     ):
         export_table.main(arguments("Belated"))
 
@@ -477,7 +485,7 @@ def test_uploads_that_were_never_completed_are_aborted(make_table, arguments, mo
 
 
 def lose_a_staged_file(staged):
-    boto3.client("s3").delete_object(**export_table.bucket_and_key(staged.files[0].uri))
+    boto3.client("s3").delete_object(**bucket_and_key(staged.files[0].uri))
     return staged
 
 
@@ -492,7 +500,7 @@ def drop_a_line(staged):
 
 
 def change_a_staged_file(staged, change):
-    place = export_table.bucket_and_key(staged.files[0].uri)
+    place = bucket_and_key(staged.files[0].uri)
     content = boto3.client("s3").get_object(**place)["Body"].read()
     boto3.client("s3").put_object(**place, Body=change(content))
 
@@ -548,8 +556,8 @@ def test_a_file_that_is_lost_or_there_twice_is_noticed(
     make_table, arguments, snapshot_files, monkeypatch, damage, message
 ):
     make_table("Uncounted", TWO_REVIEWS)
-    write = export_table.write
-    monkeypatch.setattr(export_table, "write", lambda *given: damage(write(*given)))
+    write = export_table.write_snapshot
+    monkeypatch.setattr(export_table, "write_snapshot", lambda *given: damage(write(*given)))
 
     with pytest.raises(ExportFailed, match=message):
         export_table.main(arguments("Uncounted"))
@@ -559,14 +567,14 @@ def test_a_file_that_is_lost_or_there_twice_is_noticed(
 
 def test_a_stranger_in_the_snapshots_folder_is_noticed(make_table, arguments, snapshot_files, monkeypatch):
     make_table("Shared", TWO_REVIEWS)
-    prove = export_table.prove
+    verify = export_table.verify_counts
 
     def meanwhile(*given):
-        prove(*given)
+        verify(*given)
         key = f"exports/snapshots_shared/snapshot_timestamp={SNAPSHOT_TIMESTAMP}/theirs.parquet"
         boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
 
-    monkeypatch.setattr(export_table, "prove", meanwhile)
+    monkeypatch.setattr(export_table, "verify_counts", meanwhile)
 
     with pytest.raises(ExportFailed, match=r"0 are missing \[\], 1 are others \['.*/theirs\.parquet'\]"):
         export_table.main(arguments("Shared"))
@@ -575,8 +583,8 @@ def test_a_stranger_in_the_snapshots_folder_is_noticed(make_table, arguments, sn
 
 
 def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
-    monkeypatch.setattr(export_table, "STAGED_FILE_BYTES", 100_000)
-    stage = export_table.Stage(boto3.client("s3"), f"s3://{BUCKET}/staging/bounded/00007")
+    monkeypatch.setattr(staging, "STAGED_FILE_BYTES", 100_000)
+    stage = SegmentWriter(boto3.client("s3"), f"s3://{BUCKET}/staging/bounded/00007")
     large = {"S": random.Random(1).randbytes(150_000).hex()}  # gzip makes half of it
 
     for page in [{"a": large, "b": large}, {}, {"c": {"S": "small"}}, {"d": large}, {"e": {"S": "small"}}]:
@@ -590,20 +598,20 @@ def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
         (f"s3://{BUCKET}/staging/bounded/00007-00001.json.gz", 2),
         (f"s3://{BUCKET}/staging/bounded/00007-00002.json.gz", 1),
     ]
-    read = export_table.read_staged(boto3.client("s3"), staged.files, export_table.items_of)
+    read = read_staged(boto3.client("s3"), staged.files, items_of)
     assert [item["id"]["S"] for items in read for item in items] == ["a", "b", "c", "d", "e"]
 
 
 def test_staged_lines_are_those_of_dynamodbs_own_export(environment, make_table):
     make_table("Lines", [{"id": {"S": "é"}, "raw": {"B": b"\x00\xff"}, "n": {"N": "10"}}])
-    stage = export_table.Stage(boto3.client("s3"), f"s3://{BUCKET}/staging/lines/00000")
+    stage = SegmentWriter(boto3.client("s3"), f"s3://{BUCKET}/staging/lines/00000")
 
     request = {"TableName": "Lines", "Segment": 0, "TotalSegments": 1}
-    for page in export_table.pages(export_table.connect("dynamodb"), request, export_table.Pace(100, 1)):
+    for page in pages(connect("dynamodb"), request, RateLimiter(100, 1)):
         stage.add(page)
     [file] = stage.close().files
 
-    content = boto3.client("s3").get_object(**export_table.bucket_and_key(file.uri))["Body"].read()
+    content = boto3.client("s3").get_object(**bucket_and_key(file.uri))["Body"].read()
     assert len(content) == file.bytes
     assert gzip.decompress(content).decode() == '{"Item":{"id":{"S":"é"},"raw":{"B":"AP8="},"n":{"N":"10"}}}\n'
 
@@ -632,7 +640,7 @@ def test_a_table_that_is_not_there_is_named(spark, arguments):
 )
 def test_a_bad_argument_is_named_with_what_it_takes(arguments, argument, value, message):
     with pytest.raises(ExportFailed) as failed:
-        Export.from_arguments(arguments("Reviews", **{argument: value}))
+        JobArguments.from_argv(arguments("Reviews", **{argument: value}))
 
     assert str(failed.value) == f"--{argument} is {value!r}, but must be {message}."
 
@@ -642,19 +650,19 @@ def test_a_bad_argument_is_named_with_what_it_takes(arguments, argument, value, 
 )
 def test_a_table_export_goes_with_its_read_mode(arguments, read_mode, table_export):
     with pytest.raises(ExportFailed, match="--table_export must be the summary of a table export in --read_mode"):
-        Export.from_arguments(arguments("Reviews", read_mode=read_mode, table_export=table_export))
+        JobArguments.from_argv(arguments("Reviews", read_mode=read_mode, table_export=table_export))
 
 
 @pytest.mark.parametrize("percentage", ["0.1", "0.25", ".5", "0.99", "1", "1.0"])
 def test_percentages_from_a_tenth_to_one_are_taken(arguments, percentage):
-    assert Export.from_arguments(arguments("Reviews", read_percentage=percentage)).read_percentage == float(percentage)
+    assert JobArguments.from_argv(arguments("Reviews", read_percentage=percentage)).read_percentage == float(percentage)
 
 
 def test_a_missing_argument_is_named(arguments):
     given = [part for part in arguments("Reviews") if part not in ("--export_id", "e1")]
 
     with pytest.raises(ExportFailed, match="the following arguments are required: --export_id"):
-        Export.from_arguments(given)
+        JobArguments.from_argv(given)
 
 
 @pytest.mark.parametrize(
@@ -666,9 +674,9 @@ def test_a_refusal_by_aws_says_what_to_do_wherever_it_happened(arguments, wrap):
     }
     error = RuntimeError(wrap(ClientError(answer, "Scan")))
 
-    assert explain(error, Export.from_arguments(arguments("Reviews"))) == (
+    assert failure_reason(error, "Reviews") == (
         "Scan failed with AccessDeniedException: User x is not authorized to perform: dynamodb:Scan. "
-        "Allow this to the job's role."
+        "Allow this action in the job's role."
     )
 
 
@@ -696,4 +704,4 @@ def test_a_refusal_by_aws_says_what_to_do_wherever_it_happened(arguments, wrap):
     ],
 )
 def test_any_other_error_is_told_by_its_root_cause(arguments, error, message):
-    assert explain(error, Export.from_arguments(arguments("Reviews"))) == message
+    assert failure_reason(error, "Reviews") == message

@@ -22,8 +22,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.retries.bucket import TokenBucket
 
-from glue import export_table
-from glue.export_table import Export, ExportFailed, explain
+import export_table
+from table_export_job import reading
+from table_export_job.arguments import JobArguments
+from table_export_job.errors import ExportFailed, failure_reason
+from table_export_job.reading import scan
+from table_export_job.s3 import get
 from tests.glue.dynalite_server import DROPPED, THROTTLED, Clock, Threads, item_bytes
 from tests.glue.job_places import BUCKET, SCRIPT
 
@@ -65,22 +69,22 @@ def clock(endpoint, monkeypatch):
 @pytest.fixture
 def read(endpoint, arguments, monkeypatch):
     """Scans a table as the job does, in so many segments. The clock is the reader's."""
-    connect, one_at_a_time = export_table.connect, threading.Lock()
+    connect, one_at_a_time = reading.connect, threading.Lock()
 
     def connect_safely(*given):  # boto3.client is not for threads; Spark's tasks are processes
         with one_at_a_time:
             return connect(*given)
 
-    def scan(table_name, segments=1, clock=None, **changed):
+    def read_table(table_name, segments=1, clock=None, **changed):
         if clock:
-            monkeypatch.setattr(export_table, "Pace", partial(export_table.Pace, clock=clock, sleep=clock.sleep))
+            limiter = partial(reading.RateLimiter, clock=clock, sleep=clock.sleep)
+            monkeypatch.setattr(reading, "RateLimiter", limiter)
         table = boto3.client("dynamodb").describe_table(TableName=table_name)["Table"]
-        export = Export.from_arguments(arguments(table_name, **changed))
-        return export_table.scan(Threads(segments, clock), export, table)
+        return scan(Threads(segments, clock), JobArguments.from_argv(arguments(table_name, **changed)), table)
 
-    monkeypatch.setattr(export_table, "connect", connect_safely)
-    monkeypatch.setattr(export_table, "SEGMENT_BYTES", 1)  # as many segments as cores
-    return scan
+    monkeypatch.setattr(reading, "connect", connect_safely)
+    monkeypatch.setattr(reading, "SEGMENT_BYTES", 1)  # as many segments as cores
+    return read_table
 
 
 @pytest.fixture
@@ -90,8 +94,7 @@ def staged_items(environment):
     def items(files):
         s3 = boto3.client("s3")
         for file in files:
-            content = s3.get_object(**export_table.bucket_and_key(file.uri))["Body"].read()
-            yield from (json.loads(line)["Item"] for line in gzip.decompress(content).splitlines())
+            yield from (json.loads(line)["Item"] for line in gzip.decompress(get(s3, file.uri)).splitlines())
 
     return items
 
@@ -305,7 +308,7 @@ def test_throttling_is_waited_out_in_real_time(endpoint, tables, read, staged_it
     assert ids(staged_items(staged.files)) == answered_ids(endpoint.pages) == [item["id"] for item in TABLES["Medium"]]
 
 
-def test_throttling_without_end_fails_after_minutes_with_what_to_do(endpoint, tables, read, clock, arguments):
+def test_throttling_without_end_fails_after_minutes_with_what_to_do(endpoint, tables, read, clock):
     endpoint.on_scan = lambda request, ask: THROTTLED
     begun = clock()
 
@@ -313,9 +316,9 @@ def test_throttling_without_end_fails_after_minutes_with_what_to_do(endpoint, ta
         read("Small", 1, clock)
 
     assert 60 < clock() - begun < 600
-    assert explain(failed.value, Export.from_arguments(arguments("Small"))) == (
+    assert failure_reason(failed.value, "Small") == (
         "Scan failed with ProvisionedThroughputExceededException: The level of configured throughput was exceeded. "
-        "Others use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
+        "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
     )
 
 

@@ -7,8 +7,11 @@ import boto3
 import pytest
 from zoo import ZOO, columns_of
 
-from glue import export_table
+import export_table
 from sandbox.dynamodb.table_exports import export_files
+from table_export_job.arguments import OUTPUT_FORMATS
+from table_export_job.errors import ExportFailed
+from table_export_job.s3 import get, list_objects
 from tests.glue.job_places import BUCKET, SNAPSHOT_TIMESTAMP
 
 pytestmark = [  # Spark and boto3 leave the closing of sockets to the garbage collector
@@ -79,7 +82,7 @@ def test_both_read_modes_give_the_same_columns_and_values(
         assert exported[0][fact] == scanned[0][fact]
 
 
-@pytest.mark.parametrize("output_format", export_table.OUTPUT_FORMATS)
+@pytest.mark.parametrize("output_format", OUTPUT_FORMATS)
 def test_all_cases_fit_in_one_table_of_every_format(
     make_table, arguments, export_by_dynamodb, manifest, snapshot, output_format
 ):
@@ -101,10 +104,10 @@ def test_a_table_export_that_lacks_a_file_fails(make_table, arguments, export_by
     make_table("Zoo")
     summary = export_by_dynamodb([{"id": {"S": str(number)}} for number in range(10)], "lacking")
     folder = summary.removesuffix("manifest-summary.json") + "data/"
-    [first, _] = export_table.objects(boto3.client("s3"), folder)
+    [first, _] = list_objects(boto3.client("s3"), folder)
     boto3.client("s3").delete_object(Bucket=BUCKET, Key=first["Key"])
 
-    with pytest.raises(export_table.ExportFailed, match=r"The table export lacks its file .*/data/.*\.json\.gz"):
+    with pytest.raises(ExportFailed, match=r"The table export lacks its file .*/data/.*\.json\.gz"):
         export_table.main(arguments("Zoo", read_mode="export", table_export=summary))
 
 
@@ -120,10 +123,10 @@ def test_a_table_export_with_a_damaged_file_fails(make_table, arguments, export_
     make_table("Zoo")
     summary = export_by_dynamodb([{"id": {"S": str(number)}} for number in range(10)], "damaged")
     s3, folder = boto3.client("s3"), summary.removesuffix("manifest-summary.json") + "data/"
-    key = next(export_table.objects(s3, folder))["Key"]
-    s3.put_object(Bucket=BUCKET, Key=key, Body=damage(export_table.get(s3, f"s3://{BUCKET}/{key}")))
+    key = next(list_objects(s3, folder))["Key"]
+    s3.put_object(Bucket=BUCKET, Key=key, Body=damage(get(s3, f"s3://{BUCKET}/{key}")))
 
-    with pytest.raises(export_table.ExportFailed, match=message):
+    with pytest.raises(ExportFailed, match=message):
         export_table.main(arguments("Zoo", read_mode="export", table_export=summary))
 
 
@@ -131,7 +134,7 @@ def test_a_table_export_of_another_table_fails(make_table, arguments, export_by_
     make_table("Other")
     summary = export_by_dynamodb([{"id": {"S": "1"}}], "other")
 
-    with pytest.raises(export_table.ExportFailed, match=r"is of arn:.*:table/Zoo, not of table Other"):
+    with pytest.raises(ExportFailed, match=r"is an export of arn:.*:table/Zoo, not of table Other"):
         export_table.main(arguments("Other", read_mode="export", table_export=summary))
 
 
@@ -139,5 +142,5 @@ def test_a_table_export_that_is_not_there_fails(make_table, arguments):
     make_table("Zoo")
     summary = f"s3://{BUCKET}/staging/zoo/{SNAPSHOT_TIMESTAMP}/AWSDynamoDB/0123-abcd/manifest-summary.json"
 
-    with pytest.raises(export_table.ExportFailed, match="GetObject failed with NoSuchKey"):
+    with pytest.raises(ExportFailed, match="GetObject failed with NoSuchKey"):
         export_table.main(arguments("Zoo", read_mode="export", table_export=summary))

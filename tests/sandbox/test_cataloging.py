@@ -309,7 +309,7 @@ def test_without_the_manifests_there_is_no_export_that_would_give_old_values_oth
     refused = user.ended_exports(pipeline, 2)[0]
 
     assert refused["stage"] == "FAILED"
-    assert 'Restore the manifests from a copy; or begin anew: docs/schema.md, "To begin anew"' in refused["reason"]
+    assert 'Restore the manifests from a copy, or start over: docs/schema.md, "Start over"' in refused["reason"]
     assert user.query(f"SELECT * FROM snapshots_{table}") == [
         {"id": "1", "z": "zed", "snapshot_timestamp": user.exports(pipeline)[1]["snapshot_timestamp"]}
     ]

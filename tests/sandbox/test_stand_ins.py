@@ -21,6 +21,10 @@ ECHO = """
 import json, sys, boto3
 boto3.client("s3").put_object(Bucket="lake", Key="out/arguments.json", Body=json.dumps(sys.argv[1:]))
 """
+PAINT = """
+import boto3, colors
+boto3.client("s3").put_object(Bucket="lake", Key="out/color", Body=colors.PAINT.encode())
+"""
 BROKEN = "raise ValueError('no such luck')"
 ENDLESS = "import time\nwhile True: time.sleep(1)"
 ONE_ACROSS = """
@@ -219,6 +223,20 @@ def test_a_run_is_the_script_with_the_jobs_arguments_and_role(account):
         "jobRunId": run_id,
         "message": "Job run succeeded",
     }
+
+
+def test_a_run_finds_the_modules_of_its_extra_files(account):
+    modules = io.BytesIO()
+    with zipfile.ZipFile(modules, "w") as archive:
+        archive.writestr("colors.py", "PAINT = 'green'")
+    account.s3.put_object(Bucket="lake", Key="scripts/modules.zip", Body=modules.getvalue())
+    account.job("paint", PAINT)
+    arguments = {"--extra-py-files": "s3://lake/scripts/modules.zip"}
+
+    run_id = account.glue.start_job_run(JobName="paint", Arguments=arguments)["JobRunId"]
+
+    assert account.run_ends("paint", run_id)["JobRunState"] == "SUCCEEDED"
+    assert account.s3.get_object(Bucket="lake", Key="out/color")["Body"].read() == b"green"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from glue.export_table import Pace, read_rate
+from table_export_job.reading import RateLimiter, read_rate
 
 
 class Clock:
@@ -25,60 +25,60 @@ def clock():
 
 
 def test_what_a_page_consumed_is_waited_for_at_the_rate(clock):
-    pace = Pace(50, 1, clock, clock.sleep)
+    limiter = RateLimiter(50, 1, clock, clock.sleep)
 
-    pace.pay(100, items=10)
-    pace.pay(25, items=10)
+    limiter.pay(100, items=10)
+    limiter.pay(25, items=10)
 
     assert clock.slept == [2.0, 0.5]
 
 
 def test_the_time_that_reading_took_counts(clock):
-    pace = Pace(50, 1, clock, clock.sleep)
+    limiter = RateLimiter(50, 1, clock, clock.sleep)
 
     clock.now += 1.5
-    pace.pay(100, items=10)
+    limiter.pay(100, items=10)
 
     assert clock.slept == [0.5]
 
 
 def test_a_slow_reader_saves_nothing_up(clock):
-    pace = Pace(50, 1, clock, clock.sleep)
+    limiter = RateLimiter(50, 1, clock, clock.sleep)
 
     clock.now += 60
-    pace.pay(100, items=10)
-    pace.pay(100, items=10)
+    limiter.pay(100, items=10)
+    limiter.pay(100, items=10)
 
     assert clock.slept == [2.0]
 
 
 def test_over_many_uneven_pages_the_rate_is_held(clock):
-    pace, pages = Pace(7, 1, clock, clock.sleep), [128, 0.5, 3, 128, 64.5, 1] * 20
+    limiter, pages = RateLimiter(7, 1, clock, clock.sleep), [128, 0.5, 3, 128, 64.5, 1] * 20
 
     for units in pages:
         clock.now += 0.01
-        pace.pay(units, items=10)
+        limiter.pay(units, items=10)
 
     assert sum(pages) / (clock.now - 100) == pytest.approx(7, rel=0.01)
 
 
 def test_a_page_holds_the_items_that_five_seconds_pay_for(clock):
-    pace = Pace(10, 0.5, clock, clock.sleep)
-    assert pace.items_per_page == 100
+    limiter = RateLimiter(10, 0.5, clock, clock.sleep)
+    assert limiter.items_per_page == 100
 
-    pace.pay(50, items=10)
-    assert pace.items_per_page == 10
+    limiter.pay(50, items=10)
+    assert limiter.items_per_page == 10
 
-    pace.pay(1000, items=10)
-    assert pace.items_per_page == 1
+    limiter.pay(1000, items=10)
+    assert limiter.items_per_page == 1
 
 
 def test_an_empty_page_says_nothing_of_what_items_cost(clock):
-    pace = Pace(10, 0.5, clock, clock.sleep)
+    limiter = RateLimiter(10, 0.5, clock, clock.sleep)
 
-    pace.pay(0.5, items=0)
+    limiter.pay(0.5, items=0)
 
-    assert pace.items_per_page == 100
+    assert limiter.items_per_page == 100
 
 
 PROVISIONED = {"ProvisionedThroughput": {"ReadCapacityUnits": 400}}

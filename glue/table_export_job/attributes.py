@@ -1,0 +1,178 @@
+"""What is known about the values of each attribute: as much as the type of its column depends on."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+KINDS = {"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"}
+MAP_KEYS = 100  # the keys of a map with more distinct keys than this are data
+DIGITS = 38  # the most digits that a number of DynamoDB has, and a decimal of Athena
+EXACT = Context(prec=2 * DIGITS)
+
+Value = dict[str, Any]  # as DynamoDB writes it: {"N": "5"}
+Item = dict[str, Value]
+
+
+@dataclass
+class Seen:
+    """What was observed about the values of one attribute, over all items.
+
+    The order in which values are added and parts are merged makes no difference.
+    """
+
+    kinds: set[str] = field(default_factory=set)  # of N S BOOL B NULL SS NS BS L M
+    digits: int = 0  # of numbers: the most digits before the decimal point
+    scale: int = 0  # of numbers: the most digits after it
+    is_beyond_int64: bool = False
+    element: "Seen | None" = None  # of lists, of sets, and of maps whose keys are data
+    fields: "dict[str, Seen] | None" = field(default_factory=dict)  # of maps; None if their keys are data
+
+    def add(self, values: list[Value]) -> None:
+        for kind, found in by_kind(values).items():
+            self.kinds.add(kind)
+            if kind == "N":
+                self._add_numbers(found)
+            elif kind == "L":
+                self._element().add(list(chain.from_iterable(found)))
+            elif kind in ("SS", "NS", "BS"):
+                self._element().add([{kind[0]: element} for element in chain.from_iterable(found)])
+            elif kind == "M":
+                self._add_maps(found)
+
+    def add_array(self, values: pa.StructArray, kind: str) -> None:
+        """Add values of one kind and NULL, as Arrow read them from staged lines."""
+        found, null = values.flatten()
+        self.kinds.update(name for name, each in ((kind, found), ("NULL", null)) if each.null_count < len(each))
+        if kind == "N":
+            self._add_numbers(found.unique().drop_null().to_pylist())
+        elif kind == "L":
+            self._element().add_array(found.flatten(), found.type.value_type[0].name)
+        elif kind == "NS":
+            self._element()._add_numbers(found.flatten().unique().to_pylist())
+        elif kind == "M":
+            for place, each in enumerate(found.flatten()):
+                self.fields[found.type[place].name].add_array(each, found.type[place].type[0].name)
+
+    def merge(self, other: "Seen") -> "Seen":
+        self.kinds |= other.kinds
+        self.digits = max(self.digits, other.digits)
+        self.scale = max(self.scale, other.scale)
+        self.is_beyond_int64 |= other.is_beyond_int64
+        if other.element:
+            self._element().merge(other.element)
+        if other.fields is None:
+            self._treat_keys_as_data()
+        for key, inner in (other.fields or {}).items():
+            self._field(key).merge(inner)
+        return self
+
+    def _add_numbers(self, texts: list[str]) -> None:
+        for text in set(texts):
+            if len(text) < 19 and text.isdigit():  # the usual case: an integer of at most 64 bits
+                self.digits = max(self.digits, len(text))
+                continue
+            whole, _, fraction = text.removeprefix("-").partition(".")
+            if len(whole) < 19 and whole.isdigit() and fraction.isdigit():
+                self.digits = max(self.digits, len(whole.lstrip("0")))
+                self.scale = max(self.scale, len(fraction.rstrip("0")))
+                continue
+            number = Decimal(text).normalize(EXACT)
+            self.digits = max(self.digits, number.adjusted() + 1)
+            self.scale = max(self.scale, -number.as_tuple().exponent)
+            self.is_beyond_int64 |= not -(2**63) <= number < 2**63
+
+    def _add_maps(self, maps: list[Item]) -> None:
+        for key, values in by_name(maps).items():
+            self._field(key).add(values)
+
+    def _element(self) -> "Seen":
+        if not self.element:
+            self.element = Seen()
+        return self.element
+
+    def _field(self, key: str) -> "Seen":
+        if self.fields is not None and key not in self.fields:
+            self.fields[key] = Seen()
+            if len(self.fields) > MAP_KEYS:
+                self._treat_keys_as_data()
+        return self._element() if self.fields is None else self.fields[key]
+
+    def _treat_keys_as_data(self) -> None:
+        for inner in (self.fields or {}).values():
+            self._element().merge(inner)
+        self.fields = None
+
+    def sort(self) -> None:
+        """Put fields in an order that does not depend on the order of items."""
+        if self.fields:
+            self.fields = dict(sorted(self.fields.items()))
+        for inner in [self.element, *(self.fields or {}).values()]:
+            if inner:
+                inner.sort()
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from an attribute without values."""
+        known = {
+            "kinds": sorted(self.kinds),
+            "digits": self.digits,
+            "scale": self.scale,
+            "is_beyond_int64": self.is_beyond_int64,
+            "element": self.element.to_json() if self.element else None,
+        }
+        fields = None if self.fields is None else {key: inner.to_json() for key, inner in self.fields.items()}
+        return {name: value for name, value in known.items() if value} | ({} if fields == {} else {"fields": fields})
+
+    @classmethod
+    def from_json(cls, known: dict[str, Any]) -> "Seen":
+        """The opposite of `to_json`. Raises ValueError, TypeError or AttributeError for anything else."""
+        seen = cls(**known)
+        if not isinstance(seen.kinds, list | set) or not KINDS.issuperset(seen.kinds):
+            raise ValueError(f"kinds {seen.kinds!r}")
+        if not all(isinstance(number, int) for number in (seen.digits, seen.scale, seen.is_beyond_int64)):
+            raise ValueError(f"digits {seen.digits!r}, scale {seen.scale!r}")
+        seen.kinds = set(seen.kinds)
+        seen.element = cls.from_json(seen.element) if seen.element else None
+        seen.fields = None if seen.fields is None else {k: cls.from_json(inner) for k, inner in seen.fields.items()}
+        return seen
+
+
+Attributes = dict[str, Seen]
+
+
+def observe(items: list[Item], attributes: Attributes) -> None:
+    """Add the values of these items to `attributes`."""
+    for name, values in by_name(items).items():
+        if name not in attributes:
+            attributes[name] = Seen()
+        attributes[name].add(values)
+
+
+def merge(one: Attributes, other: Attributes) -> Attributes:
+    """Add everything that is known in `other` to `one`, and return `one`."""
+    for name, seen in other.items():
+        one[name] = one[name].merge(seen) if name in one else seen
+    return one
+
+
+def by_kind(values: list[Value]) -> dict[str, list[Any]]:
+    kinds = set(chain.from_iterable(values))  # each value has one
+    if len(kinds) == 1:
+        return {kind: list(map(itemgetter(kind), values)) for kind in kinds}
+    found = defaultdict(list)
+    for value in values:
+        for kind, content in value.items():
+            found[kind].append(content)
+    return found
+
+
+def by_name(items: list[Item]) -> dict[str, list[Value]]:
+    columns = defaultdict(list)
+    for item in items:
+        for name, value in item.items():
+            columns[name].append(value)
+    return columns

@@ -1,0 +1,121 @@
+"""The columns of the snapshot table: those of earlier snapshots, and those that this snapshot adds."""
+
+import json
+import os
+import re
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
+from table_export_job.attributes import Attributes, Seen, merge
+from table_export_job.errors import ExportFailed
+from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
+from table_export_job.types import TypeRules, arrow_type_of_hive, column_names, column_type, hive_type_of_arrow
+
+MANIFEST_VERSION = 2
+START_OVER = 'start over: docs/schema.md, "Start over"'
+
+
+class SnapshotColumn(NamedTuple):
+    """A column of the snapshot table."""
+
+    name: str
+    type: str  # as the catalog writes it
+    attribute: str
+
+
+class SnapshotTable(NamedTuple):
+    """The snapshot table, as the manifest of the latest snapshot describes it."""
+
+    columns: list[SnapshotColumn]
+    attributes: Attributes
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any]) -> "SnapshotTable":
+        """Raises ValueError, LookupError, TypeError or AttributeError if no export wrote this manifest."""
+        if manifest["version"] != MANIFEST_VERSION:
+            raise ValueError(f"version {manifest['version']}")
+        columns = [SnapshotColumn(**column) for column in manifest["columns"]]
+        arrow_schema(columns)
+        if not columns or not all(isinstance(text, str) for column in columns for text in column):
+            raise ValueError(f"columns {columns!r}")
+        return cls(columns, {name: Seen.from_json(known) for name, known in manifest["attributes"].items()})
+
+
+def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
+    """The snapshot table as it was before this export: the latest manifest knows all its columns.
+
+    Raises ExportFailed if the columns are unknown, or if the snapshot of this export would not fit the earlier ones.
+    If columns started over, formats that are read by position would show old values under other names.
+    """
+    latest = max((name for name in names_in(s3, arguments.manifests) if name.endswith(".json")), default="")
+    if lost := snapshot_without_manifest(s3, arguments, latest.removesuffix(".json")):
+        raise ExportFailed(
+            f"The columns of the snapshot table are unknown: {lost} has no manifest in {arguments.manifests}. Restore "
+            f"the manifests from a copy, or {START_OVER}."
+        )
+    if not latest:
+        return SnapshotTable([], {})
+    uri = f"{arguments.manifests}{latest}"
+    try:
+        manifest = json.loads(get(s3, uri))
+        output_format, earlier = manifest["output_format"], SnapshotTable.from_manifest(manifest)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ExportFailed(
+            f"The columns of the snapshot table are unknown: {uri} is not a manifest of version {MANIFEST_VERSION} "
+            f"({error!r}). Restore that file, or delete it if no export wrote it, or {START_OVER}."
+        ) from error
+    if output_format != arguments.output_format:
+        raise ExportFailed(
+            f"A folder cannot hold two formats: according to {uri} its snapshots are {output_format}, but "
+            f"--output_format is {arguments.output_format}. Deploy another table stack with its own CatalogName, or "
+            f"{START_OVER}."
+        )
+    if latest > os.path.basename(arguments.manifest):
+        raise ExportFailed(
+            f"{uri} belongs to a later snapshot than {arguments.snapshot_timestamp}, so the columns that this export "
+            "adds would be lost. Request a new export, or delete that file if no export wrote it."
+        )
+    return earlier
+
+
+def snapshot_without_manifest(s3: Any, arguments: JobArguments, after: str) -> str | None:
+    """The folder of a snapshot later than `after`, if there is one. The snapshot of this export is removed before."""
+    folder = f"{arguments.output_prefix}/{PARTITION_COLUMN}="
+    end = chr(ord("/") + 1)  # sorts after all files of that snapshot
+    start = bucket_and_key(f"{folder}{after}{end}" if after else folder)["Key"]
+    for found in list_objects(s3, folder, StartAfter=start):
+        if snapshot := re.search(rf"/{PARTITION_COLUMN}=({TIMESTAMP})/.", found["Key"]):
+            return arguments.location_of(snapshot[1])
+    return None
+
+
+def snapshot_columns(
+    attributes: Attributes, table: dict[str, Any], earlier: SnapshotTable, rules: TypeRules
+) -> tuple[list[SnapshotColumn], Attributes]:
+    """All columns of the snapshot table, and everything that is known about each attribute.
+
+    Columns are only added, at the end, and keep their types. So Athena can read old and new snapshots, by name and by
+    position alike. If values of an attribute no longer fit its column, the attribute gets a new column. New columns
+    are in the order of the key attributes, then of names. The keys come from DescribeTable, so the snapshot of an empty
+    table has columns, too.
+    """
+    types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
+    keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
+    attributes = merge({key: Seen({types[key]}) for key in keys}, attributes)
+    for seen in attributes.values():
+        seen.sort()
+    attributes = merge(deepcopy(earlier.attributes), attributes)
+    current = {column.attribute: column.type for column in earlier.columns}
+    needed = {name: hive_type_of_arrow(column_type(seen, rules).arrow) for name, seen in attributes.items()}
+    added = [name for name in [*keys, *sorted(attributes.keys() - set(keys))] if current.get(name) != needed[name]]
+    taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns)]
+    names = column_names(added, taken, rules)
+    added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
+    return [*earlier.columns, *(SnapshotColumn(names[name], needed[name], name) for name in added)], attributes
+
+
+def arrow_schema(columns: list[SnapshotColumn]) -> pa.Schema:
+    return pa.schema([pa.field(column.name, arrow_type_of_hive(column.type)) for column in columns])

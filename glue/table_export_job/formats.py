@@ -1,0 +1,188 @@
+"""Everything that depends on the format of a snapshot: one row of FORMATS for each."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import count
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+import orjson
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet
+
+from table_export_job.types import TypeRules
+
+MB = 1024 * 1024
+ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
+
+
+class Writer(Protocol):
+    """Writes one file of a format."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None: ...
+    def write(self, rows: pa.RecordBatch) -> None: ...
+    def close(self) -> None: ...
+
+
+class ParquetWriter:
+    """Writes row groups of the size that suits query engines, whatever the size of the batches."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", store_schema=False)
+        self._schema, self._group = schema, []
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self._group.append(rows)
+        if sum(batch.nbytes for batch in self._group) >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._group:
+            self._file.write_table(pa.Table.from_batches(self._group, self._schema), row_group_size=MB * MB)
+        self._group = []
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+
+
+class OrcWriter:
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = pyarrow.orc.ORCWriter(file, compression="zstd")
+        self._file.write(schema.empty_table())  # a file without rows has columns, too
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        self._file.write(pa.Table.from_batches([rows]))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class AvroWriter:
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        import fastavro.write  # shipped with jobs that write Avro only
+
+        self._file = fastavro.write.Writer(file, avro_schema(schema), codec="deflate")
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            self._file.write(row)
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class JsonWriter:
+    """Writes one line per row, without the fields that are NULL. Decimals are numbers with all their digits."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for row in rows.to_pylist(maps_as_pydicts="strict"):
+            known = {name: value for name, value in row.items() if value is not None}
+            self._file.write(orjson.dumps(known, default=as_number, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class CsvWriter:
+    """Writes what Athena's OpenCSVSerDe reads: a header, all fields quoted, a backslash to escape, no line breaks."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
+        self._file = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+        self._rows = csv.writer(self._file, quoting=csv.QUOTE_ALL, escapechar="\\", lineterminator="\n")
+        self._rows.writerow(schema.names)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        columns = [map(on_one_line, column.to_pylist()) for column in rows.columns]
+        self._rows.writerows(zip(*columns, strict=True))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def as_number(value: Any) -> orjson.Fragment:
+    """A decimal in JSON, for orjson, which knows none."""
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def on_one_line(text: str | None) -> str | None:
+    return text and text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def avro_schema(schema: pa.Schema) -> dict[str, Any]:
+    """The Avro schema of rows. Records need names: numbers in order, which stay the same as columns are added."""
+    numbers = count(1)
+
+    def of(type: pa.DataType) -> Any:
+        if pa.types.is_struct(type):
+            name = f"record_{next(numbers)}"
+            members = [{"name": inner.name, "type": ["null", of(inner.type)], "default": None} for inner in type]
+            return {"type": "record", "name": name, "fields": members}
+        if pa.types.is_map(type):
+            return {"type": "map", "values": ["null", of(type.item_type)]}
+        if pa.types.is_list(type):
+            return {"type": "array", "items": ["null", of(type.value_type)]}
+        if pa.types.is_decimal(type):
+            return {"type": "bytes", "logicalType": "decimal", "precision": type.precision, "scale": type.scale}
+        return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[type]
+
+    return of(pa.struct(list(schema)))
+
+
+def count_parquet(path: str) -> int:
+    return pyarrow.parquet.read_metadata(path).num_rows
+
+
+def count_orc(path: str) -> int:
+    return pyarrow.orc.ORCFile(path).nrows
+
+
+def count_avro(path: str) -> int:
+    import fastavro
+
+    with open(path, "rb") as file:
+        return sum(block.num_records for block in fastavro.block_reader(file))
+
+
+def count_lines(path: str) -> int:
+    with gzip.open(path) as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(MB), b""))
+
+
+def count_csv(path: str) -> int:
+    return count_lines(path) - 1  # the header
+
+
+def no_serde_parameters(schema: pa.Schema) -> dict[str, str]:
+    return {}
+
+
+def avro_serde_parameters(schema: pa.Schema) -> dict[str, str]:
+    return {"avro.schema.literal": json.dumps(avro_schema(schema))}
+
+
+class Format(NamedTuple):
+    suffix: str  # of a file's name
+    writer: type[Writer]
+    count_items: Callable[[str], int]  # in a finished file, as a reader of the format finds them
+    rules: TypeRules = TypeRules()
+    serde_parameters: Callable[[pa.Schema], dict[str, str]] = no_serde_parameters  # of the catalog's table
+
+
+FORMATS = {
+    "parquet": Format(".zstd.parquet", ParquetWriter, count_parquet),
+    "orc": Format(".orc", OrcWriter, count_orc),
+    "avro": Format(".avro", AvroWriter, count_avro, TypeRules(ascii_names=True), avro_serde_parameters),
+    "json": Format(".json.gz", JsonWriter, count_lines, TypeRules(base64_binary=True)),
+    "csv": Format(".csv.gz", CsvWriter, count_csv, TypeRules(text_only=True)),
+}

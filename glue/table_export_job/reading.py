@@ -1,0 +1,169 @@
+"""Reading a table: a parallel scan at a limited rate, or the files of DynamoDB's own export to S3."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import reduce
+from typing import Any
+
+import boto3
+import orjson
+from pyspark.sql import SparkSession
+
+from table_export_job.arguments import JobArguments
+from table_export_job.attributes import Attributes, merge
+from table_export_job.clients import connect
+from table_export_job.errors import ExportFailed
+from table_export_job.s3 import get, list_objects
+from table_export_job.staged_lines import observe_lines
+from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection, read_staged
+
+SEGMENT_BYTES = 32 * 1024 * 1024  # of the table: one task reads a smaller table
+ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
+READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
+PAGE_SECONDS = 5  # a page may consume what its reader is granted in this time, so a slow export reads small pages
+LEAST_PAGE_UNITS = 1  # DynamoDB charges half a unit for the smallest page
+PAGE_ITEMS = 100_000  # no page of 1 MB holds more
+
+
+def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any]) -> StagedItems:
+    """Stage the table by a parallel scan: one Spark task per segment, all at once, each with its share of the rate.
+
+    A task reports what it did as its result, not through an accumulator: a retried task would count twice.
+    """
+    context, region = spark.sparkContext, boto3.Session().region_name  # executors may not know their Region
+    cores = context.defaultParallelism
+    # The size in DescribeTable is hours old: a table of 0 bytes may have been loaded since. Then all cores read it; if
+    # it is empty, that costs an empty page for each core.
+    segments = min(cores, math.ceil(table["TableSizeBytes"] / SEGMENT_BYTES) or cores)
+    rate = read_rate(table, arguments.read_percentage, arguments.read_capacity_cap)
+    item_bytes = table["TableSizeBytes"] / (table["ItemCount"] or 1) or 1024
+    print(f"Scanning {arguments.table_name} in {segments} segments at {rate:g} read capacity units per second")
+
+    def scan_segment(segment: int) -> StagedItems:
+        limiter = RateLimiter(rate / segments, item_bytes / READ_UNIT_BYTES)
+        writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{segment:05d}")
+        request = {"TableName": arguments.table_name, "Segment": segment, "TotalSegments": segments}
+        with no_garbage_collection():
+            for page in pages(connect("dynamodb", region), request, limiter):
+                writer.add(page)
+        return writer.close()
+
+    parts = context.parallelize(range(segments), segments).map(scan_segment).collect()
+    return StagedItems(
+        items_counted=sum(part.items_counted for part in parts),
+        read_capacity_units=sum(part.read_capacity_units for part in parts),
+        files=[file for part in parts for file in part.files],
+        attributes=reduce(merge, (part.attributes for part in parts)),
+    )
+
+
+def read_rate(table: dict[str, Any], percentage: float, cap: float) -> float:
+    """The read capacity units per second that the export may consume, according to the table's description."""
+    if table.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
+        capacity = table.get("WarmThroughput", {}).get("ReadUnitsPerSecond") or ON_DEMAND_READ_UNITS
+        limit = table.get("OnDemandThroughput", {}).get("MaxReadRequestUnits", -1)  # -1: the table sets none
+        capacity = min(capacity, limit) if limit > 0 else capacity
+    else:
+        capacity = table["ProvisionedThroughput"]["ReadCapacityUnits"]
+    return min(capacity * percentage, cap or math.inf)
+
+
+class RateLimiter:
+    """Limits a reader to a rate of capacity units per second.
+
+    The consumption of a page is known only after it was read, so the reader waits before the next page. A page is
+    limited to as many items as the rate allows, according to the consumption so far. Unused time is not saved up.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        units_per_item: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._rate, self._units_per_item, self._clock, self._sleep = rate, units_per_item, clock, sleep
+        self._paid_until = clock()
+
+    @property
+    def items_per_page(self) -> int:
+        granted = max(LEAST_PAGE_UNITS, self._rate * PAGE_SECONDS)
+        return max(1, min(PAGE_ITEMS, int(granted / self._units_per_item)))
+
+    def pay(self, units: float, items: int) -> None:
+        """Wait until the rate has granted the units that a page of so many items consumed."""
+        if units and items:
+            self._units_per_item = units / items
+        self._paid_until += units / self._rate
+        now = self._clock()
+        if self._paid_until > now:
+            self._sleep(self._paid_until - now)
+        else:
+            self._paid_until = now
+
+
+def pages(dynamodb: Any, request: dict[str, Any], limiter: RateLimiter) -> Iterator[dict[str, Any]]:
+    """The pages of a scan, at the limited rate. Items are as DynamoDB sent them, with binary values in base64.
+
+    botocore's own parser would take most of the job's time, only to decode what is encoded again for staging.
+    """
+
+    def keep_items(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+        if response_dict["status_code"] == 200:
+            try:
+                page = orjson.loads(response_dict["body"])
+            except ValueError:  # the answer is incomplete: botocore retries the call
+                return
+            customized_response_dict["Items"] = page.pop("Items")
+            response_dict["body"] = orjson.dumps(page)
+
+    dynamodb.meta.events.register("before-parse.dynamodb.Scan", keep_items)
+    while True:
+        page = dynamodb.scan(**request, Limit=limiter.items_per_page, ReturnConsumedCapacity="TOTAL")
+        yield page
+        if "LastEvaluatedKey" not in page:
+            return
+        request = request | {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        limiter.pay(page["ConsumedCapacity"]["CapacityUnits"], page["Count"])
+
+
+def read_table_export(spark: SparkSession, s3: Any, arguments: JobArguments) -> StagedItems:
+    """The table as DynamoDB's own export to S3 staged it. Raises ExportFailed if the export is not complete.
+
+    Its files: DynamoDB developer guide, "DynamoDB table export output format".
+    """
+    folder = os.path.dirname(arguments.table_export)  # paths in the export's manifests may lack the prefix
+    summary = json.loads(get(s3, arguments.table_export))
+    for name, wanted in {"outputFormat": "DYNAMODB_JSON", "exportType": "FULL_EXPORT"}.items():
+        if summary.get(name, wanted) != wanted:
+            raise ExportFailed(
+                f"{arguments.table_export} has {name} {summary[name]}, not {wanted}. Run the export again."
+            )
+    if summary["tableArn"].rpartition("/")[2] != arguments.table_name:
+        raise ExportFailed(
+            f"{arguments.table_export} is an export of {summary['tableArn']}, not of table {arguments.table_name}."
+        )
+    listed = [json.loads(line) for line in get(s3, f"{folder}/manifest-files.json").splitlines() if line]
+    sizes = {os.path.basename(found["Key"]): found["Size"] for found in list_objects(s3, f"{folder}/data/")}
+    files = []
+    for file in listed:
+        name = os.path.basename(file["dataFileS3Key"])
+        if name not in sizes:
+            raise ExportFailed(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
+        files.append(StagedFile(f"{folder}/data/{name}", file["itemCount"], sizes[name], file["md5Checksum"]))
+    return StagedItems(summary["itemCount"], 0.0, files, observe_files(spark, files))
+
+
+def observe_files(spark: SparkSession, files: list[StagedFile]) -> Attributes:
+    """The attributes of all items in staged files."""
+    context, region = spark.sparkContext, boto3.Session().region_name
+    tasks = min(len(files), 4 * context.defaultParallelism) or 1
+
+    def observe_some(some: Iterable[StagedFile]) -> list[Attributes]:
+        with no_garbage_collection():
+            return [observe_lines(read_staged(connect("s3", region), some, lambda lines: lines))]
+
+    return reduce(merge, context.parallelize(files, tasks).mapPartitions(observe_some).collect())

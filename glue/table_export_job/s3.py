@@ -1,0 +1,57 @@
+"""Calls to S3. All of them take a client, and a URI of the form s3://bucket/key."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from table_export_job.errors import ExportFailed
+
+
+def bucket_and_key(uri: str) -> dict[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
+
+
+def bucket_and_prefix(uri: str) -> dict[str, str]:
+    place = bucket_and_key(uri)
+    return {"Bucket": place["Bucket"], "Prefix": place["Key"]}
+
+
+def get(s3: Any, uri: str) -> bytes:
+    return s3.get_object(**bucket_and_key(uri))["Body"].read()
+
+
+def put(s3: Any, uri: str, content: bytes) -> None:
+    s3.put_object(**bucket_and_key(uri), Body=content)
+
+
+def delete(s3: Any, uri: str) -> None:
+    s3.delete_object(**bucket_and_key(uri))
+
+
+def list_objects(s3: Any, folder: str, **options: str) -> Iterator[dict[str, Any]]:
+    """All objects below a folder, as ListObjectsV2 describes them."""
+    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder), **options):
+        yield from page.get("Contents", [])
+
+
+def names_in(s3: Any, folder: str) -> set[str]:
+    """The names of the objects in a folder, without those in its subfolders."""
+    prefix = bucket_and_prefix(folder)["Prefix"]
+    names = {found["Key"].removeprefix(prefix) for found in list_objects(s3, folder)}
+    return {name for name in names if name and "/" not in name}
+
+
+def delete_all(s3: Any, folder: str) -> None:
+    bucket = bucket_and_key(folder)["Bucket"]
+    for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
+        if keys := [{"Key": found["Key"]} for found in page.get("Contents", [])]:
+            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            for refused in answer.get("Errors", []):
+                raise ExportFailed(f"Could not delete {folder}: {refused['Code']} for {refused['Key']}.")
+
+
+def abort_uploads(s3: Any, folder: str) -> None:
+    bucket = bucket_and_key(folder)["Bucket"]
+    for page in s3.get_paginator("list_multipart_uploads").paginate(**bucket_and_prefix(folder)):
+        for upload in page.get("Uploads", []):
+            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])

@@ -1,0 +1,207 @@
+"""The snapshot: its files, their verification and publication, its manifest, and what is left of earlier runs."""
+
+import json
+import math
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import boto3
+from pyspark.sql import SparkSession
+
+from table_export_job.arguments import MARKER_SUFFIX, JobArguments
+from table_export_job.attributes import Attributes
+from table_export_job.clients import CONNECTIONS, connect
+from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema
+from table_export_job.errors import ExportFailed
+from table_export_job.s3 import (
+    abort_uploads,
+    bucket_and_key,
+    delete,
+    delete_all,
+    get,
+    list_objects,
+    names_in,
+    put,
+)
+from table_export_job.staged_lines import RowConverter
+from table_export_job.staging import StagedFile, StagedItems, no_garbage_collection, read_staged
+
+MB = 1024 * 1024
+SNAPSHOT_FILE_BYTES = 256 * MB  # of staged files per snapshot file: a Parquet file has about the same size
+BUSY_FILE_BYTES = 64 * MB  # the same, if larger files would leave cores idle
+UPLOAD_PART_BYTES = 32 * MB  # S3 accepts 10,000 parts
+
+
+class SnapshotFile(NamedTuple):
+    """A file of the snapshot. It is uploaded, but not visible until the upload is completed."""
+
+    uri: str
+    items: int
+    bytes: int
+    upload_id: str
+    parts: list[dict[str, Any]]  # for CompleteMultipartUpload
+
+
+# ----------------------------------------------------------------------------------------------------------- write
+
+
+def write_snapshot(
+    spark: SparkSession,
+    arguments: JobArguments,
+    files: list[StagedFile],
+    columns: list[SnapshotColumn],
+    attributes: Attributes,
+) -> list[SnapshotFile]:
+    """Write the files of the snapshot. Each task reads whole staged files and writes one file."""
+    context, region = spark.sparkContext, boto3.Session().region_name
+    tasks = file_count(sum(file.bytes for file in files), context.defaultParallelism)
+    by_size = sorted(files, key=lambda file: file.bytes)
+
+    def write_file(task: int) -> SnapshotFile:
+        s3, format = connect("s3", region), arguments.format
+        converter = RowConverter(columns, attributes, format.rules)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "snapshot")
+            with (
+                open(path, "wb") as file,
+                closing(format.writer(file, converter.schema)) as writer,
+                no_garbage_collection(),
+            ):
+                for batches in read_staged(s3, by_size[task::tasks], converter.convert):
+                    for batch in batches:
+                        writer.write(batch)
+            return upload(s3, path, f"{arguments.location}part-{task:05d}{format.suffix}", format.count_items(path))
+
+    return context.parallelize(range(tasks), tasks).map(write_file).collect()
+
+
+def file_count(staged_bytes: int, cores: int) -> int:
+    """How many files the snapshot gets: few for a small table, large ones for a large table."""
+    return max(1, math.ceil(staged_bytes / SNAPSHOT_FILE_BYTES), min(cores, staged_bytes // BUSY_FILE_BYTES))
+
+
+def upload(s3: Any, path: str, uri: str, items: int) -> SnapshotFile:
+    """Upload a file, but do not complete the upload: only `publish` makes the object visible."""
+    place, parts = bucket_and_key(uri), []
+    upload_id = s3.create_multipart_upload(**place)["UploadId"]
+    with open(path, "rb") as file:
+        while content := file.read(UPLOAD_PART_BYTES):
+            number = len(parts) + 1
+            answer = s3.upload_part(**place, UploadId=upload_id, PartNumber=number, Body=content)
+            checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+            parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+    return SnapshotFile(uri, items, os.path.getsize(path), upload_id, parts)
+
+
+# ----------------------------------------------------------------------------------------- verify, publish, describe
+
+
+def verify_counts(staged: StagedItems, files: list[SnapshotFile]) -> None:
+    """Raises ExportFailed if an item is missing or was written twice."""
+    items_staged, items_written = sum(file.items for file in staged.files), sum(file.items for file in files)
+    if not staged.items_counted == items_staged == items_written:
+        raise ExportFailed(
+            f"The snapshot is not complete: DynamoDB counted {staged.items_counted} items, {items_staged} were staged, "
+            f"{items_written} written. Run the export again."
+        )
+
+
+def publish(s3: Any, arguments: JobArguments, files: list[SnapshotFile]) -> None:
+    """Make the verified files visible, and no others. If the run is killed meanwhile, its marker stays."""
+
+    def complete(file: SnapshotFile) -> None:
+        parts = {"Parts": file.parts}
+        s3.complete_multipart_upload(**bucket_and_key(file.uri), UploadId=file.upload_id, MultipartUpload=parts)
+
+    put(s3, arguments.marker, b"")
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(complete, files))
+    expected = {bucket_and_key(file.uri)["Key"]: file.bytes for file in files}
+    found = {each["Key"]: each["Size"] for each in list_objects(s3, arguments.location)}
+    if found != expected:
+        missing, others = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        raise ExportFailed(
+            f"{arguments.location} does not hold exactly the {len(expected)} files of the snapshot: {len(missing)} are "
+            f"missing {missing[:3]}, {len(others)} are others {others[:3]}. Run the export again."
+        )
+
+
+def build_manifest(
+    arguments: JobArguments,
+    table: dict[str, Any],
+    staged: StagedItems,
+    files: list[SnapshotFile],
+    columns: list[SnapshotColumn],
+    attributes: Attributes,
+) -> dict[str, Any]:
+    """The manifest of a complete snapshot."""
+    return {
+        "version": MANIFEST_VERSION,
+        "export_id": arguments.export_id,
+        "table_name": arguments.table_name,
+        "snapshot_timestamp": arguments.snapshot_timestamp,
+        "read_mode": arguments.read_mode,
+        "output_format": arguments.output_format,
+        "location": arguments.location,
+        "items_counted": staged.items_counted,
+        "items_written": sum(file.items for file in files),
+        "items_expected": table["ItemCount"],
+        "files": len(files),
+        "bytes": sum(file.bytes for file in files),
+        "read_capacity_units": staged.read_capacity_units,
+        "columns": [column._asdict() for column in columns],
+        "serde_parameters": arguments.format.serde_parameters(arrow_schema(columns)),
+        "attributes": {name: seen.to_json() for name, seen in attributes.items()},
+    }
+
+
+def write_manifest(s3: Any, arguments: JobArguments, manifest: dict[str, Any]) -> None:
+    """From now on the snapshot is complete: the marker is not needed any more."""
+    put(s3, arguments.manifest, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+    delete(s3, arguments.marker)
+
+
+# ------------------------------------------------------------------------------------------------------ earlier runs
+
+
+def is_complete(s3: Any, arguments: JobArguments) -> bool:
+    """Whether an earlier run for this export wrote its manifest. Then the snapshot is complete and may be in use.
+
+    That run may have been killed right after it wrote the manifest, so its marker is removed.
+    """
+    if bucket_and_key(arguments.manifest)["Key"] not in {each["Key"] for each in list_objects(s3, arguments.manifest)}:
+        return False
+    try:
+        complete = json.loads(get(s3, arguments.manifest))["export_id"] == arguments.export_id
+    except (ValueError, KeyError, TypeError):
+        return False
+    if complete:
+        delete(s3, arguments.marker)
+    return complete
+
+
+def clear(s3: Any, arguments: JobArguments) -> None:
+    """Remove what an earlier run for this snapshot left: manifest, snapshot and staged files.
+
+    If this is interrupted, the marker makes the next run continue. A snapshot with a manifest is complete.
+    """
+    put(s3, arguments.marker, b"")
+    delete(s3, arguments.manifest)
+    abort_uploads(s3, arguments.location)
+    delete_all(s3, arguments.location)
+    if arguments.read_mode == "scan":  # another run can use the files of DynamoDB's export
+        delete_all(s3, arguments.staging)
+    delete(s3, arguments.marker)
+
+
+def clear_after_killed_runs(s3: Any, arguments: JobArguments) -> None:
+    """Remove snapshots that have a marker and no manifest: they may be incomplete."""
+    names = names_in(s3, arguments.manifests)
+    for name in sorted(names):
+        if name.endswith(MARKER_SUFFIX):
+            if name.removesuffix(MARKER_SUFFIX) not in names:
+                delete_all(s3, arguments.location_of(name.removesuffix(f".json{MARKER_SUFFIX}")))
+            delete(s3, f"{arguments.manifests}{name}")

@@ -1,0 +1,295 @@
+"""The rules of docs/schema.md: from what is known of an attribute to the type, the values and the name of its column.
+
+The only translation between Hive and Arrow types is here, too.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import accumulate, chain
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from table_export_job.attributes import DIGITS, EXACT, Attributes, Item, Seen, Value
+
+NAME_BYTES = 255  # the longest column name that the Glue Data Catalog accepts
+TYPE_CHARACTERS = 100_000  # the catalog accepts column types of 131,072
+
+
+class TypeRules(NamedTuple):
+    """What a format requires of types and names. Without these requirements, a format can hold every type and name."""
+
+    text_only: bool = False  # all columns are text
+    base64_binary: bool = False  # binary values are text, in base64
+    ascii_names: bool = False  # names are ASCII and do not start with a digit
+
+
+class ColumnType(NamedTuple):
+    """A type, and how to make arrays of it: from the values of items, or, much faster, from lines that Arrow has read.
+
+    Both give the same arrays. Arrow cannot read maps whose keys are data, nor attributes of several kinds.
+    """
+
+    arrow: pa.DataType
+    kind: str | None  # of the values in such a column, all others are NULL; None if it holds values of any kind
+    make: Callable[[list[Any]], pa.Array]  # from the contents of values, None for NULL
+    line_type: pa.DataType | None = None  # the type as which Arrow reads the content of a value; None if it cannot
+    read: Callable[[pa.Array], pa.Array] = lambda found: found  # from such contents
+
+    def build(self, values: list[Value | None]) -> pa.Array:
+        return self.make(contents(values, self.kind) if self.kind else values)
+
+    @property
+    def tagged_line_type(self) -> pa.DataType | None:
+        return pa.struct([(self.kind, self.line_type), ("NULL", pa.bool_())]) if self.line_type else None
+
+    def read_tagged(self, values: pa.StructArray) -> pa.Array:
+        return self.read(values.flatten()[0])
+
+
+# ------------------------------------------------------------------------------------------------------- the rules
+
+
+def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
+    """The type of a column: text in a text-only format, and where the catalog cannot hold the type."""
+    if rules.text_only:
+        kinds = seen.kinds - {"NULL"} or {"S"}
+        return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else TEXT
+    found = value_type(seen, rules)
+    return found if len(hive_type_of_arrow(found.arrow)) <= TYPE_CHARACTERS else TEXT
+
+
+def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
+    """The type of an attribute, of an element or of a field. All rules are here.
+
+    - S is string, BOOL boolean, B binary.
+    - N is bigint if all values are integers of 64 bits. Otherwise decimal(38, s), with as many digits after the point
+      as the values need. Otherwise, if 38 digits cannot hold all values, string: a double would round silently.
+    - L is array, and so are SS, NS and BS. M is struct of all its fields.
+    - M with more than 100 distinct keys, or with none, is map<string, ...>: its keys are data.
+    - NULL leaves the type to the other values. Nothing but NULL is string.
+    - Several of these kinds in one attribute are string: scalars as their text, the rest as JSON. No value is lost.
+    - Binary values are text, in base64, in a format that has no binary type.
+    """
+    kinds = seen.kinds - {"NULL"} or {"S"}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind == "S" or (kind == "B" and rules.base64_binary):
+        return text_of(kind)
+    if kind == "BOOL":
+        return ColumnType(pa.bool_(), kind, lambda flags: pa.array(flags, pa.bool_()), pa.bool_())
+    if kind == "B":
+        return ColumnType(pa.binary(), kind, binary, pa.string(), lambda texts: binary(texts.to_pylist()))
+    if kind == "N" and seen.scale == 0 and not seen.is_beyond_int64:
+        return number_of(pa.int64())
+    if kind == "N" and seen.digits + seen.scale <= DIGITS:
+        return number_of(pa.decimal128(DIGITS, seen.scale))
+    if kind == "N":
+        return text_of(kind)
+    if kind == "M" and seen.fields:
+        return struct_of(seen.fields, rules)
+    if kind in ("L", "SS", "NS", "BS"):
+        return array_of(kind, value_type(seen.element or Seen(), rules))
+    if kind == "M":
+        element = value_type(seen.element or Seen(), rules)
+        return ColumnType(pa.map_(pa.string(), element.arrow), kind, lambda found: maps(found, element))
+    return TEXT
+
+
+def text_of(kind: str) -> ColumnType:
+    return ColumnType(pa.string(), kind, lambda texts: pa.array(texts, pa.string()), pa.string())
+
+
+def number_of(type: pa.DataType) -> ColumnType:
+    return ColumnType(
+        type,
+        "N",
+        lambda texts: numbers(pa.array(texts, pa.string()), type),
+        pa.string(),
+        lambda texts: numbers(texts, type),
+    )
+
+
+def array_of(kind: str, element: ColumnType) -> ColumnType:
+    """The type of a list or a set. Elements of a list are tagged with their kinds, elements of a set are not."""
+    is_list = kind == "L"
+    make, read = (element.build, element.read_tagged) if is_list else (element.make, element.read)
+
+    def read_all(found: pa.ListArray) -> pa.Array:
+        return pa.ListArray.from_arrays(found.offsets, read(found.values), mask=found.is_null())
+
+    inner = element.tagged_line_type if is_list else element.line_type
+    line_type = pa.list_(inner) if inner else None
+    return ColumnType(pa.list_(element.arrow), kind, lambda found: lists(found, make), line_type, read_all)
+
+
+def struct_of(attributes: Attributes, rules: TypeRules) -> ColumnType:
+    names = column_names(attributes, [], rules)  # fields that were known earlier come first and keep their names
+    order = sorted(attributes, key=names.__getitem__)
+    types = {name: value_type(attributes[name], rules) for name in order}
+    members = [pa.field(names[name], types[name].arrow) for name in order]
+
+    def make(found: list[Item | None]) -> pa.Array:
+        arrays = [types[name].build(values) for name, values in in_columns(found, order).items()]
+        return pa.StructArray.from_arrays(arrays, fields=members, mask=nulls(found))
+
+    def read(found: pa.StructArray) -> pa.Array:
+        arrays = [types[name].read_tagged(values) for name, values in zip(order, found.flatten(), strict=True)]
+        return pa.StructArray.from_arrays(arrays, fields=members, mask=found.is_null())
+
+    return ColumnType(pa.struct(members), "M", make, line_struct({name: types[name] for name in order}), read)
+
+
+def line_struct(types: dict[str, ColumnType]) -> pa.DataType | None:
+    """The type as which Arrow reads an item or a map with these attributes. None if it cannot."""
+    members = {name: each.tagged_line_type for name, each in types.items()}
+    return pa.struct(list(members.items())) if all(members.values()) else None
+
+
+# ----------------------------------------------------------------------------------------------------------- names
+
+
+def column_names(attributes: Iterable[str], taken: Iterable[str], rules: TypeRules) -> dict[str, str]:
+    """The column name of each attribute: lower case, only letters, digits and `_`, and unique.
+
+    Hive types, Arrow and SQL each refuse some of the other characters. If several attributes get the same name, the
+    first one keeps it, and `_2`, `_3`, ... is added to the others.
+    """
+    taken, names = set(taken), {}
+    for attribute in dict.fromkeys(attributes):
+        if rules.ascii_names:
+            name = re.sub(r"[^a-z0-9_]", "_", attribute.lower())
+            name = name if re.match(r"[a-z_]", name) else f"_{name}"
+        else:
+            name = "".join(c if c.isalpha() or c.isdecimal() else "_" for c in attribute.lower()) or "_"
+        name = candidate = shorten(name, NAME_BYTES)
+        number = 1
+        while candidate in taken:
+            number += 1
+            candidate = shorten(name, NAME_BYTES - len(f"_{number}")) + f"_{number}"
+        taken.add(candidate)
+        names[attribute] = candidate
+    return names
+
+
+def shorten(name: str, size: int) -> str:
+    """As much of the name as fits in `size` bytes."""
+    return name.encode()[:size].decode(errors="ignore")
+
+
+# ------------------------------------------------------------------------------------------------- Hive and Arrow
+
+
+def hive_type_of_arrow(type: pa.DataType) -> str:
+    if pa.types.is_struct(type):
+        return f"struct<{','.join(f'{inner.name}:{hive_type_of_arrow(inner.type)}' for inner in type)}>"
+    if pa.types.is_map(type):
+        return f"map<string,{hive_type_of_arrow(type.item_type)}>"
+    if pa.types.is_list(type):
+        return f"array<{hive_type_of_arrow(type.value_type)}>"
+    if pa.types.is_decimal(type):
+        return f"decimal({type.precision},{type.scale})"
+    return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "binary", pa.int64(): "bigint"}[type]
+
+
+def arrow_type_of_hive(hive: str) -> pa.DataType:
+    """The opposite of `hive_type_of_arrow`. Field names contain no characters that separate types."""
+    kind, _, inner = hive.partition("<")
+    parts, depth = [""], 0
+    for character in inner[:-1]:
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    if kind == "struct":
+        named = (part.partition(":") for part in parts)
+        return pa.struct([pa.field(name, arrow_type_of_hive(inner)) for name, _, inner in named])
+    if kind == "map":
+        return pa.map_(pa.string(), arrow_type_of_hive(parts[1]))
+    if kind == "array":
+        return pa.list_(arrow_type_of_hive(parts[0]))
+    if decimal := re.fullmatch(r"decimal\((\d+),(\d+)\)", hive):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    return {"string": pa.string(), "boolean": pa.bool_(), "binary": pa.binary(), "bigint": pa.int64()}[hive]
+
+
+# ---------------------------------------------------------------------------------------------- values and arrays
+
+
+def contents(values: list[Value | None], kind: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(kind), values))
+    except (KeyError, TypeError):  # some values are NULL or missing
+        return [value.get(kind) if value else None for value in values]
+
+
+def in_columns(items: list[Item | None], names: list[str]) -> dict[str, list[Value | None]]:
+    columns = {name: [None] * len(items) for name in names}
+    for row, item in enumerate(items):
+        for name, value in (item or {}).items():
+            columns[name][row] = value
+    return columns
+
+
+def binary(texts: list[str | None]) -> pa.Array:
+    return pa.array([None if text is None else base64.b64decode(text) for text in texts], pa.binary())
+
+
+def numbers(texts: pa.Array, type: pa.DataType) -> pa.Array:
+    try:
+        return texts.cast(type)
+    except pa.ArrowInvalid:  # notations that Arrow refuses for this type, such as 1.0 or 1E+2 for an integer
+        decimal = pa.types.is_decimal(type)
+        make = (lambda text: Decimal(text).normalize(EXACT)) if decimal else lambda text: int(Decimal(text))
+        return pa.array([None if text is None else make(text) for text in texts.to_pylist()], type)
+
+
+def lists(values: list[list[Any] | None], make: Callable[[list[Any]], pa.Array]) -> pa.Array:
+    elements = make(list(chain.from_iterable(value or () for value in values)))
+    return pa.ListArray.from_arrays(offsets(values), elements, mask=nulls(values))
+
+
+def maps(values: list[Item | None], element: ColumnType) -> pa.Array:
+    keys = pa.array(chain.from_iterable(value or () for value in values), pa.string())
+    elements = element.build([inner for value in values for inner in (value or {}).values()])
+    return pa.MapArray.from_arrays(offsets(values), keys, elements, mask=nulls(values))
+
+
+def offsets(values: list[Any]) -> pa.Array:
+    return pa.array([0, *accumulate(len(value) if value else 0 for value in values)], pa.int32())
+
+
+def nulls(values: list[Any]) -> pa.Array:
+    return pa.array([value is None for value in values], pa.bool_())
+
+
+def as_text(value: Value | None) -> str | None:
+    if value is None:
+        return None
+    [(kind, content)] = value.items()
+    if kind == "NULL":
+        return None
+    return content if kind in ("S", "N", "B") else as_json(value)
+
+
+def as_json(value: Value) -> str:
+    """Plain JSON. Numbers keep all their digits, binary values are base64."""
+    [(kind, content)] = value.items()
+    if kind == "NULL":
+        return "null"
+    if kind == "N":
+        return content
+    if kind == "NS":
+        return f"[{','.join(content)}]"
+    if kind == "L":
+        return f"[{','.join(map(as_json, content))}]"
+    if kind == "M":
+        return "{" + ",".join(f"{as_json({'S': key})}:{as_json(inner)}" for key, inner in content.items()) + "}"
+    return orjson.dumps(content).decode()
+
+
+TEXT = ColumnType(pa.string(), None, lambda values: pa.array(map(as_text, values), pa.string()))
