@@ -35,18 +35,22 @@ Guarantees:
 - No value is lost: values that no exact column type can hold are written as text. Only csv cannot represent all values:
   it does not distinguish NULL from empty text, nor a line break from the two characters that replace it.
 - The columns of a snapshot never contradict those of an earlier one. If they are unknown, or the format differs, the
-  run fails before it reads the table.
+  run fails before it starts Spark and reads the table.
+- The message of a failed run contains "Permanent error: " if another run would fail, too.
 """
 
 import sys
+from contextlib import suppress
+from typing import Any
 
 from pyspark.sql import SparkSession
 
 from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
 from table_export_job.columns import read_snapshot_table, snapshot_columns
-from table_export_job.errors import ExportFailed, failure_reason
-from table_export_job.reading import read_table_export, scan
+from table_export_job.errors import run_error
+from table_export_job.reading import find_table_export, read_table_export, scan
+from table_export_job.s3 import delete
 from table_export_job.snapshot import (
     build_manifest,
     clear,
@@ -62,35 +66,43 @@ from table_export_job.snapshot import (
 def main(argv: list[str]) -> None:
     """Export the table that `argv` names. Raises ExportFailed, whose message Glue shows as the run's ErrorMessage."""
     arguments = JobArguments.from_argv(argv)
-    s3 = connect("s3")
     try:
-        complete = is_complete(s3, arguments)
+        print(export(arguments, connect("s3")))
     except Exception as error:
-        raise ExportFailed(failure_reason(error, arguments.table_name)) from error
-    if complete:
-        return print(f"An earlier run for this export wrote {arguments.location}")
-    spark = SparkSession.builder.appName(f"export {arguments.table_name}").getOrCreate()
+        raise run_error(error, arguments.table_name) from error
+
+
+def export(arguments: JobArguments, s3: Any) -> str:
+    """Write the snapshot, unless an earlier run for the same export has completed it. Returns what was done."""
+    if is_complete(s3, arguments):
+        delete(s3, arguments.marker)  # that run may have been killed right after it wrote the manifest
+        return f"An earlier run for this export wrote {arguments.location}"
     try:
-        clear(s3, arguments)
-        clear_after_killed_runs(s3, arguments)
-        earlier = read_snapshot_table(s3, arguments)
-        table = connect("dynamodb").describe_table(TableName=arguments.table_name)["Table"]
-        if arguments.read_mode == "scan":
-            staged = scan(spark, arguments, table)
-        else:
-            staged = read_table_export(spark, s3, arguments)
-        columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
-        files = write_snapshot(spark, arguments, staged.files, columns, attributes)
-        verify_counts(staged, files)
-        publish(s3, arguments, files)
-        manifest = build_manifest(arguments, table, staged, files, columns, attributes)
-        write_manifest(s3, arguments, manifest)
-    except Exception as error:
-        try:
+        manifest = write(arguments, s3)
+    except Exception:
+        with suppress(Exception):  # the first error is the reason
             clear(s3, arguments)
-        finally:
-            raise ExportFailed(failure_reason(error, arguments.table_name)) from error
-    print(f"Wrote {manifest['items_written']} items in {manifest['files']} files to {arguments.location}")
+        raise
+    return f"Wrote {manifest['items_written']} items in {manifest['files']} files to {arguments.location}"
+
+
+def write(arguments: JobArguments, s3: Any) -> dict[str, Any]:
+    """Write snapshot and manifest. Spark starts when everything that can be checked without it has been checked."""
+    clear(s3, arguments)
+    clear_after_killed_runs(s3, arguments)
+    earlier = read_snapshot_table(s3, arguments)
+    table = connect("dynamodb").describe_table(TableName=arguments.table_name)["Table"]
+    table_export = find_table_export(s3, arguments) if arguments.read_mode == "export" else None
+
+    spark = SparkSession.builder.appName(f"export {arguments.table_name}").getOrCreate()
+    staged = read_table_export(spark, table_export) if table_export else scan(spark, arguments, table)
+    columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
+    files = write_snapshot(spark, arguments, staged.files, columns, attributes)
+    verify_counts(staged, files)
+    publish(s3, arguments, files)
+    manifest = build_manifest(arguments, table, staged, files, columns, attributes)
+    write_manifest(s3, arguments, manifest)
+    return manifest
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from awsglue.utils import GlueArgumentError, getResolvedOptions
 
-from table_export_job.errors import ExportFailed
+from table_export_job.errors import PermanentError
 from table_export_job.formats import FORMATS, Format
 
 READ_MODES = ["scan", "export"]
@@ -48,16 +48,16 @@ class JobArguments:
 
     @classmethod
     def from_argv(cls, argv: list[str]) -> "JobArguments":
-        """The arguments of a command line. Raises ExportFailed, which names the argument and its allowed values."""
+        """The arguments of a command line. Raises PermanentError, which names the argument and its allowed values."""
         try:
             given = getResolvedOptions(argv, [argument.name for argument in fields(cls)])
         except GlueArgumentError as error:
-            raise ExportFailed(f"Invalid job arguments: {error}") from error
+            raise PermanentError(f"Invalid job arguments: {error}") from error
         for name, (pattern, allowed) in ALLOWED.items():
             if not re.fullmatch(pattern, given[name]):
-                raise ExportFailed(f"--{name} is {given[name]!r}, but must be {allowed}.")
+                raise PermanentError(f"--{name} is {given[name]!r}, but must be {allowed}.")
         if (given["read_mode"] == "export") != (given["table_export"] != "-"):
-            raise ExportFailed(
+            raise PermanentError(
                 "--table_export must be the summary of a table export in --read_mode export, and - otherwise."
             )
         return cls(**{argument.name: argument.type(given[argument.name]) for argument in fields(cls)})

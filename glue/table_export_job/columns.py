@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
-from table_export_job.errors import ExportFailed
+from table_export_job.errors import PermanentError
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import TypeRules, arrow_type_of_hive, column_names, column_type, hive_type_of_arrow
 
@@ -47,12 +47,12 @@ class SnapshotTable(NamedTuple):
 def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
     """The snapshot table as it was before this export: the latest manifest knows all its columns.
 
-    Raises ExportFailed if the columns are unknown, or if the snapshot of this export would not fit the earlier ones.
+    Raises PermanentError if the columns are unknown, or if the snapshot of this export would not fit the earlier ones.
     If columns started over, formats that are read by position would show old values under other names.
     """
     latest = max((name for name in names_in(s3, arguments.manifests) if name.endswith(".json")), default="")
     if lost := snapshot_without_manifest(s3, arguments, latest.removesuffix(".json")):
-        raise ExportFailed(
+        raise PermanentError(
             f"The columns of the snapshot table are unknown: {lost} has no manifest in {arguments.manifests}. Restore "
             f"the manifests from a copy, or {START_OVER}."
         )
@@ -63,18 +63,18 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
         manifest = json.loads(get(s3, uri))
         output_format, earlier = manifest["output_format"], SnapshotTable.from_manifest(manifest)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ExportFailed(
+        raise PermanentError(
             f"The columns of the snapshot table are unknown: {uri} is not a manifest of version {MANIFEST_VERSION} "
             f"({error!r}). Restore that file, or delete it if no export wrote it, or {START_OVER}."
         ) from error
     if output_format != arguments.output_format:
-        raise ExportFailed(
+        raise PermanentError(
             f"A folder cannot hold two formats: according to {uri} its snapshots are {output_format}, but "
             f"--output_format is {arguments.output_format}. Deploy another table stack with its own CatalogName, or "
             f"{START_OVER}."
         )
     if latest > os.path.basename(arguments.manifest):
-        raise ExportFailed(
+        raise PermanentError(
             f"{uri} belongs to a later snapshot than {arguments.snapshot_timestamp}, so the columns that this export "
             "adds would be lost. Request a new export, or delete that file if no export wrote it."
         )

@@ -1,41 +1,60 @@
-"""The error that ends a run, and the reason that the run reports."""
+"""Errors that end a run, permanent or transient, and the reason that the run reports."""
 
 import re
+
+PERMANENT = "Permanent error: "  # on_glue_complete looks for it in the message of a failed run, and starts no other run
+NOT_ALLOWED = "Allow this action in the job's role."
+OVERLOADED = (
+    "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
+)
 
 
 class ExportFailed(Exception):
     """The run wrote no snapshot. The message tells the operator what is wrong and what to do about it."""
 
 
-def failure_reason(error: Exception, table_name: str) -> str:
-    """The reason of a failure, for the operator. Spark passes an error of an executor on as text only."""
-    text = str(error)
+class PermanentError(ExportFailed):
+    """Another run would fail, too, until an operator changes something."""
+
+    def __str__(self) -> str:
+        return f"{PERMANENT}{super().__str__()}"
+
+
+def run_error(error: Exception, table_name: str) -> ExportFailed:
+    """The error that ends the run. Errors that are not known to be permanent are transient.
+
+    Spark passes an error of an executor on as text only.
+    """
     if isinstance(error, ExportFailed):
-        return text
+        return error
+    text = str(error)
+    if failed := re.search(rf"{PermanentError.__name__}: {PERMANENT}(.+)", text):
+        return PermanentError(failed[1])
     if failed := re.search(rf"{ExportFailed.__name__}: (.+)", text):
-        return failed[1]
+        return ExportFailed(failed[1])
     if refused := re.search(
         r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \(reached max retries: \d+\))?: (.*)", text
     ):
         code, operation, message = refused.groups()
-        return f"{operation} failed with {code}: {message}. {remedy(code, table_name)}"
+        kind, remedy = remedy_of(code, table_name)
+        return kind(f"{operation} failed with {code}: {message}. {remedy}")
     causes = re.findall(
         r"^(?:Caused by: |: )?([\w.$]+(?:Error|Exception): .*(?<!Traceback \(most recent call last\):))$", text, re.M
     )
-    return causes[-1] if causes else f"{type(error).__name__}: {text}"
+    return ExportFailed(causes[-1] if causes else f"{type(error).__name__}: {text}")
 
 
-def remedy(code: str, table_name: str) -> str:
-    """What the operator can do about an error code of AWS."""
-    if code == "ResourceNotFoundException":
-        return f"There is no table {table_name} in this account and Region: check --table_name."
-    if code in ("AccessDenied", "AccessDeniedException", "UnrecognizedClientException"):
-        return "Allow this action in the job's role."
-    if code == "NoSuchBucket":
-        return "Check --output_prefix, --staging_prefix and --manifest."
-    if code in ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"):
-        return (
-            "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another "
-            "time."
-        )
-    return "Run the export again."
+def remedy_of(code: str, table_name: str) -> tuple[type[ExportFailed], str]:
+    """The kind of an error that AWS answered with, and what the operator can do about it."""
+    match code:
+        case "ResourceNotFoundException":
+            return PermanentError, f"There is no table {table_name} in this account and Region: check --table_name."
+        case "AccessDenied" | "AccessDeniedException":
+            return PermanentError, NOT_ALLOWED
+        case "UnrecognizedClientException":
+            return ExportFailed, NOT_ALLOWED
+        case "NoSuchBucket":
+            return PermanentError, "Check --output_prefix, --staging_prefix and --manifest."
+        case "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded":
+            return ExportFailed, OVERLOADED
+    return ExportFailed, "Run the export again."

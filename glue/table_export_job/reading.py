@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import orjson
@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import JobArguments
 from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
-from table_export_job.errors import ExportFailed
+from table_export_job.errors import PermanentError
 from table_export_job.s3 import get, list_objects
 from table_export_job.staged_lines import observe_lines
 from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection, read_staged
@@ -130,8 +130,15 @@ def pages(dynamodb: Any, request: dict[str, Any], limiter: RateLimiter) -> Itera
         limiter.pay(page["ConsumedCapacity"]["CapacityUnits"], page["Count"])
 
 
-def read_table_export(spark: SparkSession, s3: Any, arguments: JobArguments) -> StagedItems:
-    """The table as DynamoDB's own export to S3 staged it. Raises ExportFailed if the export is not complete.
+class TableExport(NamedTuple):
+    """DynamoDB's own export of the table to S3."""
+
+    items_counted: int
+    files: list[StagedFile]
+
+
+def find_table_export(s3: Any, arguments: JobArguments) -> TableExport:
+    """The table export that the arguments name. Raises PermanentError if it is not complete, or not of the table.
 
     Its files: DynamoDB developer guide, "DynamoDB table export output format".
     """
@@ -139,11 +146,11 @@ def read_table_export(spark: SparkSession, s3: Any, arguments: JobArguments) -> 
     summary = json.loads(get(s3, arguments.table_export))
     for name, wanted in {"outputFormat": "DYNAMODB_JSON", "exportType": "FULL_EXPORT"}.items():
         if summary.get(name, wanted) != wanted:
-            raise ExportFailed(
+            raise PermanentError(
                 f"{arguments.table_export} has {name} {summary[name]}, not {wanted}. Run the export again."
             )
     if summary["tableArn"].rpartition("/")[2] != arguments.table_name:
-        raise ExportFailed(
+        raise PermanentError(
             f"{arguments.table_export} is an export of {summary['tableArn']}, not of table {arguments.table_name}."
         )
     listed = [json.loads(line) for line in get(s3, f"{folder}/manifest-files.json").splitlines() if line]
@@ -152,9 +159,14 @@ def read_table_export(spark: SparkSession, s3: Any, arguments: JobArguments) -> 
     for file in listed:
         name = os.path.basename(file["dataFileS3Key"])
         if name not in sizes:
-            raise ExportFailed(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
+            raise PermanentError(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
         files.append(StagedFile(f"{folder}/data/{name}", file["itemCount"], sizes[name], file["md5Checksum"]))
-    return StagedItems(summary["itemCount"], 0.0, files, observe_files(spark, files))
+    return TableExport(summary["itemCount"], files)
+
+
+def read_table_export(spark: SparkSession, export: TableExport) -> StagedItems:
+    """The table as DynamoDB's export staged it, with the attributes that its items have."""
+    return StagedItems(export.items_counted, 0.0, export.files, observe_files(spark, export.files))
 
 
 def observe_files(spark: SparkSession, files: list[StagedFile]) -> Attributes:

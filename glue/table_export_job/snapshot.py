@@ -168,19 +168,13 @@ def write_manifest(s3: Any, arguments: JobArguments, manifest: dict[str, Any]) -
 
 
 def is_complete(s3: Any, arguments: JobArguments) -> bool:
-    """Whether an earlier run for this export wrote its manifest. Then the snapshot is complete and may be in use.
-
-    That run may have been killed right after it wrote the manifest, so its marker is removed.
-    """
+    """Whether an earlier run for this export wrote its manifest. Then the snapshot is complete and may be in use."""
     if bucket_and_key(arguments.manifest)["Key"] not in {each["Key"] for each in list_objects(s3, arguments.manifest)}:
         return False
     try:
-        complete = json.loads(get(s3, arguments.manifest))["export_id"] == arguments.export_id
+        return json.loads(get(s3, arguments.manifest))["export_id"] == arguments.export_id
     except (ValueError, KeyError, TypeError):
         return False
-    if complete:
-        delete(s3, arguments.marker)
-    return complete
 
 
 def clear(s3: Any, arguments: JobArguments) -> None:

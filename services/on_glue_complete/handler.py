@@ -29,7 +29,7 @@ def on_job_run_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None
 def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
     if run.state == "SUCCEEDED":
         return catalog(export, cloud, now)
-    if run.failed_by_itself and export.may_try_again:
+    if run.failed_by_itself and not run.failed_permanently and export.may_try_again:
         return run_again(export, run, cloud, now)
     return export.fail(why_it_failed(run), now, stopped=run.state == "STOPPED")
 

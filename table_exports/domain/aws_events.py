@@ -27,6 +27,7 @@ TOLD_AGAIN = "table-exports.reconciler"  # the source of what we say in AWS's st
 UNKNOWN = "unknown"  # nobody waits for it
 NO_MESSAGE = "no message"
 NOT_GIVEN = (None, "", "N/A")  # as AWS writes what it has no value for
+PERMANENT = "Permanent error: "  # in the message of a job run: the job writes it, wherever Glue puts it in the message
 SYSTEM_ERROR = 1  # Athena's error category: its own fault, not the query's
 SKEW = timedelta(minutes=1)  # at most, between AWS's clocks
 ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
@@ -159,6 +160,11 @@ class JobRunEnded:
     def failed_by_itself(self) -> bool:
         """And was not stopped, so that another attempt may be made."""
         return self.state in FAILED_RUNS
+
+    @property
+    def failed_permanently(self) -> bool:
+        """Whether the job says that another run would fail, too. Jobs of earlier versions never do."""
+        return self.failed_by_itself and PERMANENT in self.message
 
     def ends_the_wait_of(self, export: Export) -> bool:
         return self.state in ("SUCCEEDED", "STOPPED") or self.failed_by_itself

@@ -1,18 +1,26 @@
-"""The job on local Spark, with DynamoDB and S3 by moto's server."""
+"""The job with DynamoDB and S3 by moto's server, on a stand-in for Spark; or, where Spark matters, on Spark."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
 
 import boto3
 import pytest
 
+import export_table
+from sandbox.dynamodb.table_exports import export_files
 from sandbox.glue.spark import environment as spark_environment
 from tests.glue.dynalite_server import dynamodb_server, endpoint  # noqa: F401
 from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
+from tests.local_spark.pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
 def aws():
-    """DynamoDB and S3 by moto's server. One for all: Spark's workers keep the address that the first test gave them."""
+    """The address of DynamoDB and S3, by moto's server."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -22,29 +30,63 @@ def aws():
 
 
 @pytest.fixture(scope="module")
-def environment(aws, tmp_path_factory):
-    """What the job finds around it: AWS at moto's server, and Spark as in the sandbox."""
+def environment(aws):
+    """The environment of the job: AWS is moto's server."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "AWS_ENDPOINT_URL": aws,
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "PYTHONPATH": str(SCRIPT.parent),  # executors import the job's modules
-            **spark_environment(tmp_path_factory.mktemp("spark")),
         }.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield
 
 
-@pytest.fixture(scope="module")
-def spark(environment):
-    from pyspark.sql import SparkSession
+@pytest.fixture(autouse=True)
+def local_spark(monkeypatch):
+    """The job in this process runs on the stand-in for Spark."""
+    monkeypatch.setattr(export_table, "SparkSession", SparkSession)
 
-    session = SparkSession.builder.getOrCreate()
-    yield session
-    session.stop()
+
+@pytest.fixture
+def run_on_spark(environment, tmp_path):
+    """Runs the script on Spark, in its own process. Driver and executors find its modules in a zip, as on Glue."""
+    shutil.copy(SCRIPT, tmp_path)
+    modules = shutil.make_archive(tmp_path / "modules", "zip", SCRIPT.parent, "table_export_job")
+
+    def run(argv):
+        return subprocess.run(
+            [sys.executable, SCRIPT.name, *argv[1:]],
+            cwd=tmp_path,
+            env=os.environ | spark_environment(tmp_path / "spark") | {"PYTHONPATH": modules},
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+
+    return run
+
+
+@pytest.fixture
+def export_by_dynamodb(environment):
+    """Writes items to S3 as DynamoDB's own export does. Returns the URI of its summary."""
+
+    def export(items, folder, table="Zoo"):
+        files = export_files(
+            items,
+            bucket=BUCKET,
+            prefix=f"staging/{folder}/{SNAPSHOT_TIMESTAMP}",
+            table_arn=f"arn:aws:dynamodb:us-east-1:123456789012:table/{table}",
+            export_id="01234567890123-a1b2c3d4",
+            at=datetime(2026, 11, 23, 2, 0, 8, tzinfo=UTC),
+        )
+        for key, content in files.items():
+            boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+        return f"s3://{BUCKET}/{list(files)[-1]}"
+
+    return export
 
 
 @pytest.fixture
@@ -63,8 +105,9 @@ def make_table(environment):
             **settings or {"BillingMode": "PAY_PER_REQUEST"},
         )
         made.append(name)
-        for item in items:
-            dynamodb.put_item(TableName=name, Item=item)
+        puts = [{"PutRequest": {"Item": item}} for item in items]
+        for start in range(0, len(puts), 25):
+            dynamodb.batch_write_item(RequestItems={name: puts[start : start + 25]})
 
     yield make
     for name in made:

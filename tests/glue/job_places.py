@@ -1,5 +1,6 @@
 """Where the tests of the job find and keep things."""
 
+import base64
 import csv
 import gzip
 import io
@@ -13,6 +14,10 @@ SCRIPT = Path(__file__).parents[2] / "glue" / "export_table.py"
 MB = 1024 * 1024
 BUCKET = "exports-of-tests"
 SNAPSHOT_TIMESTAMP = "2026-11-23T02-00-07Z"
+TWO_REVIEWS = [
+    {"id": {"S": "1"}, "stars": {"N": "5"}},
+    {"id": {"S": "2"}, "stars": {"N": "4"}, "text": {"S": "Good"}},
+]
 
 
 def keys_below(prefix):
@@ -40,3 +45,35 @@ def read_rows(key):
         case "csv":
             csv.field_size_limit(MB)
             return list(csv.DictReader(io.StringIO(gzip.decompress(file.read()).decode()), escapechar="\\"))
+
+
+def as_boto3(item):
+    """The item as boto3 takes it: binary values are bytes, not base64."""
+    return {name: value_as_boto3(value) for name, value in item.items()}
+
+
+def value_as_boto3(value):
+    [(kind, content)] = value.items()
+    match kind:
+        case "B":
+            return {"B": base64.b64decode(content)}
+        case "BS":
+            return {"BS": [base64.b64decode(element) for element in content]}
+        case "L":
+            return {"L": list(map(value_as_boto3, content))}
+        case "M":
+            return {"M": as_boto3(content)}
+    return value
+
+
+def all_objects():
+    """Each key in the bucket, with when it was written."""
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return {found["Key"]: found["LastModified"] for page in pages for found in page.get("Contents", [])}
+
+
+def the_day_after(table):
+    """The arguments of a later snapshot."""
+    timestamp = "2026-11-24T02-00-07Z"
+    manifest = f"s3://{BUCKET}/exports/manifests_{table.lower()}/{timestamp}.json"
+    return {"snapshot_timestamp": timestamp, "manifest": manifest}

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from zoo import ZOO
+from zoo import ZOO, columns_of
 
 from table_export_job import staged_lines
 from table_export_job.attributes import MAP_KEYS, Seen, merge, observe
@@ -161,6 +161,16 @@ def test_an_attribute_becomes_the_column_that_its_values_need(values, column_typ
 
     assert hive_type_of_arrow(found.arrow) == column_type
     assert found.build([*values, None]).to_pylist(maps_as_pydicts="strict") == [*expected, None]
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("case", ZOO, ids=str)
+def test_the_values_of_a_case_need_these_columns(case, output_format):
+    seen = seen_in(list(case.keyed_items))
+
+    columns, _ = snapshot_columns(seen, ID_TABLE, SnapshotTable([], {}), FORMATS[output_format].rules)
+
+    assert {column.name: column.type for column in columns} == {"id": "string"} | columns_of(case, output_format)
 
 
 @pytest.mark.parametrize("rules", [ANY, JSON, CSV])

@@ -7,8 +7,6 @@ import gzip
 import json
 import math
 import random
-import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -25,11 +23,11 @@ from botocore.retries.bucket import TokenBucket
 import export_table
 from table_export_job import reading
 from table_export_job.arguments import JobArguments
-from table_export_job.errors import ExportFailed, failure_reason
+from table_export_job.errors import ExportFailed, run_error
 from table_export_job.reading import scan
 from table_export_job.s3 import get
 from tests.glue.dynalite_server import DROPPED, THROTTLED, Clock, Threads, item_bytes
-from tests.glue.job_places import BUCKET, SCRIPT
+from tests.glue.job_places import BUCKET
 
 pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -160,10 +158,9 @@ def test_a_slow_reader_consumes_no_more_than_a_fast_one(endpoint, tables, read, 
     assert sum(page.units for page in endpoint.pages) <= 1.05 * tables["Small"]
 
 
-def test_the_script_reads_each_item_once_on_spark(endpoint, tables, arguments, manifest):
-    run = subprocess.run(
-        [sys.executable, SCRIPT, *arguments("Medium")[1:]], capture_output=True, text=True, timeout=120
-    )
+@pytest.mark.slow
+def test_the_script_reads_each_item_once_on_spark(run_on_spark, endpoint, tables, arguments, manifest):
+    run = run_on_spark(arguments("Medium"))
 
     assert run.returncode == 0, run.stderr
     expected = [item["id"] for item in TABLES["Medium"]]
@@ -316,7 +313,7 @@ def test_throttling_without_end_fails_after_minutes_with_what_to_do(endpoint, ta
         read("Small", 1, clock)
 
     assert 60 < clock() - begun < 600
-    assert failure_reason(failed.value, "Small") == (
+    assert str(run_error(failed.value, "Small")) == (
         "Scan failed with ProvisionedThroughputExceededException: The level of configured throughput was exceeded. "
         "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
     )

@@ -191,6 +191,44 @@ def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapsho
     assert len(cloud.glue.started) == 1
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "PermanentError: Permanent error: --table_name is 'x'",
+        "table_export_job.errors.PermanentError: Permanent error: --table_name is 'x'",
+        "Error Category: QUERY_ERROR; Failed Line Number: 7; PermanentError: Permanent error: --table_name is 'x'",
+    ],
+)
+def test_a_run_that_failed_permanently_fails_the_export_at_once(cloud, in_flight, aws_event, react, message):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+
+    react(aws_event("glue_job_failed", message=message))
+
+    export = cloud.the_export()
+    assert (export.stage, export.attempt) == (Stage.FAILED, 1)
+    assert export.reason.endswith(f"ended FAILED: {message}")
+    assert cloud.glue.started == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "ExportFailed: The snapshot is not complete",
+        "PermanentError is a class",
+        "Command failed with exit code 1",
+        None,
+    ],
+)
+def test_a_run_that_does_not_say_that_it_failed_permanently_is_followed_by_another(
+    cloud, in_flight, aws_event, react, message
+):
+    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+
+    react(aws_event("glue_job_failed", message=message))
+
+    assert (cloud.the_export().stage, cloud.the_export().attempt) == (Stage.EXPORTING, 2)
+
+
 def test_an_attempt_that_is_refused_says_why_it_was_made(cloud, in_flight, aws_event, react):
     in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
     cloud.glue.refuses = "Glue job cannot be started: EntityNotFoundException"

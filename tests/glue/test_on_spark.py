@@ -1,0 +1,131 @@
+"""The script on Spark, in its own process: what the stand-in for Spark cannot show."""
+
+from decimal import Decimal
+from operator import itemgetter
+
+import boto3
+import pytest
+from zoo import ZOO, columns_of
+
+from table_export_job.formats import FORMATS
+from table_export_job.s3 import get, list_objects
+from tests.glue.job_places import BUCKET, as_boto3
+
+pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+def test_the_script_exports_every_type(run_on_spark, make_table, arguments, snapshot, manifest):
+    items = [
+        {
+            "id": {"S": "1"},
+            "userId": {"S": "upper"},
+            "stars": {"N": "5"},
+            "price": {"N": "1.25"},
+            "big": {"N": "12345678901234567890123456789012345678"},
+            "wide": {"N": "0.1"},
+            "ok": {"BOOL": True},
+            "raw": {"B": b"\x00\xff"},
+            "ss": {"SS": ["x", "y"]},
+            "ns": {"NS": ["1", "2.5"]},
+            "bs": {"BS": [b"\x01", b"\x02"]},
+            "place": {"M": {"a b": {"N": "1"}, "deep": {"L": [{"M": {"x": {"S": "q"}}}, {"NULL": True}]}}},
+            "by_day": {"M": {f"day {day}": {"N": str(day)} for day in range(101)}},
+            "mixed": {"N": "7"},
+            "nothing": {"NULL": True},
+        },
+        {
+            "id": {"S": "2"},
+            "userid": {"S": "lower"},
+            "price": {"NULL": True},
+            "wide": {"N": "1" + 37 * "0"},
+            "mixed": {"M": {"k": {"L": [{"N": "1"}, {"SS": ["é"]}]}}},
+            "snapshot_timestamp": {"S": "mine"},
+        },
+    ]
+    make_table("Every.Type", items)
+
+    run = run_on_spark(arguments("Every.Type"))
+
+    assert run.returncode == 0, run.stderr
+    proof = manifest("Every.Type")
+    assert {column["name"]: column["type"] for column in proof["columns"]} == {
+        "id": "string",
+        "big": "decimal(38,0)",
+        "bs": "array<binary>",
+        "by_day": "map<string,bigint>",
+        "mixed": "string",
+        "nothing": "string",
+        "ns": "array<decimal(38,1)>",
+        "ok": "boolean",
+        "place": "struct<a_b:bigint,deep:array<struct<x:string>>>",
+        "price": "decimal(38,2)",
+        "raw": "binary",
+        "snapshot_timestamp_2": "string",
+        "ss": "array<string>",
+        "stars": "bigint",
+        "userid": "string",
+        "userid_2": "string",
+        "wide": "string",
+    }
+    first, second = sorted(snapshot("Every.Type"), key=itemgetter("id"))
+    assert list(first) == [column["name"] for column in proof["columns"]]
+    assert first == {
+        "id": "1",
+        "big": Decimal("12345678901234567890123456789012345678"),
+        "bs": [b"\x01", b"\x02"],
+        "by_day": {f"day {day}": day for day in range(101)},
+        "mixed": "7",
+        "nothing": None,
+        "ns": [Decimal("1"), Decimal("2.5")],
+        "ok": True,
+        "place": {"a_b": 1, "deep": [{"x": "q"}, None]},
+        "price": Decimal("1.25"),
+        "raw": b"\x00\xff",
+        "snapshot_timestamp_2": None,
+        "ss": ["x", "y"],
+        "stars": 5,
+        "userid": "upper",
+        "userid_2": None,
+        "wide": "0.1",
+    }
+    assert {name: value for name, value in second.items() if value is not None} == {
+        "id": "2",
+        "mixed": '{"k":[1,["é"]]}',
+        "snapshot_timestamp_2": "mine",
+        "userid_2": "lower",
+        "wide": "1" + 37 * "0",
+    }
+
+
+def test_the_error_of_an_executor_is_the_error_of_the_run(run_on_spark, make_table, arguments, export_by_dynamodb):
+    make_table("Torn")
+    summary = export_by_dynamodb([{"id": {"S": str(number)}} for number in range(10)], "torn", "Torn")
+    s3, folder = boto3.client("s3"), summary.removesuffix("manifest-summary.json") + "data/"
+    key = next(list_objects(s3, folder))["Key"]
+    s3.put_object(Bucket=BUCKET, Key=key, Body=get(s3, f"s3://{BUCKET}/{key}")[:-10])
+
+    run = run_on_spark(arguments("Torn", read_mode="export", table_export=summary))
+
+    assert run.returncode == 1
+    last = run.stderr.rstrip().splitlines()[-1]
+    assert last.startswith("table_export_job.errors.ExportFailed: The staged file s3://"), run.stderr
+    assert last.endswith("Run the export again.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_every_format_is_written_by_executors(run_on_spark, make_table, arguments, manifest, snapshot, output_format):
+    items = [item for case in ZOO for item in case.keyed_items]
+    make_table("Zoo", map(as_boto3, items))
+
+    run = run_on_spark(arguments("Zoo", output_format=output_format, export_id=output_format))
+
+    assert run.returncode == 0, run.stderr
+    expected = {"id": "string"}
+    for case in ZOO:
+        expected |= columns_of(case, output_format)
+    assert {column["name"]: column["type"] for column in manifest("Zoo")["columns"]} == expected
+    assert sorted(row["id"] for row in snapshot("Zoo")) == sorted(item["id"]["S"] for item in items)
