@@ -97,6 +97,11 @@ def staged_items(environment):
     return items
 
 
+def slow(*values):
+    """These values, in the slow tier only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def ids(items):
     return sorted(item["id"]["S"] for item in items)
 
@@ -123,7 +128,9 @@ def most_consumed_in(seconds, pages):
 
 @pytest.mark.parametrize("segments", [1, 2, 4])
 @pytest.mark.parametrize("table_name", TABLES)
-def test_each_item_is_on_one_page_of_one_segment(endpoint, tables, read, staged_items, clock, table_name, segments):
+def test_each_item_is_read_once_and_consumption_is_reported(
+    endpoint, tables, read, staged_items, clock, table_name, segments
+):
     staged = read(table_name, segments, clock)
 
     expected = [item["id"] for item in TABLES[table_name]]
@@ -132,13 +139,6 @@ def test_each_item_is_on_one_page_of_one_segment(endpoint, tables, read, staged_
     assert staged.items_counted == sum(file.items for file in staged.files) == len(expected)
     assert {page.segment for page in endpoint.pages} == set(range(segments))
     assert Counter(endpoint.requests) == {("DescribeTable", table_name): 1, ("Scan", table_name): len(endpoint.pages)}
-
-
-@pytest.mark.parametrize("segments", [1, 2, 4])
-@pytest.mark.parametrize("table_name", TABLES)
-def test_reading_consumes_the_tables_size_and_the_job_says_so(endpoint, tables, read, clock, table_name, segments):
-    staged = read(table_name, segments, clock)
-
     consumed = sum(page.units for page in endpoint.pages)
     assert tables[table_name] <= consumed <= tables[table_name] + 0.5 * len(endpoint.pages)
     assert staged.read_capacity_units == consumed
@@ -175,7 +175,7 @@ def test_the_script_reads_each_item_once_on_spark(run_on_spark, endpoint, tables
 
 
 @pytest.mark.parametrize("segments", [1, 2, 4])
-@pytest.mark.parametrize("percentage", [0.1, 0.25, 1.0])
+@pytest.mark.parametrize("percentage", [slow(0.1), 0.25, slow(1.0)])
 @pytest.mark.parametrize(
     ("table_name", "capacity", "dearest_item"), [("Small", 15, 0.5), ("Medium", 50, 2.5), ("Large", 40, 46.5)]
 )
@@ -198,7 +198,7 @@ def test_the_rate_is_held_at_all_times_and_used(
 
 @pytest.mark.parametrize(
     ("table_name", "segments", "capacity", "percentage"),
-    [("Small", 4, 32, 0.25), ("Medium", 1, 150, 1.0), ("Large", 2, 1600, 0.25)],
+    [slow("Small", 4, 32, 0.25), ("Medium", 1, 150, 1.0), slow("Large", 2, 1600, 0.25)],
 )
 def test_the_rate_is_held_in_real_time(endpoint, tables, read, table_name, segments, capacity, percentage):
     endpoint.described = {"ProvisionedThroughput": {"ReadCapacityUnits": capacity}}
