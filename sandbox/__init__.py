@@ -1,1 +1,1 @@
-"""The local cloud: AWS on one endpoint of this machine, with the templates, zips and job script of build/."""
+"""A local AWS on one endpoint, with the templates, packages and job script of build/."""

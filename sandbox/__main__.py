@@ -1,4 +1,4 @@
-"""`python -m sandbox` runs the local cloud until SIGINT or SIGTERM. It prints `ready <endpoint>` when it is usable."""
+"""Runs the sandbox until SIGINT or SIGTERM. Prints `ready <endpoint>` when it accepts calls."""
 
 import argparse
 import asyncio
@@ -36,9 +36,9 @@ from sandbox.pipelines_page import PipelinesPage
 from sandbox.sqs.message_moves import MessageMoves
 
 TO_TRY = """
-All pipelines, in a browser: {endpoint}/_sandbox/pipelines
+All pipelines in a browser: {endpoint}/_sandbox/pipelines
 
-To try, in another shell (docs/sandbox.md says more):
+To try it, run in another shell (docs/sandbox.md explains more):
 
 export AWS_ENDPOINT_URL={endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
 aws dynamodb create-table --table-name Orders --billing-mode PAY_PER_REQUEST \\
@@ -55,25 +55,33 @@ aws athena start-query-execution --query-string 'SELECT * FROM dynamodb_exports.
 
 def port(text: str) -> int:
     if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text} is no port: give 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port: enter a number from 1 to 65535")
     return int(text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
-    parser.add_argument("--port", type=port, default=4566, help="of the endpoint (default: %(default)s)")
-    parser.add_argument("--no-deploy", action="store_true", help="leave the cloud empty")
-    parser.add_argument("--state-dir", type=Path, help="for logs and data, kept (default: a temporary folder)")
+    parser.add_argument("--port", type=port, default=4566, help="port of the endpoint (default: %(default)s)")
+    parser.add_argument("--no-deploy", action="store_true", help="do not deploy the common stack")
+    parser.add_argument(
+        "--state-dir", type=Path, help="keep logs and data in this folder (default: a temporary folder)"
+    )
     parser.add_argument(
         "--alarm-minute",
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="how long a minute lasts for CloudWatch's alarms (default: %(default)s)",
+        help="how long one minute of a CloudWatch alarm lasts (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--job-modules",
+        type=Path,
+        metavar="FOLDER",
+        help="modules that Glue jobs import before any others. Tests replace Spark this way (default: none)",
     )
     options = parser.parse_args()
-    os.environ["AWS_DEFAULT_REGION"] = REGION  # where the SAM translator looks
-    os.environ.pop("AWS_PROFILE", None)  # the user's, which the stand-ins are not
+    os.environ["AWS_DEFAULT_REGION"] = REGION  # the SAM translator reads it
+    os.environ.pop("AWS_PROFILE", None)  # the sandbox has its own credentials
     with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as temporary:
         folder = (options.state_dir or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,22 +89,22 @@ def main() -> int:
             filename=folder / "sandbox.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
         )
         try:
-            # asyncio.run would wait for stand-ins that still call what has ended
+            # asyncio.run would wait for threads that still call the emulator, which has ended
             loop = asyncio.new_event_loop()
-            loop.run_until_complete(run(options.port, folder, options.alarm_minute, deploys=not options.no_deploy))
+            loop.run_until_complete(run(options, folder))
         except CannotStart as error:
             print(error, file=sys.stderr)
             return 1
     return 0
 
 
-async def run(port: int, folder: Path, alarm_minute: float, deploys: bool) -> None:
+async def run(options: argparse.Namespace, folder: Path) -> None:
     """Raises CannotStart."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
-        start = asyncio.create_task(start_cloud(port, folder, alarm_minute, deploys, stack))
+        start = asyncio.create_task(start_cloud(options, folder, stack))
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait([start, stop], return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -104,15 +112,16 @@ async def run(port: int, folder: Path, alarm_minute: float, deploys: bool) -> No
             await stop
 
 
-async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: bool, stack: AsyncExitStack) -> None:
-    """All of it; `stack` will end what was started."""
-    endpoint = f"http://127.0.0.1:{port}"
+async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExitStack) -> None:
+    """Starts everything; `stack` will end what was started. Raises CannotStart."""
+    endpoint = f"http://127.0.0.1:{options.port}"
     calls, faults, cloud = CallLog(), Faults(), Cloud(endpoint)
     gateway = Gateway(calls, faults)
     try:
-        await gateway.start(port)
+        await gateway.start(options.port)
     except OSError as error:
-        raise CannotStart(f"Port {port} cannot be used ({error.strerror}): say --port with another") from error
+        problem = f"Port {options.port} cannot be used ({error.strerror}): choose another with --port"
+        raise CannotStart(problem) from error
     stack.push_async_callback(gateway.stop)
     emulator = Emulator(endpoint, folder)
     stack.push_async_callback(asyncio.to_thread, emulator.stop)
@@ -120,9 +129,9 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
     gateway.emulator_url, gateway.emulator_session = emulator.url, emulator.process.pid
 
     events, past_the_gateway = AwsEvents(cloud, faults), Cloud(emulator.url)
-    templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue")
+    templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue", options.job_modules)
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
-    alarms = Alarms(cloud, ServiceMetrics(cloud, past_the_gateway, events).collect, alarm_minute)
+    alarms = Alarms(cloud, ServiceMetrics(cloud, past_the_gateway, events).collect, options.alarm_minute)
     stack.callback(alarms.stop)
     for service in (
         alarms,
@@ -148,10 +157,10 @@ async def start_cloud(port: int, folder: Path, alarm_minute: float, deploys: boo
     await asyncio.to_thread(templates.prepare)
     schedules = await asyncio.to_thread(Schedules, cloud)
     stack.callback(schedules.stop)
-    if deploys:
+    if not options.no_deploy:
         await asyncio.to_thread(deploy, cloud)
     print(f"ready {endpoint}", flush=True)
-    if deploys:
+    if not options.no_deploy:
         print(TO_TRY.format(endpoint=endpoint, account=ACCOUNT, region=REGION), flush=True)
 
 
@@ -159,10 +168,10 @@ def seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise web.HTTPBadRequest(text=f"since: {text} is no number of seconds since 1970") from None
+        raise web.HTTPBadRequest(text=f"since: {text} is not a number of seconds since 1970") from None
 
 
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    os._exit(code)  # all is ended; the interpreter would take seconds to take itself apart
+    os._exit(code)  # everything has ended; the interpreter's own shutdown takes seconds

@@ -1,4 +1,4 @@
-"""The AWS that the stand-ins see: the gateway itself, as root or in a role."""
+"""boto3 clients of the sandbox's own endpoint, as root or in a role."""
 
 import threading
 import time
@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-CLIENTS = 64  # that are kept: each job run and crawl has credentials of its own, and a client takes megabytes
-SESSION_SECONDS = 1800.0  # before a role is assumed anew; a session lasts twice as long
+CLIENTS = 64  # kept at most: each job run and crawl has its own credentials, and a client takes megabytes
+SESSION_SECONDS = 1800.0  # until a role is assumed again; a session lasts twice as long
 CALLER = "sandbox"  # what the call log shows for the sandbox's own calls
 
 
@@ -50,7 +50,7 @@ class Cloud:
         )
 
     def assume(self, role: str, session: str) -> Credentials:
-        """Credentials of a role, given by ARN or name, as the service that the role is for would get them."""
+        """Returns temporary credentials of a role, given by ARN or name."""
         arn = role if role.startswith("arn:") else f"arn:aws:iam::{ACCOUNT}:role/{role}"
         issued_at, credentials = self._assumed.get((arn, session), (-SESSION_SECONDS, ROOT))
         if time.monotonic() - issued_at >= SESSION_SECONDS:
@@ -61,11 +61,11 @@ class Cloud:
         return credentials
 
     def role_of(self, access_key: str | None) -> str | None:
-        """The role's ARN, if the key is of one of our own sessions."""
+        """Returns the ARN of the role that the sandbox assumed with this key, or None."""
         return self._roles.get(access_key or "")
 
     def caller(self, app: str | None) -> Credentials:
-        """What a caller that names itself `app/<service>` may do: its function's role. Any other caller is root."""
+        """Returns credentials for a caller: the function's role if it calls itself `app/<function>`, else root."""
         if app in (None, CALLER):
             return ROOT
         try:
@@ -76,6 +76,6 @@ class Cloud:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of s3://bucket/key."""
+    """Returns bucket and key of s3://bucket/key."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key

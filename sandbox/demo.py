@@ -1,6 +1,6 @@
-"""The walkthrough: two exports of a table with two reviews, then one of thousands of films, looked at in Athena.
+"""The demo: exports a table with two reviews twice and a table with thousands of films once, and queries the views.
 
-Everything goes through the sandbox's endpoint, as it would on AWS. Ends with 1 if anything is not as it should be.
+Everything goes through the sandbox's endpoint, as on AWS. Exits with 1 if a check fails.
 """
 
 import json
@@ -27,9 +27,9 @@ from sandbox.emulator.ministack import free_port
 ROOT = Path(__file__).parent.parent
 FILMS = 5_000
 RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
-PATIENCE_SECONDS = 300  # for one export: Spark starts anew for each
+TIMEOUT_SECONDS = 300  # of one export, with the start of Spark
 POLL_SECONDS = 0.1
-NO_SERVICE = (None, "sandbox", "table-exports")  # callers: a user, the stand-ins, the command line
+NO_SERVICE = (None, "sandbox", "table-exports")  # callers: a user, the sandbox, the command line
 
 REVIEWS = [
     {"asin": "B000FA64PK", "user": "Joe", "stars": 5, "text": "It taught me all about event buses"},
@@ -39,30 +39,28 @@ REVIEWS = [
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-class NotAsItShouldBe(Exception):
-    pass
+class CheckFailed(Exception):
+    """The message says what was expected."""
 
 
-class Ended(NamedTuple):
-    """An export that the demo followed to its end."""
-
+class FinishedExport(NamedTuple):
     name: str
-    story: dict[str, Any]  # as the command line tells it
+    timeline: dict[str, Any]  # from the command line
     calls: list[dict[str, Any]]
-    facts: list[str]
+    events: list[str]
 
 
 def main() -> None:
     try:
         with sandbox() as endpoint:
             walk_through(Clients(endpoint))
-    except NotAsItShouldBe as error:
-        console.print(f"[bold red]Not as it should be:[/] {error}")
+    except CheckFailed as error:
+        console.print(f"[bold red]Check failed:[/] {error}")
         sys.exit(1)
 
 
 def walk_through(aws: "Clients") -> None:
-    hear_facts(aws)
+    subscribe(aws)
 
     console.rule("A table with two reviews")
     put_items(aws, "Reviews", ("asin", "user"), REVIEWS)
@@ -70,17 +68,17 @@ def walk_through(aws: "Clients") -> None:
     exports = [export(aws, pipeline, "Reviews, first"), export(aws, pipeline, "Reviews, second")]
     snapshots = show(aws, "SELECT asin, stars, snapshot_timestamp FROM snapshots_reviews ORDER BY 3, 1")
     latest = show(aws, "SELECT * FROM reviews ORDER BY asin")
-    first, second = (done.story["snapshot_timestamp"] for done in exports)
-    expect(len(snapshots) == 4, f"the snapshot table shows four rows, not {len(snapshots)}")
-    expect({row["snapshot_timestamp"] for row in snapshots} == {first, second}, "both snapshots are there")
-    expect(len(latest) == 2, f"the view shows two rows, not {len(latest)}")
-    expect({row["snapshot_timestamp"] for row in latest} == {second}, "the view shows the later snapshot")
+    first, second = (done.timeline["snapshot_timestamp"] for done in exports)
+    expect(len(snapshots) == 4, f"the snapshot table has four rows, not {len(snapshots)}")
+    expect({row["snapshot_timestamp"] for row in snapshots} == {first, second}, "the snapshot table has both snapshots")
+    expect(len(latest) == 2, f"the view has two rows, not {len(latest)}")
+    expect({row["snapshot_timestamp"] for row in latest} == {second}, "the view has only the later snapshot")
 
-    console.rule(f"{FILMS:,} films of uneven shape")
+    console.rule(f"{FILMS:,} films with varying attributes")
     put_items(aws, "Films", ("imdb_id",), films())
     exports.append(export(aws, deploy(aws, "Films"), "Films"))
     [counted] = show(aws, "SELECT count(*) AS films, count(box_office) AS with_box_office FROM films")
-    expect(counted["films"] == str(FILMS), f"the view shows {FILMS} films, not {counted['films']}")
+    expect(counted["films"] == str(FILMS), f"the view has {FILMS} films, not {counted['films']}")
     show(
         aws,
         "SELECT title, year, runtime, element_at(genres, 1) AS genre, critics.meter AS critics, box_office "
@@ -89,12 +87,12 @@ def walk_through(aws: "Clients") -> None:
 
     console.rule("All pipelines")
     console.print("[cyan]table-exports status[/]")
-    expect(table_exports(aws, "status").returncode == 0, "no pipeline needs a person")
+    expect(table_exports(aws, "status").returncode == 0, "no pipeline needs attention")
 
     console.rule("What the exports cost")
     summarise(exports)
     console.print(
-        "\n[bold green]All as it should be.[/] `make sandbox` keeps such a cloud running for your own clients."
+        "\n[bold green]All checks passed.[/] Run `make sandbox` to keep a sandbox running for your own clients."
     )
 
 
@@ -115,7 +113,7 @@ class Clients:
 
 @contextmanager
 def sandbox() -> Iterator[str]:
-    """Runs the sandbox for as long as the context lasts. Yields its endpoint."""
+    """Runs the sandbox while the context lasts. Yields its endpoint."""
     command = [sys.executable, "-m", "sandbox", "--port", str(free_port())]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -123,12 +121,14 @@ def sandbox() -> Iterator[str]:
         for line in process.stdout:
             if line.startswith("ready "):
                 endpoint = line.split()[1]
-                console.print(f"The sandbox runs, its common stack deployed: {time.monotonic() - started:.1f} s")
-                console.print(f"All pipelines, in a browser, while this runs: {endpoint}/_sandbox/pipelines")
+                console.print(
+                    f"The sandbox is running and the common stack is deployed ({time.monotonic() - started:.1f} s)"
+                )
+                console.print(f"All pipelines in a browser, while the demo runs: {endpoint}/_sandbox/pipelines")
                 yield endpoint
                 break
         else:
-            raise NotAsItShouldBe("the sandbox did not start: see above")
+            raise CheckFailed("the sandbox starts; the messages above say why it did not")
     finally:
         process.terminate()
         process.wait(30)
@@ -145,11 +145,11 @@ def put_items(aws: Clients, table: str, key: tuple[str, ...], items: list[dict[s
     with aws.tables.Table(table).batch_writer() as batch:
         for item in items:
             batch.put_item(Item=item)
-    console.print(f"DynamoDB table {table} holds {len(items):,} items")
+    console.print(f"DynamoDB table {table} has {len(items):,} items")
 
 
 def films() -> list[dict[str, Any]]:
-    """Films as many a table has them: what is unknown is left out or null, and some titles came in as numbers."""
+    """Returns films with missing attributes, null values, and some titles that are numbers."""
     database = sqlite3.connect(Path(bokeh_sampledata.__file__).parent / "_data/movies.db")
     columns = 'imdbID, Title, Year, omdb.Rating, Runtime, Genre, "Cast", Oscars, BoxOffice, Production'
     columns += ", tomatoes.Rating, Meter, Reviews"
@@ -180,7 +180,7 @@ def film(
 
 
 def deploy(aws: Clients, table: str) -> dict[str, str]:
-    """A table stack. Returns its outputs."""
+    """Deploys a table stack. Returns its outputs."""
     name = f"table-exports-{table.lower()}"
     aws.cloudformation.create_stack(
         StackName=name,
@@ -190,57 +190,57 @@ def deploy(aws: Clients, table: str) -> dict[str, str]:
     )
     aws.cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     [stack] = aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
-    console.print(f"Table stack {name} deployed")
+    console.print(f"Table stack {name} is deployed")
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def export(aws: Clients, pipeline: dict[str, str], name: str) -> Ended:
-    """Have a table exported, and its stages told as they pass."""
+def export(aws: Clients, pipeline: dict[str, str], name: str) -> FinishedExport:
+    """Exports a table, and shows its stages as they pass."""
     console.print(f"\n[bold]{name}[/]: [cyan]table-exports run {pipeline['Pipeline']} --wait[/]")
     requested = time.time()
     ran = table_exports(aws, "run", pipeline["Pipeline"], "--wait")
-    expect(ran.returncode == 0, f"{name} succeeds")
+    expect(ran.returncode == 0, f"the export of {name} succeeds")
     shown = table_exports(aws, "show", pipeline["Pipeline"], "--output", "json", stdout=subprocess.PIPE)
-    facts = heard(aws, until="Export Succeeded")
+    events = receive_events(aws, until="Export Succeeded")
     with urlopen(f"{aws.endpoint}/_sandbox/calls?since={requested}") as answer:
         calls = [call for call in json.load(answer) if call["caller"] not in NO_SERVICE]
-    return Ended(name, json.loads(shown.stdout), calls, facts)
+    return FinishedExport(name, json.loads(shown.stdout), calls, events)
 
 
 def table_exports(aws: Clients, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """The command line, as an operator has it."""
+    """Runs the command line as an operator does."""
     settings = {"AWS_ENDPOINT_URL": aws.endpoint, "AWS_REGION": "us-east-1"}
     settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "COLUMNS": str(console.width)}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     command = [Path(sys.executable).with_name("table-exports"), *arguments]
-    return subprocess.run(command, env=inherited | settings, timeout=PATIENCE_SECONDS, **options)
+    return subprocess.run(command, env=inherited | settings, timeout=TIMEOUT_SECONDS, **options)
 
 
-# ------------------------------------------------------------------------------------------- facts, queries, summary
+# ------------------------------------------------------------------------------------------- events, queries, summary
 
 
-def hear_facts(aws: Clients) -> None:
-    """A queue that hears the facts of every export: the extension point, as anyone would use it."""
-    aws.facts = aws.sqs.create_queue(QueueName="demo-facts")["QueueUrl"]
-    arn = aws.sqs.get_queue_attributes(QueueUrl=aws.facts, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+def subscribe(aws: Clients) -> None:
+    """Creates a queue that receives the events of every export, as you would to extend the pipeline."""
+    aws.queue = aws.sqs.create_queue(QueueName="demo-events")["QueueUrl"]
+    arn = aws.sqs.get_queue_attributes(QueueUrl=aws.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}
-    aws.events.put_rule(Name="demo-facts", EventBusName="table-exports", EventPattern=json.dumps(pattern))
-    aws.events.put_targets(Rule="demo-facts", EventBusName="table-exports", Targets=[{"Id": "queue", "Arn": arn}])
+    aws.events.put_rule(Name="demo-events", EventBusName="table-exports", EventPattern=json.dumps(pattern))
+    aws.events.put_targets(Rule="demo-events", EventBusName="table-exports", Targets=[{"Id": "queue", "Arn": arn}])
 
 
-def heard(aws: Clients, until: str) -> list[str]:
-    facts, deadline = [], time.time() + 30
-    while until not in facts:
-        expect(time.time() < deadline, f"{until} was not published; heard {facts}")
-        found = aws.sqs.receive_message(QueueUrl=aws.facts, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+def receive_events(aws: Clients, until: str) -> list[str]:
+    events, deadline = [], time.time() + 30
+    while until not in events:
+        expect(time.time() < deadline, f"the event {until} is published; received {events}")
+        found = aws.sqs.receive_message(QueueUrl=aws.queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
         for message in found.get("Messages", []):
-            facts.append(json.loads(message["Body"])["detail-type"])
-            aws.sqs.delete_message(QueueUrl=aws.facts, ReceiptHandle=message["ReceiptHandle"])
-    return facts
+            events.append(json.loads(message["Body"])["detail-type"])
+            aws.sqs.delete_message(QueueUrl=aws.queue, ReceiptHandle=message["ReceiptHandle"])
+    return events
 
 
 def show(aws: Clients, sql: str) -> list[dict[str, str]]:
-    """Run a query in Athena, print and return its rows."""
+    """Runs a query in Athena, prints its rows and returns them."""
     console.print(f"\n[cyan]{sql}[/]")
     query = aws.athena.start_query_execution(
         QueryString=sql,
@@ -262,9 +262,9 @@ def show(aws: Clients, sql: str) -> list[dict[str, str]]:
     return [dict(zip(header, row, strict=True)) for row in values]
 
 
-def summarise(exports: list[Ended]) -> None:
-    """Per export, the AWS calls that each service and the job made, and the events published."""
-    counted = [Counter((call["caller"], spelled(call)) for call in done.calls) for done in exports]
+def summarise(exports: list[FinishedExport]) -> None:
+    """Prints the AWS calls that each function and the job made for each export, and the number of events."""
+    counted = [Counter((call["caller"], action_name(call)) for call in done.calls) for done in exports]
     table = Table("", "AWS calls", *(done.name for done in exports))
     above = None
     for caller, what in sorted({key for counts in counted for key in counts}):
@@ -273,18 +273,18 @@ def summarise(exports: list[Ended]) -> None:
         above = caller
     table.add_section()
     table.add_row("all", "", *(str(counts.total()) for counts in counted))
-    table.add_row("events published", "the request and the facts", *(str(1 + len(done.facts)) for done in exports))
+    table.add_row("events published", "the request included", *(str(1 + len(done.events)) for done in exports))
     console.print(table)
 
 
-def spelled(call: dict[str, Any]) -> str:
-    """S3 is called by method and path; the others by name."""
+def action_name(call: dict[str, Any]) -> str:
+    """Returns the name of the action. S3 has methods and paths instead."""
     return f"S3 {call['action'].split()[0]}" if call["service"] == "s3" else call["action"]
 
 
 def expect(holds: bool, what: str) -> None:
     if not holds:
-        raise NotAsItShouldBe(what)
+        raise CheckFailed(what)
 
 
 if __name__ == "__main__":

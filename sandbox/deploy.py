@@ -1,4 +1,4 @@
-"""Deploys the common stack from build/, as the deployment to AWS does: artefacts to S3, then the template."""
+"""Deploys the common stack from build/ as on AWS: first the artifacts to S3, then the template."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ ARTIFACTS = f"table-exports-artifacts-{ACCOUNT}"
 
 
 def deploy(cloud: Cloud, build: Path = BUILD) -> None:
-    """Raises CannotStart, with the stack's own reasons if it was the stack that failed."""
+    """Raises CannotStart with the reasons of the failed resources."""
     if not (build / "version.txt").exists():
         raise CannotStart(f"{build} is missing: run make package")
     prefix = f"table-exports/{(build / 'version.txt').read_text().strip()}"

@@ -1,7 +1,7 @@
-"""The dashboard's widget in a browser, at /_sandbox/pipelines: what the function answers, with links for its actions.
+"""Shows the dashboard's widget in a browser, at /_sandbox/pipelines: the function's HTML with links for its actions.
 
-CloudWatch calls the function when a `cwdb-action`'s neighbour is clicked; here that is a link, and where it asks for a
-confirmation, a form.
+In CloudWatch a click on the element before a `cwdb-action` invokes the function. Here that element is a link, or a form
+if the action needs a confirmation.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from sandbox.cloud import Cloud
 FUNCTION = "table-exports-pipeline_widget"
 REFRESHED_SECONDS = 2
 NUMBERS = {"page"}
-# The function escapes all that is not its own, so that no name can look like one of these.
+# The function escapes all values, so that no name can look like one of these.
 ACTION = re.compile(r'<a class="(te-[^"]*)">(.*?)</a><cwdb-action ([^>]*)>(.*?)</cwdb-action>', re.DOTALL)
 CONFIRMATION = re.compile(r'confirmation="([^"]*)"')
 DOCUMENT = """<!doctype html>
@@ -39,12 +39,12 @@ class PipelinesPage:
         if wrong := [name for name, value in asked.items() if not isinstance(value, str)]:
             raise web.HTTPBadRequest(text=f"{wrong[0]} is a file: send text")
         if wrong := [name for name in NUMBERS & asked.keys() if not asked[name].isdecimal()]:
-            raise web.HTTPBadRequest(text=f"{wrong[0]} is no number")
+            raise web.HTTPBadRequest(text=f"{wrong[0]} is not a number")
         parameters: dict[str, Any] = asked | {name: int(asked[name]) for name in NUMBERS & asked.keys()}
         if request.method != "POST" and parameters.get("view") in ("run", "resume"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
         answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})
-        still = request.method == "POST" or "wanted" in parameters  # what was typed or done is not typed or done again
+        still = request.method == "POST" or "wanted" in parameters  # a reload would repeat an action or clear an input
         return web.Response(text=document(answered, theme, refreshed=not still), content_type="text/html")
 
     def _invoke(self, event: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ class PipelinesPage:
 
 
 def document(html: str, theme: str, *, refreshed: bool) -> str:
-    """What the function answers, as a page of its own."""
+    """Returns the function's HTML as a complete page."""
     background = "#0f1b2a" if theme == "dark" else "#ffffff"
     refresh = f'<meta http-equiv="refresh" content="{REFRESHED_SECONDS}">' if refreshed else ""
     return DOCUMENT.format(refresh=refresh, background=background, body=with_links(html, theme))

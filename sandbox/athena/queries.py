@@ -1,4 +1,4 @@
-"""Athena's query executions. A query sees and writes what its caller may: it runs in the caller's role."""
+"""Query executions of Athena. A query runs with the role of its caller."""
 
 import io
 import threading
@@ -13,7 +13,7 @@ from sandbox.cloud import ACCOUNT, REGION, Cloud, Credentials, split_uri
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed
 from sandbox.datalake.hive_types import split_type, trino_of_hive
 from sandbox.events.delivery import AwsEvents
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.permissions import is_wrongly_denied
 from sandbox.gateway.routes import Routes
 
@@ -48,7 +48,7 @@ class Execution:
         self.cancelled = threading.Event()
 
     def describe(self) -> dict[str, Any]:
-        """As GetQueryExecution shows it."""
+        """Returns the QueryExecution of GetQueryExecution."""
         milliseconds = int(((self.completed or time.time()) - self.submitted) * 1000)
         return {
             "QueryExecutionId": self.id,
@@ -95,7 +95,7 @@ class Execution:
 
 class Queries:
     def __init__(self, cloud: Cloud, emulator: Cloud, events: AwsEvents) -> None:
-        """`emulator` is the same cloud past the gateway: what it makes of a query by itself."""
+        """`emulator` calls the emulator directly, to see its own execution of a query."""
         self._cloud, self._emulator, self._events = cloud, emulator, events
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, Execution] = {}
@@ -118,30 +118,30 @@ class Queries:
             },
         )
 
-    def start(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if not answer.ok:
-            return answer
+    def start(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if not response.ok:
+            return response
         request = call.json
         token = request.get("ClientRequestToken")
         with self._lock:
             if token and (earlier := self._tokens.get(token)):
                 if earlier.request != request:
-                    raise Refused(
+                    raise AwsError(
                         "InvalidRequestException", "Idempotent parameters do not match", AthenaErrorCode="INVALID_INPUT"
                     )
                 return {"QueryExecutionId": earlier.id}
-            execution = self._accept(answer.json["QueryExecutionId"], request, self._cloud.caller(call.caller))
+            execution = self._accept(response.json["QueryExecutionId"], request, self._cloud.caller(call.caller))
             self._executions[execution.id] = execution
             if token:
                 self._tokens[token] = execution
         threading.Thread(target=self._run, args=[execution], name=f"query {execution.id}", daemon=True).start()
         return {"QueryExecutionId": execution.id}
 
-    def get(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def get(self, call: Call, response: Response) -> Response | dict[str, Any]:
         execution = self._executions.get(call.json["QueryExecutionId"])
-        return {"QueryExecution": execution.describe()} if execution else answer
+        return {"QueryExecution": execution.describe()} if execution else response
 
-    def batch_get(self, call: Call, answer: Answer) -> dict[str, Any]:
+    def batch_get(self, call: Call, response: Response) -> dict[str, Any]:
         ids = call.json["QueryExecutionIds"]
         return {
             "QueryExecutions": [self._executions[i].describe() for i in ids if i in self._executions],
@@ -156,29 +156,29 @@ class Queries:
             ],
         }
 
-    def list(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def list(self, call: Call, response: Response) -> Response | dict[str, Any]:
         """Newest first."""
-        if not answer.ok:
-            return answer
+        if not response.ok:
+            return response
         workgroup = call.json.get("WorkGroup", "primary")
         ids = [execution.id for execution in self._executions.values() if execution.workgroup == workgroup][::-1]
         return page("QueryExecutionIds", ids, call.json, 50)
 
-    def stop(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def stop(self, call: Call, response: Response) -> Response | dict[str, Any]:
         execution = self._executions.get(call.json["QueryExecutionId"])
         if execution is None:
-            return answer
+            return response
         execution.cancelled.set()
         if execution.session:
             execution.session.cancel()
         return {}
 
-    def results(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def results(self, call: Call, response: Response) -> Response | dict[str, Any]:
         execution = self._executions.get(call.json["QueryExecutionId"])
         if execution is None:
-            return answer
+            return response
         if execution.state != "SUCCEEDED":
-            raise Refused(
+            raise AwsError(
                 "InvalidRequestException",
                 f"Query did not finish successfully. Final query state: {execution.state}"
                 if execution.state in ENDED
@@ -192,19 +192,19 @@ class Queries:
         metadata = {"ColumnInfo": [column_info(column, execution.type) for column in columns]}
         return {"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": metadata}, **shown}
 
-    def is_wrongly_denied(self, call: Call, answer: Answer) -> bool:
-        """Whether the caller's role may do this: AWS checks the query's workgroup, the emulator knows no query's."""
+    def is_wrongly_denied(self, call: Call, response: Response) -> bool:
+        """Whether the caller's role allows this. AWS checks the query's workgroup, which the emulator does not know."""
         execution = self._executions.get(call.json.get("QueryExecutionId", ""))
         if execution is None:
             return False
         workgroup = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{execution.workgroup}"
-        return is_wrongly_denied(self._cloud, answer, f"athena:{call.action}", workgroup)
+        return is_wrongly_denied(self._cloud, response, f"athena:{call.action}", workgroup)
 
-    def workgroup(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        """With the settings that AWS has when none were given."""
-        if not answer.ok:
-            return answer
-        group = answer.json["WorkGroup"]
+    def workgroup(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        """Adds the default settings of AWS."""
+        if not response.ok:
+            return response
+        group = response.json["WorkGroup"]
         defaults = {
             "EnforceWorkGroupConfiguration": group["Name"] != "primary",
             "PublishCloudWatchMetricsEnabled": group["Name"] != "primary",
@@ -215,10 +215,10 @@ class Queries:
     # ------------------------------------------------------------------------------------------------ a query
 
     def _accept(self, query_id: str, request: dict[str, Any], caller: Credentials) -> Execution:
-        """Raises Refused for what Athena does not even queue."""
+        """Raises AwsError for a query that Athena does not queue."""
         sql = request["QueryString"]
         if len(sql.encode()) > LONGEST_QUERY:
-            raise Refused(
+            raise AwsError(
                 "InvalidRequestException",
                 f"1 validation error detected: Value '{sql}' at 'queryString' failed to satisfy constraint: "
                 f"Member must have length less than or equal to {LONGEST_QUERY}",
@@ -230,12 +230,12 @@ class Queries:
             if execution.type == "DML":
                 parse(statement_of(execution.sql))
         except Malformed as error:
-            raise Refused("InvalidRequestException", str(error), AthenaErrorCode="MALFORMED_QUERY") from error
+            raise AwsError("InvalidRequestException", str(error), AthenaErrorCode="MALFORMED_QUERY") from error
         bucket, _ = split_uri(output)
         try:
             self._cloud.client("s3", caller).get_bucket_location(Bucket=bucket)
         except ClientError as error:
-            raise Refused(
+            raise AwsError(
                 "InvalidRequestException",
                 f"Unable to verify/create output bucket {bucket}",
                 AthenaErrorCode="INVALID_INPUT",
@@ -243,7 +243,7 @@ class Queries:
         return execution
 
     def _output(self, request: dict[str, Any]) -> str:
-        """Where results go: the workgroup says, if it enforces its settings or the request says nothing."""
+        """Returns the location of results: the workgroup's if it is enforced or the request has none."""
         name = request.get("WorkGroup", "primary")
         settings = self._cloud.client("athena").get_work_group(WorkGroup=name)["WorkGroup"]["Configuration"]
         of_workgroup = settings.get("ResultConfiguration", {}).get("OutputLocation")
@@ -283,14 +283,14 @@ class Queries:
         return self._emulated(execution) if result is None else result
 
     def _emulated(self, execution: Execution) -> Result:
-        """Other statements, CREATE EXTERNAL TABLE say, are the emulator's: it has run them on the same catalog."""
+        """Returns the result of a statement that the emulator has run, such as CREATE EXTERNAL TABLE."""
         status = self._emulator.client("athena").get_query_execution(QueryExecutionId=execution.id)["QueryExecution"]
         if status["Status"]["State"] != "SUCCEEDED":
             raise QueryFailed(status["Status"].get("StateChangeReason", "GENERIC_INTERNAL_ERROR"))
         return Result([], [])
 
     def _write(self, execution: Execution) -> None:
-        """The result file, and the list of the files of a table that was made, as the caller."""
+        """Writes the result file and the manifest of a created table, with the caller's role."""
         s3 = self._cloud.client("s3", execution.caller)
         contents = {execution.output: result_file(execution.result, execution.type)}
         if files := execution.result.files:
@@ -306,7 +306,7 @@ class Queries:
             ) from error
 
     def _tidy(self, execution: Execution) -> None:
-        """Remove what the emulator's own mock of the query has written, if it could."""
+        """Deletes the result file that the emulator's mock of the query has written."""
         known = self._emulator.client("athena").get_query_execution(QueryExecutionId=execution.id)["QueryExecution"]
         bucket, key = split_uri(f"{known['ResultConfiguration']['OutputLocation']}/{execution.id}.csv")
         for name in (key, f"{key}.metadata"):
@@ -341,7 +341,7 @@ def page(name: str, items: list[Any], request: dict[str, Any], size: int) -> dic
 
 
 def column_info(column: Column, statement: str) -> dict[str, Any]:
-    """The type is Trino's, but a float is a float; of statements that are no queries it is Hive's."""
+    """Returns the ColumnInfo: with Trino's type for a query (a real is a float), with Hive's for other statements."""
     name, parameters = split_type(trino_of_hive(column.type) if statement == "DML" else column.type)
     name = "float" if name == "real" else name
     precision, scale = map(int, parameters) if name == "decimal" else (PRECISION.get(name, 0), 0)
@@ -360,7 +360,7 @@ def column_info(column: Column, statement: str) -> dict[str, Any]:
 
 
 def result_file(result: Result, statement: str) -> bytes:
-    """CSV with every value quoted and nulls empty; of statements that are no queries, plain lines."""
+    """Returns a query's result as CSV, with every value quoted and NULL empty. Other statements have plain lines."""
     text = io.StringIO()
     if statement == "DML":
         for row in [[column.name for column in result.columns], *result.rows]:

@@ -39,7 +39,7 @@ OF_THE_EMULATOR = r"(CREATE\s+EXTERNAL\s+TABLE|DROP\s+TABLE)\b"
 
 
 class Malformed(Exception):
-    """Athena refuses the statement outright: it is not SQL that it knows."""
+    """The statement is not valid SQL. Athena rejects it without queueing it."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ EMPTY = Result([], [])
 
 
 def statement_of(sql: str) -> str:
-    """Without leading comments and the closing semicolon."""
+    """Returns the SQL without leading comments and the final semicolon."""
     return COMMENTS.sub("", sql).rstrip().rstrip(";").rstrip()
 
 
 def statement_type(sql: str) -> str:
-    """Raises Malformed for what is no statement at all."""
+    """Returns DML, DDL or UTILITY. Raises Malformed if it is not a statement."""
     first = re.match(r"\(*\s*(\S*?)(?:\W|$)", statement_of(sql))
     word = first[1].upper() if first else ""
     for kind, words in (("DML", QUERY_WORDS), ("DDL", DDL_WORDS), ("UTILITY", UTILITY_WORDS)):
@@ -83,7 +83,7 @@ class Session:
         self._connection.interrupt()
 
     def run(self, sql: str) -> Result | None:
-        """None for a statement that the emulator has run. Raises QueryFailed, and ClientError if the caller may not."""
+        """Returns None if the emulator runs the statement. Raises QueryFailed, or ClientError if access is denied."""
         statement = statement_of(sql)
         for pattern, command in COMMANDS:
             if found := re.fullmatch(pattern, statement, re.IGNORECASE | re.DOTALL):
@@ -220,7 +220,7 @@ class Session:
         if self._catalog.find(database, table):
             raise QueryFailed(f"ALREADY_EXISTS: line 1:1: Table already exists: '{CATALOG}.{database}.{table}'")
         if re.search(r"partitioned_by|bucketed_by|format\s*=\s*'(?!parquet')", properties, re.IGNORECASE):
-            raise QueryFailed(f"NOT_SUPPORTED: the sandbox makes plain parquet tables alone, not {properties}")
+            raise QueryFailed(f"NOT_SUPPORTED: the sandbox creates only plain parquet tables, not {properties}")
         given = re.search(r"external_location\s*=\s*'([^']+)'", properties)
         location = (given[1] if given else self._location).rstrip("/") + "/"
         relation = self._relation(parse(query), self._database, with_rows=True)
@@ -229,7 +229,7 @@ class Session:
 
     def unload(self, query: str, location: str, properties: str) -> Result:
         if not re.search(r"format\s*=\s*'parquet'", properties, re.IGNORECASE) or "partitioned_by" in properties:
-            raise QueryFailed(f"NOT_SUPPORTED: the sandbox unloads plain parquet alone, not {properties}")
+            raise QueryFailed(f"NOT_SUPPORTED: the sandbox unloads only plain parquet, not {properties}")
         relation = self._relation(parse(query), self._database, with_rows=True)
         file = self._catalog.save_file(location.rstrip("/") + "/", relation.to_arrow_table())
         return Result([Column("rows", "bigint")], [], (file,))
@@ -253,7 +253,7 @@ class Session:
         """As Hive would have it written."""
         table = self._find(name)
         if table.is_view:
-            raise QueryFailed(f"SYNTAX_ERROR: line 1:1: {name} is a view: say SHOW CREATE VIEW")
+            raise QueryFailed(f"SYNTAX_ERROR: line 1:1: {name} is a view: use SHOW CREATE VIEW")
         database, short = self._locate(name)
         storage = table.content["StorageDescriptor"]
         lines = [f"CREATE EXTERNAL TABLE `{database}.{short}`(", *hive_columns(table.columns)]
@@ -339,7 +339,7 @@ COMMANDS: list[tuple[str, Callable[..., Result]]] = [
 
 
 def parse(sql: str) -> exp.Expression:
-    """Raises Malformed."""
+    """Returns the parsed query. Raises Malformed."""
     try:
         return sqlglot.parse_one(sql, read=DIALECT)
     except sqlglot.ParseError as error:
@@ -438,7 +438,7 @@ def encode_view(name: str, sql: str, database: str, columns: list[Column]) -> di
 def decode_view(view: Table) -> dict[str, Any]:
     found = re.fullmatch(r"/\* Presto View: (\S+) \*/", view.content.get("ViewOriginalText") or "")
     if found is None:
-        raise QueryFailed(f"INVALID_VIEW: {view.content['Name']} is no view of Athena")
+        raise QueryFailed(f"INVALID_VIEW: {view.content['Name']} is not a view of Athena")
     return json.loads(base64.b64decode(found[1]))
 
 

@@ -1,4 +1,4 @@
-"""A Lambda function: the custom resources that stand in for types that the emulator's CloudFormation does not have."""
+"""Lambda function for custom resources, which replace resource types that the emulator does not support."""
 
 import json
 import urllib.request
@@ -7,7 +7,7 @@ from functools import cache
 
 import boto3
 
-ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # from whom alone the sandbox takes alarms
+ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}  # the sandbox accepts alarms only from root
 
 
 def handle(event: dict, context: object) -> None:
@@ -23,7 +23,7 @@ def handle(event: dict, context: object) -> None:
 
 
 def archive(event: dict) -> dict:
-    """Create, update or delete it. Under another name it is another: CloudFormation deletes the one before."""
+    """Creates, updates or deletes an archive. CloudFormation deletes the old one if the name changes."""
     events, wanted, known = boto3.client("events"), event["ResourceProperties"], event.get("PhysicalResourceId")
     if event["RequestType"] == "Delete":
         with suppress(events.exceptions.ResourceNotFoundException):
@@ -42,7 +42,7 @@ def archive(event: dict) -> dict:
 
 
 def with_booleans(pattern: object) -> object:
-    """A custom resource is given text for them; in a pattern only `exists` has them."""
+    """Returns the pattern with booleans, which custom resources receive as text. Only `exists` has them."""
     if isinstance(pattern, list):
         return [with_booleans(part) for part in pattern]
     if isinstance(pattern, dict):
@@ -54,7 +54,7 @@ def with_booleans(pattern: object) -> object:
 
 
 def classifier(event: dict) -> dict:
-    """Create, replace or delete one for CSV."""
+    """Creates, replaces or deletes a CSV classifier."""
     glue, wanted, known = boto3.client("glue"), event["ResourceProperties"], event.get("PhysicalResourceId")
     if event["RequestType"] == "Delete":
         with suppress(glue.exceptions.EntityNotFoundException):
@@ -63,7 +63,7 @@ def classifier(event: dict) -> dict:
     settings = dict(wanted["CsvClassifier"])
     settings.setdefault("Name", f"{event['StackId'].split('/')[1]}-{event['LogicalResourceId']}")
     for flag in {"AllowSingleColumn", "DisableValueTrimming", "CustomDatatypeConfigured"} & settings.keys():
-        settings[flag] = str(settings[flag]).lower() == "true"  # a custom resource is given text
+        settings[flag] = str(settings[flag]).lower() == "true"  # custom resources receive text
     if settings["Name"] == known:
         glue.delete_classifier(Name=known)
     glue.create_classifier(CsvClassifier=settings)
@@ -76,7 +76,7 @@ def cloudwatch() -> object:
 
 
 def alarm(event: dict) -> dict:
-    """Create, update or delete a metric or composite alarm. Under another name it is another."""
+    """Creates, updates or deletes a metric or composite alarm."""
     client, known = cloudwatch(), event.get("PhysicalResourceId")
     if event["RequestType"] == "Delete":
         client.delete_alarms(AlarmNames=[known])
@@ -91,7 +91,7 @@ def alarm(event: dict) -> dict:
 
 
 def query_definition(event: dict) -> dict:
-    """Create, update or delete a saved query."""
+    """Creates, updates or deletes a saved query."""
     logs, wanted, known = boto3.client("logs"), event["ResourceProperties"], event.get("PhysicalResourceId")
     if event["RequestType"] == "Delete":
         with suppress(logs.exceptions.ResourceNotFoundException):
@@ -111,7 +111,7 @@ def generated_name(event: dict) -> str:
 
 
 def typed(value: object, shape: object) -> object:
-    """As the API has it. A custom resource is given text, and a ServiceToken that is not the API's."""
+    """Returns the value with the types of the API. Custom resources receive text, and a ServiceToken in addition."""
     if shape.type_name == "structure":
         known = {name: inner for name, inner in value.items() if name in shape.members}
         return {name: typed(inner, shape.members[name]) for name, inner in known.items()}

@@ -1,9 +1,8 @@
-"""What CloudFormation knows and the emulator's does not: SAM, archives, classifiers, alarms and saved queries.
+"""Rewrites templates with SAM, archives, classifiers, alarms or saved queries, which the emulator does not support.
 
-A template with any is rewritten on its way in. SAM is expanded by AWS's own translator. An archive, a classifier, an
-alarm or a query becomes a custom resource of the same properties, which a function makes: so CloudFormation itself
-resolves, orders, updates and deletes.
-A rewritten call is no longer signed by its caller: it is root's, and only root's templates are rewritten.
+AWS's own translator expands SAM. The other resources become custom resources with the same properties, which a function
+creates. So CloudFormation itself resolves, orders, updates and deletes them.
+A rewritten call is no longer signed by its caller. It runs as root, so only root's templates are rewritten.
 """
 
 import inspect
@@ -23,20 +22,20 @@ from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.cloud import ACCOUNT, REGION, ROOT, Cloud
 from sandbox.cloudformation import custom_resources
-from sandbox.gateway.calls import Call, Refused
+from sandbox.gateway.calls import AwsError, Call
 from sandbox.gateway.routes import Routes
 
 SAM = "AWS::Serverless-2016-10-31"
-MADE_HERE = {
+CUSTOM_RESOURCES = {
     "AWS::Events::Archive": "Custom::EventsArchive",
     "AWS::Glue::Classifier": "Custom::GlueClassifier",
-    "AWS::CloudWatch::Alarm": "Custom::Alarm",  # the emulator's has no metric math
+    "AWS::CloudWatch::Alarm": "Custom::Alarm",  # the emulator does not support metric math
     "AWS::CloudWatch::CompositeAlarm": "Custom::CompositeAlarm",
     "AWS::Logs::QueryDefinition": "Custom::QueryDefinition",
 }
 FUNCTION = "sandbox-custom-resources"
 TEMPLATES = f"sandbox-templates-{ACCOUNT}"
-LONGEST_BODY = 51_200  # bytes; a longer template has to be in S3
+LONGEST_BODY = 51_200  # bytes; a longer template must be in S3
 
 Template = dict[str, Any]
 
@@ -50,7 +49,7 @@ class Templates:
         return Routes(requests={("cloudformation", action): self.rewrite for action in actions})
 
     def rewrite(self, call: Call) -> Call:
-        """Raises Refused for a template that does not transform."""
+        """Returns the call with the rewritten template. Raises AwsError if SAM cannot expand it."""
         if call.access_key != ROOT.access_key:
             return call
         form = dict(call.form)
@@ -67,7 +66,7 @@ class Templates:
         return call.with_form(form)
 
     def prepare(self) -> None:
-        """Create the function that makes custom resources, and the bucket for long templates."""
+        """Creates the function for custom resources, and the bucket for long templates."""
         self._cloud.client("s3").create_bucket(Bucket=TEMPLATES)
         iam = self._cloud.client("iam")
         iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(policy("sts:AssumeRole", trusted=True)))
@@ -86,7 +85,7 @@ class Templates:
         )
 
     def _template(self, form: dict[str, str]) -> Template | None:
-        """None if the call has none, or none that can be read: then the emulator says so."""
+        """Returns the template, or None if it is missing or not readable. Then the emulator returns the error."""
         text = form.get("TemplateBody")
         if url := form.get("TemplateURL"):
             bucket, _, key = urlsplit(url).path.lstrip("/").partition("/")
@@ -106,11 +105,11 @@ class Templates:
                 template = transform(template, values, ManagedPolicyLoader(self._cloud.client("iam")))
         except InvalidDocumentException as error:
             causes = " ".join(cause.message for cause in error.causes)
-            raise Refused("ValidationError", f"{error.message} {causes}") from error
+            raise AwsError("ValidationError", f"{error.message} {causes}") from error
         for resource in template["Resources"].values():
-            if resource["Type"] in MADE_HERE:
+            if resource["Type"] in CUSTOM_RESOURCES:
                 token = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{FUNCTION}"
-                resource["Type"] = MADE_HERE[resource["Type"]]
+                resource["Type"] = CUSTOM_RESOURCES[resource["Type"]]
                 resource["Properties"] = {**resource["Properties"], "ServiceToken": token}
         return template
 
@@ -123,7 +122,7 @@ class Templates:
 def needs_rewriting(template: Template) -> bool:
     resources = template.get("Resources") or {}
     return SAM in transforms(template) or any(
-        isinstance(resource, dict) and resource.get("Type") in MADE_HERE for resource in resources.values()
+        isinstance(resource, dict) and resource.get("Type") in CUSTOM_RESOURCES for resource in resources.values()
     )
 
 
@@ -133,7 +132,7 @@ def transforms(template: Template) -> list[Any]:
 
 
 def parameters(form: dict[str, str], template: Template) -> dict[str, Any]:
-    """The call's parameters; SAM fills in the template's defaults."""
+    """Returns the parameters of the call. SAM adds the defaults of the template."""
     values: dict[str, Any] = {"AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::Partition": "aws"}
     for field, value in form.items():
         if field.startswith("Parameters.member.") and field.endswith(".ParameterKey"):

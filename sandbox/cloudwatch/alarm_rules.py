@@ -1,4 +1,4 @@
-"""What CloudWatch makes of an alarm's data, as its user guide says.
+"""Decides the state of an alarm from its data, as the CloudWatch user guide documents it.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
@@ -37,14 +37,14 @@ class Metric(NamedTuple):
 
 
 class Unsupported(ValueError):
-    """CloudWatch may know it, the sandbox does not. The message says what."""
+    """The sandbox does not support this alarm. The message names the field."""
 
 
 # ------------------------------------------------------------------------------------------------------ the definition
 
 
 def check(definition: Definition) -> None:
-    """Raises Unsupported."""
+    """Raises Unsupported if the sandbox cannot evaluate the alarm."""
     for name in ("ExtendedStatistic", "EvaluateLowSampleCountPercentile", "ThresholdMetricId", "EvaluationCriteria"):
         if name in definition:
             raise Unsupported(f"{name}: the sandbox does not evaluate it")
@@ -54,12 +54,12 @@ def check(definition: Definition) -> None:
         if statistic not in STATISTICS:
             raise Unsupported(f"Statistic: the sandbox does not evaluate {statistic!r}")
     if len({period(definition), *periods(definition)}) > 1:
-        raise Unsupported("Metrics: the sandbox evaluates those of one period alone")
+        raise Unsupported("Metrics: the sandbox supports only metrics with the same period")
     watched(definition, {name: [None] for name in metrics(definition)})
 
 
 def metrics(definition: Definition) -> dict[str, tuple[Metric, str]]:
-    """The metrics that it is made of, with their statistics, by id."""
+    """Returns the metrics of the alarm with their statistics, by id."""
     if "Metrics" not in definition:
         return {"": (metric_of(definition), definition.get("Statistic", ""))}
     stats = {query["Id"]: query["MetricStat"] for query in definition["Metrics"] if "MetricStat" in query}
@@ -76,7 +76,7 @@ def periods(definition: Definition) -> list[int]:
 
 
 def period(definition: Definition) -> int:
-    """In seconds."""
+    """Returns the period in seconds."""
     return periods(definition)[0] if periods(definition) else definition.get("Period", 60)
 
 
@@ -88,7 +88,7 @@ def periods_looked_at(definition: Definition) -> int:
 
 
 def watched(definition: Definition, found: dict[str, Series]) -> Series:
-    """The series that the alarm is about, made of those of its metrics. Raises Unsupported."""
+    """Returns the series that the alarm watches, calculated from those of its metrics. Raises Unsupported."""
     if "Metrics" not in definition:
         return found[""]
     [query] = [query for query in definition["Metrics"] if query.get("ReturnData", True)]
@@ -96,7 +96,7 @@ def watched(definition: Definition, found: dict[str, Series]) -> Series:
 
 
 def calculated(expression: str, found: dict[str, Series]) -> Series:
-    """Sums of metrics, where missing data may be filled in: SUM(METRICS()), FILL(SUM(METRICS()), 0), FILL(m1, 0)."""
+    """Calculates SUM(METRICS()), FILL(SUM(METRICS()), 0) or FILL(m1, 0)."""
     text = expression.replace(" ", "")
     if filled := re.fullmatch(r"FILL\((.+),(-?[\d.]+)\)", text):
         return fill(calculated(filled[1], found), float(filled[2]))
@@ -105,7 +105,7 @@ def calculated(expression: str, found: dict[str, Series]) -> Series:
         return [total(here) for here in zip(*rows, strict=True)]
     if text in found:
         return found[text]
-    raise Unsupported(f"Expression: the sandbox evaluates SUM(METRICS()) and FILL alone, not {expression}")
+    raise Unsupported(f"Expression: the sandbox supports only SUM(METRICS()) and FILL, not {expression}")
 
 
 def fill(series: Series, value: float) -> Series:
@@ -121,7 +121,7 @@ def total(values: Iterable[float | None]) -> float | None:
 
 
 def state(definition: Definition, series: Series, before: str) -> str:
-    """Of the alarm, after its last periods and those before that are looked at. `before` is what it was."""
+    """Returns the new state of the alarm. `before` is its current state."""
     beats = COMPARISONS[definition["ComparisonOperator"]]
     breaching = [None if value is None else beats(value, definition["Threshold"]) for value in series]
     wanted = definition["EvaluationPeriods"]

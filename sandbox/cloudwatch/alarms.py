@@ -1,8 +1,8 @@
-"""CloudWatch's alarms: the emulator keeps their states, tells SNS and composite alarms, and here they are evaluated.
+"""Evaluates metric alarms. The emulator stores alarms and states, notifies SNS and evaluates composite alarms.
 
-It would evaluate metric alarms itself, whenever data is put, without their dimensions and periods. So it is given them
-without their namespaces, in which it finds nothing, and gives them out with what is noted here.
-An alarm's minute may last less than a minute.
+The emulator would evaluate metric alarms on every PutMetricData, without dimensions and periods. So it gets them
+without their namespace, finds no data, and this module completes its responses.
+A minute of an alarm can last less than a minute (`--alarm-minute`).
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Any
 from sandbox.cloud import ROOT, Cloud
 from sandbox.cloudwatch import alarm_rules
 from sandbox.cloudwatch.alarm_rules import Definition, Metric, Series, Unsupported
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.protocols import SERVICE, epoch
 from sandbox.gateway.routes import Routes
 
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 MINUTE = 60  # seconds, in a definition
 KEPT_MINUTES = 60  # of data, at least
 LEAST_PAUSE = 0.5  # seconds
-NOTE = "SandboxDefinition"  # a field that the emulator does not read
-EMULATORS = {  # what it knows better of an alarm than its definition
+NOTE = "SandboxDefinition"  # a field that the emulator ignores
+EMULATORS = {  # fields that the emulator's response has and a definition has not
     "AlarmArn",
     "ActionsEnabled",
     "StateValue",
@@ -41,7 +41,7 @@ Point = tuple[float, list[float]]  # when, and which values
 
 class Alarms:
     def __init__(self, cloud: Cloud, collect: Callable[[set[Metric]], None], minute: float) -> None:
-        """`collect` puts the data of metrics that services would put, just before alarms are evaluated."""
+        """`collect` puts the metrics of AWS services. It is called before each evaluation."""
         self._cloud, self._collect, self._minute = cloud, collect, minute
         self._definitions: dict[str, Definition] = {}
         self._states: dict[str, str] = {}
@@ -69,50 +69,50 @@ class Alarms:
         )
 
     def without_namespace(self, call: Call) -> Call:
-        """PutMetricAlarm as the emulator gets it. Raises Refused for what cannot be evaluated here."""
+        """Returns PutMetricAlarm for the emulator. Raises AwsError if the sandbox cannot evaluate the alarm."""
         if call.access_key != ROOT.access_key:
-            raise Refused("AccessDenied", "The sandbox takes alarms from root alone")
+            raise AwsError("AccessDenied", "The sandbox accepts alarms only from root")
         given = call.json
         definition = {name: value for name, value in given.items() if name != "Tags"}
         try:
             alarm_rules.check(definition)
         except Unsupported as error:
-            raise Refused("ValidationError", str(error)) from error
+            raise AwsError("ValidationError", str(error)) from error
         kept = {name: value for name, value in given.items() if name not in ("Namespace", "Metrics")}
         return call.with_json(kept | {NOTE: definition})
 
-    def note(self, call: Call, answer: Answer) -> Answer:
-        if answer.ok:
+    def note(self, call: Call, response: Response) -> Response:
+        if response.ok:
             with self._lock:
                 definition = call.json[NOTE]
                 self._definitions[definition["AlarmName"]] = definition
                 self._states.setdefault(definition["AlarmName"], alarm_rules.INSUFFICIENT_DATA)
-        return answer
+        return response
 
-    def note_state(self, call: Call, answer: Answer) -> Answer:
-        if answer.ok and call.json["AlarmName"] in self._states:
+    def note_state(self, call: Call, response: Response) -> Response:
+        if response.ok and call.json["AlarmName"] in self._states:
             self._states[call.json["AlarmName"]] = call.json["StateValue"]
-        return answer
+        return response
 
-    def forget(self, call: Call, answer: Answer) -> Answer:
-        if answer.ok:
+    def forget(self, call: Call, response: Response) -> Response:
+        if response.ok:
             with self._lock:
                 for name in call.json["AlarmNames"]:
                     self._definitions.pop(name, None)
                     self._states.pop(name, None)
-        return answer
+        return response
 
-    def describe(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if not answer.ok:
-            return answer
-        return answer.json | {"MetricAlarms": [self._completed(alarm) for alarm in answer.json["MetricAlarms"]]}
+    def describe(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if not response.ok:
+            return response
+        return response.json | {"MetricAlarms": [self._completed(alarm) for alarm in response.json["MetricAlarms"]]}
 
-    def describe_for_metric(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        """The emulator finds none."""
+    def describe_for_metric(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        """Returns the alarms of a metric, which the emulator does not find."""
         metric = alarm_rules.metric_of(call.json)
         names = [name for name, definition in self._definitions.items() if metric in metrics_of(definition)]
-        if not (answer.ok and names):
-            return answer
+        if not (response.ok and names):
+            return response
         found = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
         times = {"StateUpdatedTimestamp", "StateTransitionedTimestamp", "AlarmConfigurationUpdatedTimestamp"}
         return {
@@ -121,14 +121,14 @@ class Alarms:
             ]
         }
 
-    def note_data(self, call: Call, answer: Answer) -> Answer:
-        if answer.ok:
+    def note_data(self, call: Call, response: Response) -> Response:
+        if response.ok:
             with self._lock:
                 for datum in call.json["MetricData"]:
                     metric = alarm_rules.metric_of(datum | {"Namespace": call.json["Namespace"]})
                     point = datum.get("Timestamp") or time.time(), values_of(datum)
                     self._data.setdefault(metric, deque()).append(point)
-        return answer
+        return response
 
     def _completed(self, alarm: dict[str, Any]) -> dict[str, Any]:
         definition = self._definitions.get(alarm["AlarmName"])
@@ -147,14 +147,14 @@ class Alarms:
                 if definitions:
                     self._collect({metric for definition in definitions.values() for metric in metrics_of(definition)})
                 over = int(time.time() // self._minute)
-                for minute in range(evaluated + 1, over + 1):  # all of them, however slow the machine is
+                for minute in range(evaluated + 1, over + 1):  # every minute, also on a slow machine
                     evaluated = minute
                     for definition in definitions.values():
                         self._evaluate(definition, minute * self._minute)
                 self._forget_old_data(definitions)
-            except Exception:  # whatever it is, the next minute comes
+            except Exception:  # the next minute is evaluated all the same
                 if not self._stopped.is_set():
-                    logger.exception("Alarms")
+                    logger.exception("Alarms were not evaluated for this minute")
 
     def _evaluate(self, definition: Definition, ended: float) -> None:
         name = definition["AlarmName"]
@@ -168,12 +168,12 @@ class Alarms:
         series = alarm_rules.watched(definition, found)
         became = alarm_rules.state(definition, series, before)
         if became != before:
-            logger.info("Alarm %s is %s: %s", name, became, series)
+            logger.info("Alarm %s changed to %s: %s", name, became, series)
             reason = alarm_rules.reason(definition, series, became)
             self._cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=became, StateReason=reason)
 
     def _series(self, metric: Metric, statistic: str, definition: Definition, ended: float) -> Series:
-        """By the minute: periods may begin in any."""
+        """Returns a value for each period, the newest last. Periods can begin at any minute."""
         length, count = self._lasts(alarm_rules.period(definition)), alarm_rules.periods_looked_at(definition)
         values: list[list[float]] = [[] for _ in range(count)]
         with self._lock:
@@ -185,7 +185,7 @@ class Alarms:
         return [alarm_rules.STATISTICS[statistic](here) if here else None for here in values]
 
     def _lasts(self, seconds: float) -> float:
-        """How long seconds of a definition last here."""
+        """Returns how long this many seconds of an alarm definition last here."""
         return seconds / MINUTE * self._minute
 
     def _forget_old_data(self, definitions: dict[str, Definition]) -> None:

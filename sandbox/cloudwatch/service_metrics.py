@@ -1,9 +1,9 @@
-"""Metrics that AWS's services would put into CloudWatch, and the emulator does not, for the alarms that there are.
+"""Puts the metrics that AWS services put into CloudWatch and the emulator does not.
 
-- What functions print in the embedded metric format.
-- AWS/Lambda Errors: each invocation whose log has a traceback. The emulator counts those alone that someone waited for.
-- AWS/SQS: how many messages are in a queue that an alarm names, and how old the oldest is.
-- AWS/Events FailedInvocations: of the stand-ins' events, and of replayed ones.
+- Metrics that functions log in the embedded metric format.
+- AWS/Lambda Errors: each invocation whose log has a traceback. The emulator counts only synchronous invocations.
+- AWS/SQS: the number of messages in the queues that alarms watch, and the age of the oldest.
+- AWS/Events FailedInvocations: for events that the sandbox delivers, and replayed events.
 """
 
 import json
@@ -19,10 +19,10 @@ from sandbox.cloud import Cloud
 from sandbox.cloudwatch.alarm_rules import Metric
 from sandbox.events.delivery import AwsEvents
 
-OVERLAP_SECONDS = 2  # in which lines may come into a log late
+OVERLAP_SECONDS = 2  # lines can arrive this late
 AT_ONCE = 500  # of data, in one call; CloudWatch takes a thousand
 TRACEBACK = "Traceback (most recent call last):"
-OF_FUNCTION = re.compile(r"/ministack-lambda-(.+?)-[a-z0-9_]{8}/")  # in a traceback: where the emulator unpacked it
+OF_FUNCTION = re.compile(r"/ministack-lambda-(.+?)-[a-z0-9_]{8}/")  # in a traceback: the folder of the function
 
 Data = dict[str, list[dict[str, Any]]]  # by namespace, as PutMetricData takes it
 Line = dict[str, Any]  # as FilterLogEvents shows it
@@ -30,7 +30,7 @@ Line = dict[str, Any]  # as FilterLogEvents shows it
 
 class ServiceMetrics:
     def __init__(self, cloud: Cloud, emulator: Cloud, events: AwsEvents) -> None:
-        """`emulator` is the same cloud past the gateway, whose call log is not for us."""
+        """`emulator` calls the emulator directly, so that these calls are not in the call log."""
         self._cloud, self._emulator, self._events = cloud, emulator, events
         self._read_at = time.time()
         self._seen: Counter[tuple[str, ...]] = Counter()  # lines of the last seconds
@@ -72,14 +72,14 @@ class ServiceMetrics:
             if name == "ApproximateNumberOfMessagesVisible":
                 found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
                 return float(found["Attributes"]["ApproximateNumberOfMessages"])
-            if name == "ApproximateAgeOfOldestMessage":  # which only a message tells; it stays for all
+            if name == "ApproximateAgeOfOldestMessage":  # only a message has it; it stays visible
                 received = sqs.receive_message(
                     QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageSystemAttributeNames=["All"]
                 )
                 sent = [int(one["Attributes"]["SentTimestamp"]) / 1000 for one in received.get("Messages", [])]
                 return time.time() - min(sent) if sent else None
         except ClientError:
-            pass  # no such queue, no data
+            pass  # no queue, no data
         return None
 
     def _failed_deliveries(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -99,14 +99,14 @@ def embedded(lines: list[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
             for names in directive["Dimensions"]:
                 dimensions = {name: str(root[name]) for name in names}
                 for metric in directive["Metrics"]:
-                    told = root[metric["Name"]]
-                    found = datum(metric["Name"], dimensions, *(told if isinstance(told, list) else [told]))
+                    value = root[metric["Name"]]
+                    found = datum(metric["Name"], dimensions, *(value if isinstance(value, list) else [value]))
                     found["Timestamp"] = root["_aws"]["Timestamp"] / 1000
                     yield directive["Namespace"], found | {"Unit": metric.get("Unit", "None")}
 
 
 def errors(lines: list[Line]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One for each stream: the emulator has one for each invocation."""
+    """Yields one error for each log stream: the emulator has one stream for each invocation."""
     failed: dict[str, str | None] = {}
     for line in lines:
         stream = line["logStreamName"]

@@ -1,4 +1,4 @@
-"""The Glue catalog's tables as Arrow tables: their files in S3, in the shape that the catalog gives them."""
+"""Reads tables of the Glue catalog as Arrow tables."""
 
 import io
 import uuid
@@ -20,7 +20,7 @@ CACHED_FILES = 512
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view as the catalog has it."""
+    """A table or view of the catalog."""
 
     content: dict[str, Any]
 
@@ -46,7 +46,7 @@ class Table:
 
 
 class Catalog:
-    """Tables as one caller may see and read them: `glue` and `s3` are clients with the caller's permissions."""
+    """The tables that a caller can read. `glue` and `s3` are clients with the caller's permissions."""
 
     def __init__(self, glue: Any, s3: Any) -> None:
         self._glue, self._s3 = glue, s3
@@ -65,8 +65,8 @@ class Catalog:
         return sorted(tables, key=lambda table: table.content["Name"])
 
     def find(self, database: str, name: str) -> Table | None:
-        answer = not_found_is_none(self._glue.get_table, DatabaseName=database, Name=name)
-        return Table(answer["Table"]) if answer else None
+        response = not_found_is_none(self._glue.get_table, DatabaseName=database, Name=name)
+        return Table(response["Table"]) if response else None
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
         pages = self._glue.get_paginator("get_partitions").paginate(
@@ -80,7 +80,7 @@ class Catalog:
         save(DatabaseName=database, TableInput=view)
 
     def save_table(self, database: str, name: str, location: str, rows: pa.Table) -> str:
-        """A new table of these rows. Returns the URI of its one file."""
+        """Creates a table with these rows. Returns the URI of its file."""
         columns = [Column(field.name.lower(), hive_of_arrow(field.type)) for field in rows.schema]
         uri = self.save_file(location, rows.rename_columns([column.name for column in columns]))
         table = {
@@ -110,7 +110,7 @@ class Catalog:
         self._glue.delete_table(DatabaseName=database, Name=name)
 
     def read(self, table: Table, held: Mapping[str, str]) -> pa.Table:
-        """Every row. Of a partitioned table: the rows of the partitions that the catalog has, and no others.
+        """Returns every row. A partitioned table has only the rows of the partitions in the catalog.
 
         Partitions of other values than `held` has for their keys are left out.
         """
@@ -131,7 +131,7 @@ class Catalog:
     def _folder(
         self, table: Table, descriptor: dict[str, Any], values: list[str], partition: str
     ) -> Iterator[pa.Table]:
-        """The files of the table or of a partition: read as its descriptor says, shown in the table's columns."""
+        """Returns the rows of a table or partition in the table's columns, read as its descriptor says."""
         storage = Storage.of(table.qualified, descriptor, table.content.get("Parameters") or {})
         positions = sources(table, storage, partition)
         for uri, etag, size in data_files(self._s3, descriptor["Location"]):
@@ -156,7 +156,7 @@ def not_found_is_none(call: Any, **arguments: str) -> Any:
 
 
 def data_files(s3: Any, location: str) -> Iterator[tuple[str, str, int]]:
-    """URI, ETag and bytes of each file below a folder. Empty files are none, nor are names with `_` or `.` first."""
+    """Yields URI, ETag and size of the files below a folder, without empty ones and names with a leading `_` or `.`."""
     bucket, prefix = split_uri(location.rstrip("/") + "/")
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", []):
@@ -174,7 +174,7 @@ def read_file(s3: Any, uri: str, etag: str, storage: Storage) -> pa.Table:
 
 
 def sources(table: Table, storage: Storage, partition: str = "") -> list[int | None]:
-    """For each of the table's columns, which of the storage's it is. Raises QueryFailed if their types differ."""
+    """Returns the storage's column for each column of the table. Raises QueryFailed if their types differ."""
     named = {column.name: position for position, column in enumerate(storage.columns)}
     positions: list[int | None] = []
     for position, column in enumerate(table.columns):

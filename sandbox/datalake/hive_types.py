@@ -1,4 +1,4 @@
-"""One column type in its four spellings: Hive's (the Glue catalog), Trino's (Athena), Arrow's and DuckDB's."""
+"""Translates column types between Hive (the Glue catalog), Trino (Athena), Arrow and DuckDB."""
 
 import re
 
@@ -46,7 +46,7 @@ FIELD_NAME = r"[\w.]+"  # of a struct: what Athena allows in complex types
 
 
 def hive_of_arrow(arrow: pa.DataType) -> str:
-    """As a crawler writes it: lower-case, names of struct fields too."""
+    """Returns the Hive type as a crawler writes it, in lower case."""
     if pa.types.is_struct(arrow):
         return f"struct<{','.join(f'{field.name.lower()}:{hive_of_arrow(field.type)}' for field in arrow)}>"
     if pa.types.is_map(arrow):
@@ -107,7 +107,7 @@ def arrow_of_hive(hive: str) -> pa.DataType:
             fields = [(field.lower(), arrow_of_hive(inner)) for field, inner in map(split_field, parameters)]
             names = [field for field, _ in fields]
             if len(set(names)) < len(names) or not all(re.fullmatch(FIELD_NAME, field) for field in names):
-                raise ValueError(f"{hive} has fields of no name, of one name, or of special characters")
+                raise ValueError(f"{hive} has field names that are empty, duplicate or contain special characters")
             return pa.struct(fields)
         case "map":
             return pa.map_(arrow_of_hive(parameters[0]), arrow_of_hive(parameters[1]))
@@ -119,7 +119,7 @@ def arrow_of_hive(hive: str) -> pa.DataType:
         case "varchar" | "char":
             return pa.string()
     if name not in TO_ARROW:
-        raise ValueError(f"{hive} is no Hive type")
+        raise ValueError(f"{hive} is not a Hive type")
     return TO_ARROW[name]
 
 
@@ -137,5 +137,5 @@ def trino_of_hive(hive: str) -> str:
 
 
 def same_type(one: str, other: str) -> bool:
-    """However they are written: spaces and case mean nothing."""
+    """Whether two types are equal, regardless of spaces and case."""
     return re.sub(r"\s", "", one).lower() == re.sub(r"\s", "", other).lower()

@@ -1,4 +1,4 @@
-"""A file's rows as Athena reads them: by the SerDe, the columns and the parameters that the catalog gives for it."""
+"""Reads the rows of a file as Athena does, with the SerDe, columns and parameters of the catalog."""
 
 import csv
 import gzip
@@ -51,7 +51,7 @@ csv.field_size_limit(2**31 - 1)
 
 
 class QueryFailed(Exception):
-    """The query fails with this message, worded as Athena words it."""
+    """The query fails with this message, in Athena's words."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def stored_as(library: str, **parameters: str) -> dict[str, Any]:
 
 
 def read_rows(content: bytes, uri: str, storage: Storage) -> pa.Table:
-    """A file's rows in the storage's columns. Raises QueryFailed."""
+    """Returns the rows of a file in the columns of the storage. Raises QueryFailed."""
     return READERS[storage.serde](content, uri, storage)
 
 
@@ -165,7 +165,7 @@ def read_parquet(content: bytes, uri: str, storage: Storage) -> pa.Table:
 
 
 def read_orc(content: bytes, uri: str, storage: Storage) -> pa.Table:
-    """By position, whatever the file calls its columns, unless the SerDe is told otherwise."""
+    """Reads columns by position, unless the SerDe's parameters say by name."""
     try:
         stored = orc.ORCFile(io.BytesIO(content)).read()
     except (pa.ArrowException, OSError) as error:
@@ -191,7 +191,7 @@ def named(stored: pa.Table, storage: Storage) -> list[pa.ChunkedArray | None]:
 
 
 def in_shape(found: Sequence[pa.ChunkedArray | None], rows: int, storage: Storage, refusal: Refusal) -> pa.Table:
-    """The storage's columns: what a file lacks is null, what only it has is not seen."""
+    """Returns the columns of the storage. Missing columns are null, additional columns are ignored."""
     columns = [
         pa.nulls(rows, field.type) if values is None else as_type(values, field, refusal)
         for field, values in zip(storage.schema, found, strict=True)
@@ -217,7 +217,7 @@ def is_text(arrow: pa.DataType) -> bool:
 
 
 def as_value(value: Any, arrow: pa.DataType) -> Any:
-    """Fields of structs are found by name too."""
+    """Converts a struct by the names of its fields."""
     if value is None:
         return None
     if pa.types.is_struct(arrow):
@@ -232,7 +232,7 @@ def as_value(value: Any, arrow: pa.DataType) -> Any:
 
 
 def read_avro(content: bytes, uri: str, storage: Storage) -> pa.Table:
-    """By the names of the reader's schema, which fills in what a file lacks."""
+    """Reads by the names of the reader's schema, which has defaults for missing fields."""
     literal = storage.parameter("avro.schema.literal")
     if not literal:
         raise QueryFailed(
@@ -411,7 +411,7 @@ def of_text(text: str, arrow: pa.DataType) -> Any:
         return date.fromisoformat(text)
     if pa.types.is_timestamp(arrow):
         return datetime.fromisoformat(text)
-    raise ValueError(f"the sandbox reads no {arrow} in text")
+    raise ValueError(f"the sandbox does not read {arrow} from text")
 
 
 # -------------------------------------------------------------------------------------------------- separated values

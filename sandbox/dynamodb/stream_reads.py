@@ -1,10 +1,10 @@
-"""Who may read a DynamoDB stream: the emulator looks for a table in the call, finds none, and asks IAM about anything.
+"""IAM checks for DynamoDB streams. The emulator checks the wrong resource, because these calls do not name a table.
 
-AWS asks about the stream. A call for records does not name it; the iterator that it has was given out for one.
+AWS checks the stream. GetRecords does not name the stream, so the streams of all iterators are remembered.
 """
 
 from sandbox.cloud import Cloud
-from sandbox.gateway.calls import Answer, Call
+from sandbox.gateway.calls import Call, Response
 from sandbox.gateway.permissions import is_wrongly_denied
 from sandbox.gateway.routes import Routes
 
@@ -20,17 +20,17 @@ class StreamReads:
             denials=dict.fromkeys(actions, self.is_wrongly_denied), handlers=dict.fromkeys(actions, self.note_iterator)
         )
 
-    def is_wrongly_denied(self, call: Call, answer: Answer) -> bool:
-        """Whether the caller's role may read the stream."""
+    def is_wrongly_denied(self, call: Call, response: Response) -> bool:
+        """Whether the caller's role allows reading the stream."""
         stream = self._stream(call)
-        return stream is not None and is_wrongly_denied(self._cloud, answer, f"dynamodb:{call.action}", stream)
+        return stream is not None and is_wrongly_denied(self._cloud, response, f"dynamodb:{call.action}", stream)
 
-    def note_iterator(self, call: Call, answer: Answer) -> Answer:
-        """Of either call: for which stream the iterator is that it gave out."""
-        iterator = answer.json.get("ShardIterator") or answer.json.get("NextShardIterator")
+    def note_iterator(self, call: Call, response: Response) -> Response:
+        """Remembers the stream of the iterator in the response."""
+        iterator = response.json.get("ShardIterator") or response.json.get("NextShardIterator")
         if iterator and (stream := self._stream(call)):
             self._streams[iterator] = stream
-        return answer
+        return response
 
     def _stream(self, call: Call) -> str | None:
         return call.json.get("StreamArn") or self._streams.get(call.json.get("ShardIterator", ""))

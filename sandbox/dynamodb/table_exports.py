@@ -1,4 +1,4 @@
-"""DynamoDB's exports to S3: the table as it is now, in the documented files, written as the caller may write.
+"""Exports of DynamoDB tables to S3: the current items, in the documented files, written with the caller's role.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html
 """
@@ -20,12 +20,12 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import Cloud, Credentials
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.permissions import is_wrongly_denied
 from sandbox.gateway.routes import Routes
 
-LEAST_SECONDS = 1.0  # AWS takes minutes: a caller has the time to write down what it waits for
-HISTORY_SECONDS = 300  # how long ago an ExportTime may be and still mean now
+LEAST_SECONDS = 1.0  # AWS takes minutes, so a caller has time to record the export
+HISTORY_SECONDS = 300  # an ExportTime within this time means now
 MOST_LISTED = 25
 IN_ONE_PART = TransferConfig(multipart_threshold=1, multipart_chunksize=5 * 1024**3, use_threads=False)
 SESSION = [re.compile(rf"<{name}>([^<]+)") for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
@@ -40,10 +40,10 @@ class Export:
         self.id = f"{int(self.started * 1000):014d}-{secrets.token_hex(4)}"
         self.arn = f"{self.table_arn}/export/{self.id}"
         self.export_time = request.get("ExportTime", self.started)
-        self.ended: dict[str, Any] = {}  # what is known only then
+        self.ended: dict[str, Any] = {}  # fields that are known only at the end
 
     def describe(self) -> dict[str, Any]:
-        """As DescribeExport shows it."""
+        """Returns the ExportDescription of DescribeExport."""
         return {
             "ExportArn": self.arn,
             "ExportStatus": "IN_PROGRESS",
@@ -64,7 +64,7 @@ class Export:
 
 class TableExports:
     def __init__(self, cloud: Cloud, emulator: Cloud) -> None:
-        """`emulator` is the same cloud past the gateway, where reading a table leaves no trace: AWS reads a backup."""
+        """`emulator` calls the emulator directly, to keep scans out of the call log: AWS reads a backup."""
         self._cloud, self._emulator = cloud, emulator
         self._exports: dict[str, Export] = {}  # by ARN
         self._tokens: dict[str, Export] = {}
@@ -84,15 +84,15 @@ class TableExports:
             handlers={**handlers, ("sts", "AssumeRole"): self.note_session},
         )
 
-    def start(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if not answer.ok:
-            return answer
+    def start(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if not response.ok:
+            return response
         request = call.json
         with self._lock:
             token = request.get("ClientToken")
             if token and (earlier := self._tokens.get(token)):
                 if earlier.request != request:
-                    raise Refused(
+                    raise AwsError(
                         "ExportConflictException", f"Client token {token} was used with other parameters: {earlier.arn}"
                     )
                 return {"ExportDescription": earlier.describe()}
@@ -104,14 +104,14 @@ class TableExports:
         threading.Thread(target=self._run, args=[export], name=f"export {export.id}", daemon=True).start()
         return {"ExportDescription": description}
 
-    def describe(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def describe(self, call: Call, response: Response) -> Response | dict[str, Any]:
         export = self._exports.get(call.json.get("ExportArn", ""))
-        return {"ExportDescription": export.describe()} if export else answer
+        return {"ExportDescription": export.describe()} if export else response
 
-    def list(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        """In reverse order of their ARNs."""
-        if not answer.ok:
-            return answer
+    def list(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        """Lists exports in reverse order of their ARNs."""
+        if not response.ok:
+            return response
         table, start = call.json.get("TableArn"), int(call.json.get("NextToken") or 0)
         end = start + call.json.get("MaxResults", MOST_LISTED)
         arns = sorted(arn for arn, export in list(self._exports.items()) if table in (None, export.table_arn))[::-1]
@@ -122,32 +122,32 @@ class TableExports:
             **({"NextToken": str(end)} if end < len(arns) else {}),
         }
 
-    def is_wrongly_denied(self, call: Call, answer: Answer) -> bool:
-        """Whether the caller's role may do this: AWS checks the table or the export, the emulator finds neither."""
+    def is_wrongly_denied(self, call: Call, response: Response) -> bool:
+        """Whether the caller's role allows this. AWS checks the table or export, which the emulator does not find."""
         resource = call.json.get("ExportArn") or call.json.get("TableArn")
-        return bool(resource) and is_wrongly_denied(self._cloud, answer, f"dynamodb:{call.action}", resource)
+        return bool(resource) and is_wrongly_denied(self._cloud, response, f"dynamodb:{call.action}", resource)
 
-    def note_session(self, call: Call, answer: Answer) -> Answer:
-        """Of AssumeRole: what it issued, so that a later call with the access key writes as that role may.
+    def note_session(self, call: Call, response: Response) -> Response:
+        """Remembers the credentials that AssumeRole issued, to write files with the role of a later caller.
 
-        Not every role lets the sandbox itself assume it.
+        The sandbox cannot always assume this role itself: its trust policy can exclude root.
         """
-        found = [part.search(answer.body.decode()) for part in SESSION]
-        if answer.ok and all(found):
+        found = [part.search(response.body.decode()) for part in SESSION]
+        if response.ok and all(found):
             session = Credentials(*(part[1] for part in found if part))
             self._sessions[session.access_key] = session
-        return answer
+        return response
 
     # ------------------------------------------------------------------------------------------------ an export
 
     def _accept(self, request: dict[str, Any], writer: Credentials) -> Export:
-        """Raises Refused for what DynamoDB does not even begin, and for what the sandbox does not do."""
+        """Returns the export. Raises AwsError if DynamoDB rejects the request, or the sandbox does not support it."""
         dynamodb = self._emulator.client("dynamodb")
         table = dynamodb.describe_table(TableName=request["TableArn"])["Table"]
         name = table["TableName"]
         backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         if backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] != "ENABLED":
-            raise Refused(
+            raise AwsError(
                 "PointInTimeRecoveryUnavailableException", f"Point in time recovery is not enabled for table '{name}'"
             )
         for option, known in (
@@ -156,18 +156,16 @@ class TableExports:
             ("S3SseAlgorithm", "AES256"),
         ):
             if request.get(option, known) != known:
-                raise Refused("ValidationException", f"The sandbox exports with {option} {known} alone")
+                raise AwsError("ValidationException", f"The sandbox supports only {option} {known}")
         if "FilterSpecification" in request:
-            raise Refused("ValidationException", "The sandbox exports whole tables, without FilterSpecification")
+            raise AwsError("ValidationException", "The sandbox does not support FilterSpecification")
         now = time.time()
         if not now - HISTORY_SECONDS <= request.get("ExportTime", now) <= now:
-            raise Refused(
-                "InvalidExportTimeException", "The sandbox exports a table as it is now: it keeps no history of it"
-            )
+            raise AwsError("InvalidExportTimeException", "The sandbox exports only the current items: omit ExportTime")
         return Export(request, table, writer)
 
     def _writer(self, call: Call) -> Credentials:
-        """Who the files are written as: the caller's own session, if its role was assumed here."""
+        """Returns the credentials that write the files: the caller's session, or its function's role, or root."""
         return self._sessions.get(call.access_key or "") or self._cloud.caller(call.caller)
 
     def _run(self, export: Export) -> None:
@@ -186,7 +184,7 @@ class TableExports:
             export.end("FAILED", FailureCode="InternalServerError", FailureMessage=f"The sandbox failed: {error!r}")
 
     def _write(self, export: Export) -> dict[str, Any]:
-        """What is known of the export when all its files are written."""
+        """Writes all files. Returns the fields that are known at the end."""
         pages = self._emulator.client("dynamodb").get_paginator("scan").paginate(TableName=export.table_arn)
         items = [item for page in pages for item in page["Items"]]
         bucket = export.request["S3Bucket"]
@@ -229,7 +227,7 @@ def export_files(
     export_time: datetime | None = None,
     table_id: str = "12345a12-abcd-123a-ab12-1234abc12345",
 ) -> dict[str, bytes]:
-    """The files of an export that began at `at`, by key, in the order in which they are written: the summary last.
+    """Returns the files of an export that began at `at`, by key, in the order of writing: the summary is last.
 
     Items are in DynamoDB's JSON; binary values are base64 text, or bytes as boto3 gives them.
     """
@@ -292,7 +290,7 @@ def base64_text(binary: bytes) -> str:
 
 
 def data_name(export_id: str, number: int) -> str:
-    """26 letters and digits that say nothing, like AWS's."""
+    """Returns 26 letters and digits, as in the file names of AWS."""
     digest = hashlib.md5(f"{export_id}/{number}".encode()).digest()
     return base64.b32encode(digest).decode().rstrip("=").lower()
 
@@ -302,5 +300,5 @@ def checksum(content: bytes) -> bytes:
 
 
 def iso(moment: datetime) -> str:
-    """2026-11-23T02:07:50.123Z"""
+    """Formats a time as 2026-11-23T02:07:50.123Z."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

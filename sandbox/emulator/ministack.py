@@ -1,4 +1,4 @@
-"""MiniStack, the emulator behind the gateway, as a child process in an environment of its own."""
+"""Runs MiniStack, the emulator behind the gateway, as a child process in its own environment."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ class CannotStart(Exception):
 
 class Emulator:
     def __init__(self, gateway_url: str, folder: Path) -> None:
-        """Start it; `gateway_url` is what its Lambda functions call AWS on. Raises CannotStart."""
+        """Starts the emulator. Its Lambda functions call AWS at `gateway_url`. Raises CannotStart."""
         if not PYTHON.exists():
             raise CannotStart(f"{PYTHON.parent.parent} is missing: run make setup")
         self.log = folder / "emulator.log"
@@ -59,10 +59,10 @@ class Emulator:
             )
 
     def stop(self) -> None:
-        kill(self.process)  # it would wait for calls under way, and keeps nothing
+        kill(self.process)  # a graceful end would wait for running calls; it has nothing to save
 
     def wait_until_ready(self) -> None:
-        """Raises CannotStart if it does not come up."""
+        """Raises CannotStart if it does not become ready."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -70,7 +70,7 @@ class Emulator:
                     return
             except OSError:
                 time.sleep(0.05)
-        raise CannotStart(f"The emulator did not come up. Its log ends:\n{self.log.read_text()[-2000:]}")
+        raise CannotStart(f"The emulator did not start. Its log ends with:\n{self.log.read_text()[-2000:]}")
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Ends child processes with all that they started. Each child leads a session of its own."""
+"""Ends child processes and all that they started. Each child is the leader of its own session."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ GRACE_SECONDS = 5
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process and its group, and wait for it."""
+    """Ends the process and its group within a grace period, and waits for it."""
     _signal(process, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
@@ -20,7 +20,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """The same, at once."""
+    """Ends the process and its group immediately, and waits for it."""
     _signal(process, signal.SIGKILL)
     process.wait()
 
@@ -35,9 +35,9 @@ def can_find_callers() -> bool:
 
 
 def kill_caller(near: tuple[str, int], far: tuple[str, int], shared_session: int) -> None:
-    """Kill what is at the far end of a connection of ours: its whole session, but in the shared one the process alone.
+    """Kills the process at the other end of a connection, with its session unless that is the shared session.
 
-    Nothing but what this sandbox's own children started is ever killed.
+    It never kills a process that this sandbox has not started.
     """
     ends = [_as_listed(far), _as_listed(near)]
     listed = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
@@ -55,7 +55,7 @@ def _as_listed(address: tuple[str, int]) -> str:
 
 
 def _descendants() -> dict[int, int]:
-    """All processes of the sessions that children of this one lead, each with its session."""
+    """Returns all processes of the sessions that our children lead, with their session ids."""
     found = {}
     for pid in (int(folder.name) for folder in Path("/proc").glob("[0-9]*")):
         with suppress(OSError):

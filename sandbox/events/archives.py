@@ -1,7 +1,7 @@
-"""EventBridge's archives and replays: the emulator's keep nothing of S3 or the stand-ins, and replay to every rule.
+"""Archives and replays. Those of the emulator miss the events of S3 and of the sandbox, and replay to every rule.
 
-As on AWS an archive is a rule on its bus, `Events-Archive-NAME`, that takes no replayed events. Here its target is a
-queue. The emulator keeps the archive's settings, checks what a replay names, and itself never has an event to replay.
+As on AWS, an archive is a rule `Events-Archive-NAME` on its bus, which ignores replayed events. Its target here is a
+queue. The emulator stores the settings of archives and checks requests, and its own archives stay empty.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 from sandbox.cloud import Cloud
 from sandbox.events.delivery import AwsEvents, Event
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
 
 logger = logging.getLogger(__name__)
 
-NOTHING = json.dumps({"source": ["kept by a rule of the sandbox"]})  # the emulator's own pattern of every archive
+NOTHING = json.dumps({"source": ["kept by a rule of the sandbox"]})  # the pattern of every archive in the emulator
 REPLAYED = {"replay-name": [{"exists": False}]}
 
 
@@ -60,7 +60,7 @@ class Replay:
 
 class Archives:
     def __init__(self, cloud: Cloud, emulator: Cloud, events: AwsEvents) -> None:
-        """`emulator` is the same cloud past the gateway, where an archive can be changed without being seen here."""
+        """`emulator` calls the emulator directly, to change an archive without calling these routes."""
         self._cloud, self._emulator, self._events = cloud, emulator, events
         self._archives: dict[str, Archive] = {}
         self._replays: dict[str, Replay] = {}
@@ -83,39 +83,41 @@ class Archives:
 
     # ------------------------------------------------------------------------------------------------ archives
 
-    def create(self, call: Call, answer: Answer) -> Answer:
-        if answer.ok:
+    def create(self, call: Call, response: Response) -> Response:
+        if response.ok:
             request = call.json
             bus = request["EventSourceArn"].rpartition("/")[2]
             archive = Archive(request["ArchiveName"], bus, request.get("EventPattern"))
             self._keep(archive)
             self._archives[archive.name] = archive
-        return answer
+        return response
 
-    def update(self, call: Call, answer: Answer) -> Answer:
+    def update(self, call: Call, response: Response) -> Response:
         archive = self._archives.get(call.json.get("ArchiveName", ""))
-        if answer.ok and archive and "EventPattern" in call.json:
+        if response.ok and archive and "EventPattern" in call.json:
             archive.pattern = call.json["EventPattern"]
             self._keep(archive)
-        return answer
+        return response
 
-    def delete(self, call: Call, answer: Answer) -> Answer:
-        archive = self._archives.pop(call.json.get("ArchiveName", ""), None) if answer.ok else None
+    def delete(self, call: Call, response: Response) -> Response:
+        archive = self._archives.pop(call.json.get("ArchiveName", ""), None) if response.ok else None
         if archive:
             events, sqs = self._cloud.client("events"), self._cloud.client("sqs")
             events.remove_targets(Rule=archive.rule, EventBusName=archive.bus, Ids=["archive"])
             events.delete_rule(Name=archive.rule, EventBusName=archive.bus)
             sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=archive.queue)["QueueUrl"])
-        return answer
+        return response
 
-    def describe(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        return self._completed(answer.json) if answer.ok else answer
+    def describe(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        return self._completed(response.json) if response.ok else response
 
-    def list_all(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        return {"Archives": [self._completed(found) for found in answer.json["Archives"]]} if answer.ok else answer
+    def list_all(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        return (
+            {"Archives": [self._completed(found) for found in response.json["Archives"]]} if response.ok else response
+        )
 
     def _keep(self, archive: Archive) -> None:
-        """Have all that matches its pattern go to its queue."""
+        """Sends all matching events to the archive's queue."""
         events, sqs = self._cloud.client("events"), self._cloud.client("sqs")
         url = sqs.create_queue(QueueName=archive.queue)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -125,20 +127,20 @@ class Archives:
         self._emulator.client("events").update_archive(ArchiveName=archive.name, EventPattern=NOTHING)
 
     def _completed(self, described: dict[str, Any]) -> dict[str, Any]:
-        described.pop("Events", None)  # which AWS does not show
+        described.pop("Events", None)  # AWS does not return it
         archive = self._archives.get(described["ArchiveName"])
         if archive is None:
             return described
         self._collect(archive)
         shown = archive.shown()
-        if "EventPattern" not in described:  # a list has none
+        if "EventPattern" not in described:  # a list does not contain it
             shown.pop("EventPattern", None)
         elif archive.pattern is None:
             described.pop("EventPattern")
         return described | shown
 
     def _collect(self, archive: Archive) -> list[Event]:
-        """All that the archive holds, oldest first, with what came since it was last asked."""
+        """Returns all events of the archive, oldest first, after receiving new ones from its queue."""
         with self._lock:
             sqs = self._cloud.client("sqs")
             url = sqs.get_queue_url(QueueName=archive.queue)["QueueUrl"]
@@ -151,33 +153,35 @@ class Archives:
 
     # ------------------------------------------------------------------------------------------------ replays
 
-    def start_replay(self, call: Call, answer: Answer) -> Answer:
+    def start_replay(self, call: Call, response: Response) -> Response:
         archive = self._archives.get(call.json.get("EventSourceArn", "").rpartition("/")[2])
-        if answer.ok and archive:
-            replay = Replay(call.json, answer.json["ReplayArn"], archive)
+        if response.ok and archive:
+            replay = Replay(call.json, response.json["ReplayArn"], archive)
             self._replays[replay.name] = replay
             threading.Thread(target=self._run, args=[replay], name=f"replay {replay.name}", daemon=True).start()
-        return answer
+        return response
 
-    def describe_replay(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def describe_replay(self, call: Call, response: Response) -> Response | dict[str, Any]:
         replay = self._replays.get(call.json.get("ReplayName", ""))
-        return answer.json | replay.shown() if answer.ok and replay else answer
+        return response.json | replay.shown() if response.ok and replay else response
 
-    def list_replays(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        """The emulator's list has its own states, and may have left some out for them: so it is made anew."""
-        if not answer.ok:
-            return answer
+    def list_replays(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        """Lists the replays with the sandbox's states. The emulator's list is filtered by its own states."""
+        if not response.ok:
+            return response
         found = [replay.listed() for name, replay in sorted(self._replays.items())]
         exact = {name: wanted for name, wanted in call.json.items() if name in ("State", "EventSourceArn")}
         prefix = call.json.get("NamePrefix", "")
         return {"Replays": [r for r in found if r["ReplayName"].startswith(prefix) and exact.items() <= r.items()]}
 
-    def cancel_replay(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def cancel_replay(self, call: Call, response: Response) -> Response | dict[str, Any]:
         replay = self._replays.get(call.json.get("ReplayName", ""))
-        if answer.denied or replay is None:
-            return answer
+        if response.denied or replay is None:
+            return response
         if replay.ended:
-            raise Refused("IllegalStatusException", f"Replay {replay.name} is not in a valid state for this operation.")
+            raise AwsError(
+                "IllegalStatusException", f"Replay {replay.name} is not in a valid state for this operation."
+            )
         replay.cancelled.set()
         return {"ReplayArn": replay.arn, "State": "CANCELLING"}
 
@@ -192,7 +196,7 @@ class Archives:
                     replay.last_replayed = time_of(event)
             replay.state = "CANCELLED" if replay.cancelled.is_set() else "COMPLETED"
         except Exception:
-            logger.exception("Replay %s", replay.name)
+            logger.exception("Replay %s failed in the sandbox", replay.name)
             replay.state = "FAILED"
         replay.ended = time.time()
 

@@ -1,7 +1,7 @@
-"""Events that the emulator does not deliver: the stand-ins' state changes, and replayed ones.
+"""Delivers state-change events of the sandbox's services, and replayed events.
 
-Its PutEvents refuses `aws.*` sources, as AWS does. So the rules are asked for, the pattern is left to TestEventPattern,
-and Lambda and SQS targets are called by their own APIs.
+PutEvents rejects `aws.*` sources, as on AWS. So this module lists the rules, tests patterns with TestEventPattern, and
+calls Lambda and SQS targets itself.
 """
 
 import fnmatch
@@ -36,7 +36,7 @@ class AwsEvents:
         threading.Thread(target=self._deliver_all, name="events", daemon=True).start()
 
     def send(self, source: str, detail_type: str, detail: dict[str, Any]) -> None:
-        """Hand over one event; it is delivered soon, after those before it."""
+        """Queues an event for delivery."""
         event = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -51,14 +51,14 @@ class AwsEvents:
         self._waiting.put(event)
 
     def deliver(self, event: Event, bus: str = "default", only: Collection[str] | None = None) -> None:
-        """To the targets of the rules of the bus that match; where rules are given by ARN, of those alone."""
+        """Delivers the event to the targets of all matching rules of the bus, or only of the rules in `only` (ARNs)."""
         for rule in self._rules(bus, only):
             if self._matches(event, rule["EventPattern"]):
                 for target in self._targets(rule, bus):
                     self._deliver_to(target, event, rule)
 
     def _deliver_all(self) -> None:
-        """Like AWS's, delivery is best effort: what fails is logged."""
+        """Delivers queued events. As on AWS this is best effort: failures are logged."""
         while True:
             event = self._waiting.get()
             try:
@@ -66,20 +66,20 @@ class AwsEvents:
                     self.sent.append(event)
                     self.deliver(event)
             except Exception:
-                logger.exception("Not delivered: %s", event)
+                logger.exception("Event was not delivered: %s", event)
 
     def _times(self, event: Event) -> int:
-        """Once, unless a fault was asked for."""
+        """Returns how often to deliver the event: once, unless there is a fault."""
         try:
             fault = self._faults.of_event(lambda pattern: self._matches(event, pattern))
         except ClientError as error:
-            logger.warning("A fault's event pattern: %s", error)
+            logger.warning("The event pattern of a fault is not valid: %s", error)
             return 1
         return {None: 1, "drop": 0, "repeat": 2}[fault and fault.do]
 
     def _matches(self, event: Event, pattern: str) -> bool:
-        answer = self._cloud.client("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))
-        return answer["Result"]
+        response = self._cloud.client("events").test_event_pattern(EventPattern=pattern, Event=json.dumps(event))
+        return response["Result"]
 
     def _rules(self, bus: str, only: Collection[str] | None) -> list[dict[str, Any]]:
         pages = self._cloud.client("events").get_paginator("list_rules").paginate(EventBusName=bus)
@@ -99,7 +99,7 @@ class AwsEvents:
         payload = target.get("Input") or json.dumps(event)
         service = target["Arn"].split(":")[2]
         if service not in ("lambda", "sqs") or "InputPath" in target or "InputTransformer" in target:
-            logger.warning("Rule %s: the sandbox does not deliver to %s", rule["Name"], target)
+            logger.warning("Rule %s: the sandbox does not support the target %s", rule["Name"], target)
             return
         try:
             if service == "sqs":
@@ -107,15 +107,15 @@ class AwsEvents:
             else:
                 self._invoke(target["Arn"], rule, payload)
         except ClientError as error:
-            self._set_aside(payload, rule, target, error)
+            self._send_to_dead_letter_queue(payload, rule, target, error)
 
     def _invoke(self, function: str, rule: dict[str, Any], payload: str) -> None:
-        """As EventBridge may: the function's own policy must let the rule in."""
+        """Invokes a function whose policy allows the rule."""
         client = self._cloud.client("lambda")
         policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
-        if not any(lets_in(statement, rule["Arn"]) for statement in policy["Statement"]):
+        if not any(allows(statement, rule["Arn"]) for statement in policy["Statement"]):
             raise ClientError(
-                {"Error": {"Code": "NO_PERMISSIONS", "Message": f"{function} lets {rule['Arn']} not in"}}, "Invoke"
+                {"Error": {"Code": "NO_PERMISSIONS", "Message": f"{function} does not allow {rule['Arn']}"}}, "Invoke"
             )
         client.invoke(FunctionName=function, InvocationType="Event", Payload=payload.encode())
 
@@ -130,9 +130,11 @@ class AwsEvents:
             },
         )
 
-    def _set_aside(self, payload: str, rule: dict[str, Any], target: dict[str, Any], error: ClientError) -> None:
-        """To the target's dead-letter queue, with the attributes that EventBridge gives."""
-        logger.warning("Rule %s: %s", rule["Name"], error)
+    def _send_to_dead_letter_queue(
+        self, payload: str, rule: dict[str, Any], target: dict[str, Any], error: ClientError
+    ) -> None:
+        """Sends the event to the target's dead-letter queue, with EventBridge's attributes."""
+        logger.warning("Rule %s: delivery failed: %s", rule["Name"], error)
         self.failed.append((rule["Name"], rule["EventBusName"]))
         if queue := target.get("DeadLetterConfig", {}).get("Arn"):
             self._send_message(
@@ -145,7 +147,7 @@ class AwsEvents:
             )
 
 
-def lets_in(statement: dict[str, Any], rule_arn: str) -> bool:
+def allows(statement: dict[str, Any], rule_arn: str) -> bool:
     principal = statement["Principal"]
     condition = statement.get("Condition", {})
     pattern = next((keys.get("AWS:SourceArn", keys.get("aws:SourceArn")) for keys in condition.values()), "*")
@@ -157,5 +159,5 @@ def lets_in(statement: dict[str, Any], rule_arn: str) -> bool:
 
 
 def iso(moment: datetime) -> str:
-    """2026-11-23T02:07:50Z"""
+    """Formats a time as 2026-11-23T02:07:50Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

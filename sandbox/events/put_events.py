@@ -1,10 +1,10 @@
-"""Conditions on PutEvents in IAM, which the emulator does not evaluate."""
+"""IAM conditions of PutEvents, which the emulator does not evaluate."""
 
 import json
 from typing import Any
 
 from sandbox.cloud import ACCOUNT, REGION, Cloud
-from sandbox.gateway.calls import Answer, Call
+from sandbox.gateway.calls import Call, Response
 from sandbox.gateway.permissions import denied_role
 from sandbox.gateway.routes import Routes
 
@@ -16,9 +16,9 @@ class PutEventsConditions:
     def routes(self) -> Routes:
         return Routes(denials={("events", "PutEvents"): self.is_wrongly_denied})
 
-    def is_wrongly_denied(self, call: Call, answer: Answer) -> bool:
-        """Whether the role may put these events, with their sources and detail types."""
-        role = denied_role(answer)
+    def is_wrongly_denied(self, call: Call, response: Response) -> bool:
+        """Whether the role allows these events, with their sources and detail types."""
+        role = denied_role(response)
         if role is None:
             return False
         iam = self._cloud.client("iam")
@@ -39,7 +39,7 @@ class PutEventsConditions:
 
 
 def where_it_holds(policy: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """The policy without conditions on what is known, and without the statements whose conditions are not met."""
+    """Returns the policy without the statements whose conditions are not met, and without conditions that are met."""
     kept = []
     for statement in policy["Statement"]:
         equal = statement.get("Condition", {}).get("StringEquals", {})

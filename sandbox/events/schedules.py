@@ -1,7 +1,7 @@
-"""Schedules whose target is a bus: on AWS a PutEvents in the schedule's role, with the source and detail type it names.
+"""Schedules whose target is an event bus. On AWS they call PutEvents in the schedule's role.
 
-The emulator fires them in time, but puts them on the bus as its own `Scheduled Event`. A rule brings these here, and
-from here the event goes out as the schedule says.
+The emulator starts them on time, but puts its own `Scheduled Event` on the bus. A rule sends these events to a queue of
+the sandbox, which then puts the event that the schedule defines.
 """
 
 import json
@@ -44,7 +44,7 @@ class Schedules:
                     self._put(fired)
             except (BotoCoreError, ClientError):
                 if not self._stopped.wait(WAIT_SECONDS):
-                    logger.exception("Schedules")
+                    logger.exception("Schedules could not be read; the sandbox tries again")
 
     def _listen_to_new_buses(self) -> None:
         events = self._cloud.client("events")
@@ -67,7 +67,7 @@ class Schedules:
         schedule = self._cloud.client("scheduler").get_schedule(GroupName=group, Name=name)
         target = schedule["Target"]
         if "EventBridgeParameters" not in target or not self._may_put(target):
-            logger.warning("Schedule %s puts nothing on %s", name, target["Arn"])
+            logger.warning("Schedule %s is not allowed to put events on %s, or defines none", name, target["Arn"])
             return
         entry = {
             "EventBusName": target["Arn"],
@@ -78,14 +78,14 @@ class Schedules:
         self._cloud.client("events").put_events(Entries=[entry])
 
     def _may_put(self, target: dict[str, Any]) -> bool:
-        """Whether the schedule's role allows it."""
+        """Whether the schedule's role allows PutEvents."""
         question = {"ActionNames": ["events:PutEvents"], "ResourceArns": [target["Arn"]]}
-        answer = self._cloud.client("iam").simulate_principal_policy(PolicySourceArn=target["RoleArn"], **question)
-        return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
+        response = self._cloud.client("iam").simulate_principal_policy(PolicySourceArn=target["RoleArn"], **question)
+        return all(result["EvalDecision"] == "allowed" for result in response["EvaluationResults"])
 
 
 def filled_in(text: str, fired: Fired) -> str:
-    """The input with Scheduler's context attributes."""
+    """Returns the input with the context attributes replaced."""
     attributes = {
         "schedule-arn": fired["resources"][0],
         "scheduled-time": fired["time"],

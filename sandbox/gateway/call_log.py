@@ -1,4 +1,4 @@
-"""Every call that passed the gateway, so that the cost of an export can be read off."""
+"""Records every call that passes the gateway, so that you can see what an export costs."""
 
 import re
 import time

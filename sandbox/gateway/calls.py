@@ -1,4 +1,4 @@
-"""One call of an AWS API: what was asked, what was answered."""
+"""One call of an AWS API: the request, the response, and the error that AWS returns."""
 
 import json
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ BAD_CREDENTIALS = {
 }
 
 
-class Refused(Exception):
-    """An AWS error: its code, its message, and further fields that the operation's errors have."""
+class AwsError(Exception):
+    """An error that AWS returns: its code, its message, and further fields of this error."""
 
     def __init__(self, code: str, message: str, **more: str) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class Call:
         return replace(self, body=json.dumps(content).encode())
 
     def as_json(self, target: str, body: bytes) -> "Call":
-        """The same call in AWS's JSON protocol."""
+        """Returns the same call in the JSON protocol."""
         kept = {name: value for name, value in self.headers.items() if name.lower() in SIGNED}
         return replace(self, method="POST", path="/", headers={**kept, **JSON, "X-Amz-Target": target}, body=body)
 
@@ -70,13 +70,13 @@ def form_of(body: bytes) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @classmethod
-    def of(cls, content: dict[str, Any]) -> "Answer":
+    def of(cls, content: dict[str, Any]) -> "Response":
         return cls(200, JSON, json.dumps(content).encode())
 
     @cached_property
@@ -84,13 +84,13 @@ class Answer:
         return json.loads(self.body or b"{}")
 
     @classmethod
-    def refusing(cls, call: Call, refused: Refused) -> "Answer":
-        """The error in the call's own protocol."""
+    def of_error(cls, call: Call, error: AwsError) -> "Response":
+        """Returns the error in the protocol of the call."""
         if call.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-            code, message = escape(refused.content["__type"]), escape(refused.content["message"])
+            code, message = escape(error.content["__type"]), escape(error.content["message"])
             error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
             return cls(400, {"Content-Type": "text/xml"}, f"<ErrorResponse>{error}</ErrorResponse>".encode())
-        return cls(400, JSON, json.dumps(refused.content).encode())
+        return cls(400, JSON, json.dumps(error.content).encode())
 
     @property
     def ok(self) -> bool:
@@ -98,10 +98,10 @@ class Answer:
 
     @property
     def error(self) -> str | None:
-        """The error's code; None if there is none."""
+        """The error code, or None."""
         return None if self.ok else self.json.get("__type", "").rpartition("#")[2]
 
     @property
     def denied(self) -> bool:
-        """The caller is not who it says, or may not do this."""
+        """Whether authentication or authorization failed."""
         return not self.ok and (self.status in (401, 403) or self.error in BAD_CREDENTIALS)

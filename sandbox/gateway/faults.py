@@ -1,10 +1,10 @@
-"""Faults on demand, to see what becomes of an export when AWS, a function or the job fails it: `/_sandbox/faults`.
+"""Injects faults into calls and events, at `/_sandbox/faults`.
 
-POST adds one fault or a list of them, GET shows those that are still to come, DELETE takes all back:
+POST adds one fault or a list of faults, GET lists those that have not happened yet, DELETE removes them:
 
     {"when": {"caller": "start_export", "service": "glue", "action": "StartJobRun"}, "do": "kill", "times": 1}
 
-The sandbox's own calls are spared.
+Faults do not affect the sandbox's own calls.
 """
 
 import json
@@ -21,16 +21,16 @@ from sandbox.emulator import processes
 
 THROTTLED = "ThrottlingException"
 OF_CALLS = {
-    "refuse": "the call is answered with `error`, and not carried out",
-    "lose": "the call is carried out, its answer never comes",
-    "kill": "the call is carried out, and its caller's process killed before it knows",
+    "refuse": "the call returns `error` and is not carried out",
+    "lose": "the call is carried out and the connection closes without a response",
+    "kill": "the call is carried out and the caller's process is killed before it gets the response",
 }
 OF_EVENTS = {
-    "drop": "the event is never delivered",
+    "drop": "the event is not delivered",
     "repeat": "the event is delivered twice",
 }
 
-Matcher = Callable[[str], bool]  # whether an event pattern matches the event at hand
+Matcher = Callable[[str], bool]  # whether an event pattern matches the event
 
 
 @dataclass(eq=False)
@@ -46,7 +46,7 @@ class Fault:
 
 
 class Faults:
-    """Those that are still to come. Each is used up when it has happened so many `times`."""
+    """The faults that have not happened yet. A fault is removed when it has happened `times` times."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -72,13 +72,13 @@ class Faults:
             self._waiting.clear()
 
     def of_call(self, caller: str | None, service: str, action: str) -> Fault | None:
-        """The first that this call meets."""
+        """Returns the first fault that matches the call, and counts it."""
         if caller == CALLER:
             return None
         return self._take(lambda fault: fault.is_of(caller=caller or "", service=service, action=action))
 
     def of_event(self, matches: Matcher) -> Fault | None:
-        """The first that this event meets."""
+        """Returns the first fault that matches the event, and counts it."""
         return self._take(lambda fault: fault.do in OF_EVENTS and matches(json.dumps(fault.when["event"])))
 
     def _take(self, applies: Callable[[Fault], bool]) -> Fault | None:
@@ -95,7 +95,7 @@ class Faults:
 
 
 def checked(given: Any) -> Fault:
-    """Raises ValueError, which says what a fault looks like."""
+    """Returns the fault. Raises ValueError with the field and its allowed values."""
     try:
         fault = Fault(**given)
     except TypeError as error:
@@ -111,5 +111,5 @@ def checked(given: Any) -> Fault:
     if not isinstance(fault.times, int) or fault.times < 1:
         raise ValueError(f"times: is {fault.times!r}: it must be a whole number from 1 on")
     if fault.do == "kill" and not processes.can_find_callers():
-        raise ValueError("do: kill works on Linux alone")
+        raise ValueError("do: kill works only on Linux")
     return fault

@@ -7,14 +7,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from sandbox.cloud import ACCOUNT, REGION, ROOT, Cloud
-from sandbox.gateway.calls import Answer, Call
+from sandbox.gateway.calls import Call, Response
 
 DENIED_ROLE = re.compile(r"User: arn:aws:sts::\d+:assumed-role/([^/]+)/\S+ is not authorized")
 
 
-def denied_role(answer: Answer) -> str | None:
+def denied_role(response: Response) -> str | None:
     """The name of the role that the emulator denied; None if it did not deny a role."""
-    found = DENIED_ROLE.search(answer.json.get("message", ""))
+    found = DENIED_ROLE.search(response.json.get("message", ""))
     return found[1] if found else None
 
 
@@ -26,9 +26,9 @@ def is_allowed(cloud: Cloud, role_arn: str, action: str, resource: str) -> bool:
     return simulated["EvaluationResults"][0]["EvalDecision"] == "allowed"
 
 
-def is_wrongly_denied(cloud: Cloud, answer: Answer, action: str, resource: str) -> bool:
+def is_wrongly_denied(cloud: Cloud, response: Response, action: str, resource: str) -> bool:
     """Whether the denied role may perform the action on the resource that AWS would check."""
-    role = denied_role(answer)
+    role = denied_role(response)
     return role is not None and is_allowed(cloud, role_arn(role), action, resource)
 
 

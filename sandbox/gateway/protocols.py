@@ -1,6 +1,6 @@
-"""CloudWatch speaks three protocols, CBOR, JSON and query, and the emulator no CBOR. Here, all calls become JSON.
+"""Translates calls of CloudWatch from CBOR and the query protocol to JSON, because the emulator does not support CBOR.
 
-A call in other words is no longer signed by its caller: it is root's, and only root's are reworded.
+A translated call is no longer signed by its caller. It runs as root, so only root's calls are translated.
 """
 
 import gzip
@@ -16,21 +16,21 @@ from botocore.parsers import RpcV2CBORParser
 from botocore.serialize import RpcV2CBORSerializer
 
 from sandbox.cloud import ROOT
-from sandbox.gateway.calls import Answer, Call, Refused, form_of
+from sandbox.gateway.calls import AwsError, Call, Response, form_of
 
-SERVICE = "monitoring"  # CloudWatch in signatures
+SERVICE = "monitoring"  # the name of CloudWatch in signatures
 CBOR = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 XML = {"Content-Type": "text/xml"}
 MODEL = ServiceModel(Loader().load_service_model("cloudwatch", "service-2"))
 
 
 def in_json(call: Call) -> Call:
-    """Raises Refused for a caller that is not root, and speaks anything else."""
+    """Returns the call in JSON. Raises AwsError if it needs a translation and the caller is not root."""
     zipped = call.headers.get("Content-Encoding") == "gzip"
     if call.action not in MODEL.operation_names or not (zipped or is_cbor(call) or is_query(call)):
         return call
     if call.access_key != ROOT.access_key:
-        raise Refused("AccessDenied", "The sandbox takes CloudWatch's calls in CBOR, query and gzip from root alone")
+        raise AwsError("AccessDenied", "The sandbox accepts calls to CloudWatch in CBOR, query or gzip only from root")
     body = gzip.decompress(call.body) if zipped else call.body
     if is_query(call):
         asked = of_form(form_of(body), MODEL.operation_model(call.action).input_shape)
@@ -42,17 +42,17 @@ def in_json(call: Call) -> Call:
     return call.as_json(f"{MODEL.metadata['targetPrefix']}.{call.action}", json.dumps(asked, default=epoch).encode())
 
 
-def as_asked(call: Call, answer: Answer) -> Answer:
-    """What was answered in JSON, in the protocol of the call."""
+def as_asked(call: Call, response: Response) -> Response:
+    """Returns the JSON response in the protocol of the call."""
     if call.action not in MODEL.operation_names or not (is_cbor(call) or is_query(call)):
-        return answer
-    if not answer.ok:
-        refused = {"__type": answer.error, "message": answer.json.get("message", "")}
+        return response
+    if not response.ok:
+        refused = {"__type": response.error, "message": response.json.get("message", "")}
         if is_cbor(call):
-            return Answer(answer.status, CBOR, cbor(refused, ERROR))
-        return Answer.refusing(call, Refused(refused["__type"], refused["message"]))
+            return Response(response.status, CBOR, cbor(refused, ERROR))
+        return Response.of_error(call, AwsError(refused["__type"], refused["message"]))
     operation = MODEL.operation_model(call.action)
-    return of_query(operation, answer.json) if is_query(call) else of_cbor(operation, answer.json)
+    return of_query(operation, response.json) if is_query(call) else of_cbor(operation, response.json)
 
 
 def is_cbor(call: Call) -> bool:
@@ -73,8 +73,8 @@ TEXT = {"type": "string"}
 ERROR = DenormalizedStructureBuilder().with_members({"__type": TEXT, "message": TEXT}).build_model()
 
 
-def of_cbor(operation: OperationModel, content: dict[str, Any]) -> Answer:
-    return Answer(200, CBOR, cbor(content, operation.output_shape) if operation.output_shape else b"\xa0")
+def of_cbor(operation: OperationModel, content: dict[str, Any]) -> Response:
+    return Response(200, CBOR, cbor(content, operation.output_shape) if operation.output_shape else b"\xa0")
 
 
 def cbor(content: Any, shape: Shape) -> bytes:
@@ -84,7 +84,7 @@ def cbor(content: Any, shape: Shape) -> bytes:
 
 
 def fitted(value: Any, shape: Shape) -> Any:
-    """As the shape has it: without fields that it does not have, or that are nothing."""
+    """Returns the value in the form of the shape, without empty and unknown fields."""
     match shape.type_name:
         case "structure":
             known = {name: value[name] for name in shape.members if value.get(name) is not None}
@@ -108,7 +108,7 @@ def moment(value: Any) -> datetime:
 
 
 def of_form(form: dict[str, str], shape: Shape) -> dict[str, Any]:
-    """`{"Dimensions.member.1.Name": "a"}` says `{"Dimensions": [{"Name": "a"}]}`."""
+    """Returns `{"Dimensions": [{"Name": "a"}]}` for `{"Dimensions.member.1.Name": "a"}`."""
     root: dict[str, Any] = {}
     for name, value in form.items():
         *path, last = name.split(".")
@@ -124,7 +124,7 @@ def of_node(node: Any, shape: Shape) -> Any:
         case "structure":
             return {name: of_node(node[name], inner) for name, inner in shape.members.items() if name in node}
         case "list":
-            members = node["member"] if node else {}  # an empty list is an empty text
+            members = node["member"] if node else {}  # an empty list arrives as empty text
             return [of_node(members[number], shape.member) for number in sorted(members, key=int)]
         case "boolean":
             return node == "true"
@@ -137,12 +137,12 @@ def of_node(node: Any, shape: Shape) -> Any:
     return node
 
 
-def of_query(operation: OperationModel, content: dict[str, Any]) -> Answer:
+def of_query(operation: OperationModel, content: dict[str, Any]) -> Response:
     shape, name = operation.output_shape, operation.name
     inner = "".join(xml(fitted(content, shape), shape)) if shape else ""
     result = f"<{name}Result>{inner}</{name}Result>"
     space = MODEL.metadata["xmlNamespace"]
-    return Answer(200, XML, f'<{name}Response xmlns="{space}">{result}</{name}Response>'.encode())
+    return Response(200, XML, f'<{name}Response xmlns="{space}">{result}</{name}Response>'.encode())
 
 
 def xml(value: Any, shape: Shape) -> Iterator[str]:

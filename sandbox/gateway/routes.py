@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.gateway.calls import Answer, Call
+from sandbox.gateway.calls import Call, Response
 
 Action = tuple[str, str]  # the service as in a signature's scope, and the API action: ("glue", "StartJobRun")
 Prepare = Callable[[Call], Call]
-Recheck = Callable[[Call, Answer], bool]
-Handler = Callable[[Call, Answer], Answer | dict[str, Any]]
+Recheck = Callable[[Call, Response], bool]
+Handler = Callable[[Call, Response], Response | dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Routes:
     """What happens to a call before, and after, the emulator has answered it.
 
-    `requests` change a call, or refuse it (`Refused`), before the emulator gets it.
+    `requests` change a call, or refuse it (`AwsError`), before the emulator gets it.
     `denials` decide whether the emulator denied its caller what AWS would allow. If so, the call is repeated as root.
-    `handlers` complete or replace the emulator's answer. They are not asked about a caller that was denied.
+    `handlers` complete or replace the emulator's response. They are not asked about a caller that was denied.
     """
 
     requests: dict[Action, Prepare] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""The one endpoint: passes every call to the emulator, and lets stand-ins complete the services it only stubs.
+"""The endpoint. It passes every call to the emulator, and lets the services complete what the emulator only stubs.
 
-A call that a stand-in answers goes to the emulator first, which so authenticates the caller, enforces its IAM policies
-and checks that what the call names exists.
+Every call goes to the emulator first, which authenticates the caller, enforces IAM policies and checks that the named
+resources exist.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from yarl import URL
 from sandbox.emulator.processes import kill_caller
 from sandbox.gateway import protocols
 from sandbox.gateway.call_log import CallLog, caller_of
-from sandbox.gateway.calls import JSON, Answer, Call, Refused
+from sandbox.gateway.calls import JSON, AwsError, Call, Response
 from sandbox.gateway.faults import Fault, Faults
 from sandbox.gateway.permissions import as_root
 from sandbox.gateway.routes import Routes
@@ -34,27 +34,27 @@ logger = logging.getLogger(__name__)
 
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "upgrade", "te", "trailer"}
-OWN_HEADERS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]  # that aiohttp would add by itself
+OWN_HEADERS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]  # aiohttp would add them
 CHUNK = 256 * 1024
 LONGEST_HEADER = 64 * 1024
-PAGE_METHODS = ("GET", "HEAD", "POST")  # of the pages that are the sandbox's own
+PAGE_METHODS = ("GET", "HEAD", "POST")  # of the sandbox's own pages
 
-Page = Callable[[web.Request], object]  # what /_sandbox/<name> answers: JSON, or a response that is awaited
+Page = Callable[[web.Request], object]  # returns JSON content, or an awaitable response
 
 
 class Gateway:
     def __init__(self, calls: CallLog, faults: Faults) -> None:
         self._calls, self._faults = calls, faults
         self.emulator_url = ""
-        self.emulator_session = 0  # its processes'
+        self.emulator_session = 0  # the session id of its processes
         self.routes = Routes()
         self.pages: dict[str, Page] = {}
         self._session: aiohttp.ClientSession
         self._runner: web.AppRunner
 
     async def start(self, port: int) -> None:
-        """Listen on the port. Raises OSError if it is taken."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64, "stand-in"))
+        """Listens on the port. Raises OSError if the port is in use."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64, "api"))
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -91,8 +91,8 @@ class Gateway:
             raise web.HTTPNotFound
         if request.method not in PAGE_METHODS:
             raise web.HTTPMethodNotAllowed(request.method, PAGE_METHODS)
-        answer = page(request)
-        return await answer if isawaitable(answer) else web.json_response(answer)
+        response = page(request)
+        return await response if isawaitable(response) else web.json_response(response)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         access_key, service = scope(request)
@@ -104,16 +104,16 @@ class Gateway:
         call = Call(request.method, request.raw_path, request.headers, body, service, action, caller, access_key)
         fault = self._faults.of_call(caller, service, action)
         if fault and fault.do == "refuse":
-            answer = Answer.refusing(call, Refused(fault.error, fault.message))
+            response = Response.of_error(call, AwsError(fault.error, fault.message))
         else:
-            answer = await self._answer(call)
-        self._calls.record(caller, service, action, answer.status)
+            response = await self._answer(call)
+        self._calls.record(caller, service, action, response.status)
         if fault and fault.do != "refuse":
             return await self._never_answer(request, fault)
-        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+        return web.Response(status=response.status, headers=response.headers, body=response.body)
 
     async def _serve_s3(self, request: web.Request, service: str, caller: str | None) -> web.StreamResponse:
-        """Its bodies may be big: they pass by as they come."""
+        """Streams the bodies, which can be large."""
         action = f"{request.method} {unquote(request.raw_path.partition('?')[0])}"
         fault = self._faults.of_call(caller, service, action)
         if fault and fault.do == "refuse":
@@ -128,8 +128,8 @@ class Gateway:
             return await self._stream(request, upstream)
 
     async def _never_answer(self, request: web.Request, fault: Fault) -> web.Response:
-        """What the caller asked for is done, and it will not hear of it."""
-        logger.info("%s %s", fault.do, request.headers.get("User-Agent"))
+        """Closes the connection without a response, and kills the caller if the fault says so."""
+        logger.info("Fault %s for %s", fault.do, request.headers.get("User-Agent"))
         connection = request.transport
         if connection and fault.do == "kill":
             near, far = connection.get_extra_info("sockname"), connection.get_extra_info("peername")
@@ -138,36 +138,36 @@ class Gateway:
             connection.abort()
         return web.Response()
 
-    async def _answer(self, call: Call) -> Answer:
+    async def _answer(self, call: Call) -> Response:
         if call.service != protocols.SERVICE:
             return await self._answer_in_its_protocol(call)
         try:
             in_json = protocols.in_json(call)
-        except Refused as refused:
-            return protocols.as_asked(call, Answer(403, JSON, json.dumps(refused.content).encode()))
+        except AwsError as error:
+            return protocols.as_asked(call, Response(403, JSON, json.dumps(error.content).encode()))
         return protocols.as_asked(call, await self._answer_in_its_protocol(in_json))
 
-    async def _answer_in_its_protocol(self, call: Call) -> Answer:
+    async def _answer_in_its_protocol(self, call: Call) -> Response:
         try:
             action = call.service, call.action
             if prepare := self.routes.requests.get(action):
                 call = await asyncio.to_thread(prepare, call)
-            answer = await self._forward(call)
+            response = await self._forward(call)
             recheck = self.routes.denials.get(action)
-            if recheck and answer.denied and await asyncio.to_thread(recheck, call, answer):
-                answer = await self._forward(as_root(call))
+            if recheck and response.denied and await asyncio.to_thread(recheck, call, response):
+                response = await self._forward(as_root(call))
             handler = self.routes.handlers.get(action)
-            if handler is None or answer.denied:
-                return answer
-            own = await asyncio.to_thread(handler, call, answer)
-            return own if isinstance(own, Answer) else Answer.of(own)
-        except Refused as refused:
-            return Answer.refusing(call, refused)
+            if handler is None or response.denied:
+                return response
+            own = await asyncio.to_thread(handler, call, response)
+            return own if isinstance(own, Response) else Response.of(own)
+        except AwsError as error:
+            return Response.of_error(call, error)
         except Exception as error:
-            logger.exception("%s %s", call.service, call.action)
-            return Answer.refusing(call, Refused("InternalServiceException", f"The sandbox failed: {error!r}"))
+            logger.exception("%s %s failed in the sandbox", call.service, call.action)
+            return Response.of_error(call, AwsError("InternalServiceException", f"The sandbox failed: {error!r}"))
 
-    async def _forward(self, call: Call) -> Answer:
+    async def _forward(self, call: Call) -> Response:
         async with self._session.request(
             call.method,
             URL(self.emulator_url + call.path, encoded=True),
@@ -176,11 +176,11 @@ class Gateway:
             skip_auto_headers=OWN_HEADERS,
             allow_redirects=False,
         ) as response:
-            return Answer(response.status, end_to_end(response.headers), await response.read())
+            return Response(response.status, end_to_end(response.headers), await response.read())
 
     def _passed_on(self, request: web.Request) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = end_to_end(request.headers, keep_length=True)
-        headers["X-Forwarded-Proto"] = "https"  # as AWS is called: a bucket policy may refuse anything else
+        headers["X-Forwarded-Proto"] = "https"  # a bucket policy can require TLS
         return self._session.request(
             request.method,
             URL(self.emulator_url + request.raw_path, encoded=True),
@@ -203,14 +203,14 @@ class Gateway:
 
 
 def scope(request: web.Request) -> tuple[str | None, str | None]:
-    """Access key and service that the request is signed for."""
+    """Returns the access key and the service that the request is signed for."""
     signed = request.headers.get("Authorization") or f"Credential={request.query.get('X-Amz-Credential', '')}"
     found = SCOPE.search(signed)
     return (found[1], found[2]) if found else (None, None)
 
 
 def action_of(request: web.Request, body: bytes) -> str:
-    """The operation's name, as each protocol gives it; where its name is in no one place, method and path."""
+    """Returns the API action, or method and path for a REST protocol."""
     if target := request.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2]
     path = unquote(request.raw_path.partition("?")[0])
@@ -224,6 +224,6 @@ def action_of(request: web.Request, body: bytes) -> str:
 
 
 def end_to_end(headers: "CIMultiDict[str]", keep_length: bool = False) -> "CIMultiDict[str]":
-    """Without what belongs to one connection. The length goes too where the body may have been replaced."""
+    """Returns the headers without those of a connection, and without Content-Length if the body can change."""
     dropped = HOP_BY_HOP if keep_length else HOP_BY_HOP | {"content-length"}
     return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)

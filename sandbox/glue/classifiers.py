@@ -1,4 +1,4 @@
-"""What a crawler makes of a file: its format, its columns, how to read it. Its weaknesses with text are AWS's own."""
+"""Recognizes the format and columns of a file as a crawler does, with the documented weaknesses for text."""
 
 import csv
 import gzip
@@ -38,7 +38,7 @@ class Recognized:
 
 
 def recognize(content: bytes, classifiers: Sequence[CsvClassifier]) -> Recognized | None:
-    """By the first classifier that knows the content, the crawler's own first. None if none does."""
+    """Returns the result of the first classifier that recognizes the content, custom ones first, or None."""
     for magic, classify in BINARY:
         if content.startswith(magic):
             return classify(content)
@@ -147,7 +147,7 @@ BINARY: list[tuple[bytes, Classify]] = [(b"PAR1", parquet), (b"ORC", orc_file), 
 
 
 def json_lines(text: str, compression: str) -> Recognized | None:
-    """One object a line. Types are guessed from the values that turn up."""
+    """Recognizes one JSON object per line. Types are derived from the values."""
     columns: Columns = {}
     names: dict[str, None] = {}
     for line in lines_of(text):
@@ -192,7 +192,7 @@ def widest(types: Iterable[str]) -> str:
 
 
 def wider(one: str, other: str) -> str:
-    """A type for the values of both: the number that holds both, the struct of all fields, or string."""
+    """Returns a type for the values of both: the wider number, the struct of all fields, or string."""
     if one == other or other == UNKNOWN:
         return one
     if one == UNKNOWN:
@@ -211,7 +211,7 @@ def wider(one: str, other: str) -> str:
 
 
 def as_known(hive: str) -> str:
-    """What has never had a value is text."""
+    """Returns the type with string in place of unknown types."""
     kind, inner = split_type(hive)
     match kind:
         case "null":
@@ -228,7 +228,7 @@ def as_known(hive: str) -> str:
 
 
 def built_in_csv(text: str, compression: str) -> Recognized | None:
-    """At least two columns and two rows. A header is one only above a column that is not all text."""
+    """Recognizes CSV with at least two columns and rows. A header needs a column that is not only text."""
     for delimiter in DELIMITERS:
         rows = split(text, delimiter, '"')
         if rows and len(rows) > 1 and len(rows[0]) > 1:
@@ -252,7 +252,7 @@ def custom_csv(text: str, classifier: CsvClassifier, compression: str) -> Recogn
 
 
 def split(text: str, delimiter: str, quote: str) -> list[list[str]] | None:
-    """None unless every row has as many columns as the first."""
+    """Returns the rows, or None if their numbers of columns differ."""
     try:
         rows = list(csv.reader(lines_of(text), delimiter=delimiter, quotechar=quote))
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Glue crawls: tables and partitions of the catalog, made of the files below the crawler's S3 targets, in its role."""
+"""Crawls: derive tables and partitions of the catalog from the files of the S3 targets, with the crawler's role."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from sandbox.cloud import ACCOUNT, REGION, Cloud, split_uri
 from sandbox.datalake.catalog import data_files, not_found_is_none
 from sandbox.events.delivery import AwsEvents, iso
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
 from sandbox.glue.classifiers import Columns, Recognized, recognize, wider
 
@@ -65,7 +65,7 @@ class Crawl:
         return {"Status": status, "StartTime": self.started, **self.log(), **error}
 
     def describe(self) -> dict[str, Any]:
-        """As ListCrawls shows it."""
+        """Returns the crawl of ListCrawls."""
         end = {"EndTime": self.ended} if self.ended else {}
         error = {"ErrorMessage": self.error} if self.error else {}
         return {"CrawlId": self.id, "State": self.state, "StartTime": self.started, **end, **error, **self.log()}
@@ -90,35 +90,39 @@ class Crawls:
             }
         )
 
-    def start(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if answer.error not in (None, "CrawlerRunningException"):
-            return answer
+    def start(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if response.error not in (None, "CrawlerRunningException"):
+            return response
         name = call.json["Name"]
         crawl = Crawl(self._cloud.client("glue").get_crawler(Name=name)["Crawler"])
         with self._lock:
             if self._running(name):
-                raise Refused("CrawlerRunningException", f"Crawler with name {name} has already started")
+                raise AwsError("CrawlerRunningException", f"Crawler with name {name} has already started")
             self._crawls.setdefault(name, []).append(crawl)
         threading.Thread(target=self._run, args=[crawl], name=f"crawl {name}", daemon=True).start()
         return {}
 
-    def stop(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if answer.error not in (None, "CrawlerNotRunningException"):
-            return answer
+    def stop(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if response.error not in (None, "CrawlerNotRunningException"):
+            return response
         crawl = self._running(call.json["Name"])
         if crawl is None:
-            raise Refused("CrawlerNotRunningException", f"Crawler with name {call.json['Name']} isn't running")
+            raise AwsError("CrawlerNotRunningException", f"Crawler with name {call.json['Name']} isn't running")
         crawl.stopping.set()
         return {}
 
-    def get(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        return {"Crawler": self._complete(answer.json["Crawler"])} if answer.ok else answer
+    def get(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        return {"Crawler": self._complete(response.json["Crawler"])} if response.ok else response
 
-    def get_all(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        return {"Crawlers": [self._complete(crawler) for crawler in answer.json["Crawlers"]]} if answer.ok else answer
+    def get_all(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        return (
+            {"Crawlers": [self._complete(crawler) for crawler in response.json["Crawlers"]]}
+            if response.ok
+            else response
+        )
 
-    def list(self, call: Call, answer: Answer) -> dict[str, Any]:
-        """Newest first. The emulator does not know this operation, so its answer says no more than who may ask."""
+    def list(self, call: Call, response: Response) -> dict[str, Any]:
+        """Lists the newest crawl first. The emulator does not know this action; it only checks permissions."""
         crawls = self._crawls.get(call.json["CrawlerName"], [])[::-1]
         return {"Crawls": [crawl.describe() for crawl in crawls[: call.json.get("MaxResults", 20)]]}
 
@@ -149,7 +153,7 @@ class Crawls:
         except (ClientError, CrawlFailed) as error:
             crawl.error, state = str(error), "FAILED"
         except Exception as error:
-            logger.exception("Crawl of %s", name)
+            logger.exception("Crawl of %s failed in the sandbox", name)
             crawl.error, state = f"The sandbox failed: {error!r}", "FAILED"
         crawl.ended = time.time()
         crawl.state = state
@@ -192,7 +196,7 @@ class Crawls:
             crawl.changes += catalog_table(glue, crawl.crawler, folder, of_one_format(found))
 
     def _classifiers(self, crawler: dict[str, Any]) -> str:
-        """The crawler's own that are for CSV, as JSON. Those of other kinds find nothing."""
+        """Returns the CSV classifiers of the crawler as JSON. Other kinds are ignored."""
         glue = self._cloud.client("glue")
         found = [glue.get_classifier(Name=name)["Classifier"] for name in crawler.get("Classifiers") or []]
         return json.dumps([each["CsvClassifier"] for each in found if "CsvClassifier" in each], default=str)
@@ -203,26 +207,26 @@ def configuration(crawler: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_files(s3: Any, path: str, settings: dict[str, Any], classifiers: str) -> Iterator[File]:
-    """The data files of a target, each with the table that it belongs to. What no classifier knows is passed over."""
+    """Yields the data files of a target with their tables. Files that no classifier recognizes are skipped."""
     level = settings.get("Grouping", {}).get("TableLevelConfiguration")
     bucket, prefix = split_uri(path.rstrip("/"))
     depth = level - 1 if level else len(prefix.split("/"))  # folders of the table's path; level 1 is the bucket
     for uri, etag, size in data_files(s3, path):
         *folders, _ = split_uri(uri)[1].split("/")
         if len(folders) < depth:
-            logger.warning("%s lies above table level %s", uri, level)
+            logger.warning("%s is above table level %s and is skipped", uri, level)
             continue
         folder = f"s3://{'/'.join([bucket, *folders[:depth]])}/"
         partition = tuple(as_partition(name, number) for number, name in enumerate(folders[depth:]))
         content = classify(s3, uri, etag, classifiers)
         if content is None:
-            logger.warning("%s is in no format that a classifier knows", uri)
+            logger.warning("%s is skipped: no classifier recognizes its format", uri)
             continue
         yield File(uri, size, folder, partition, content)
 
 
 def as_partition(folder: str, number: int) -> tuple[str, str]:
-    """`k=v` names key and value; another folder is a value of partition_<number>."""
+    """Returns key and value of a folder `k=v`. Another folder is a value of partition_<number>."""
     key, equals, value = folder.partition("=")
     return (catalog_name(key), value) if equals else (f"partition_{number}", folder)
 
@@ -239,13 +243,13 @@ def classify(s3: Any, uri: str, etag: str, classifiers: str) -> Recognized | Non
 
 
 def of_one_format(files: list[File]) -> list[File]:
-    """Those in the format that most of them have: a table has one."""
+    """Returns the files in the most frequent format, because a table has one format."""
     [(most, _)] = Counter(file.content.classification for file in files).most_common(1)
     return [file for file in files if file.content.classification == most]
 
 
 def merge(schemas: Iterable[Columns]) -> Columns:
-    """Every column, in the order they turn up, of a type that holds the values of all files."""
+    """Returns every column in order of appearance, with a type that holds the values of all files."""
     merged: Columns = {}
     for schema in schemas:
         for name, hive in schema.items():
@@ -254,11 +258,11 @@ def merge(schemas: Iterable[Columns]) -> Columns:
 
 
 def catalog_table(glue: Any, crawler: dict[str, Any], folder: str, files: list[File]) -> Counter[str]:
-    """Bring the table of a folder, and its partitions, up to date. Returns what changed, by the event's names."""
+    """Updates the table of a folder and its partitions. Returns the counts of changes, named as in the event."""
     keys = tuple(key for key, _ in files[0].partition)
     stray = [file.uri for file in files if tuple(key for key, _ in file.partition) != keys]
     if stray:
-        raise CrawlFailed(f"The folders of {stray[0]} are not those of {files[0].uri}")
+        raise CrawlFailed(f"{stray[0]} has other partition keys than {files[0].uri}")
     database = crawler["DatabaseName"]
     name = catalog_name(crawler.get("TablePrefix", "") + folder.rstrip("/").rpartition("/")[2])
     changes: Counter[str] = Counter()
@@ -292,12 +296,12 @@ def catalog_table(glue: Any, crawler: dict[str, Any], folder: str, files: list[F
 
 
 def logs_only(crawler: dict[str, Any]) -> bool:
-    """Whether it leaves the tables that there are as they are."""
+    """Whether the crawler leaves existing tables unchanged."""
     return crawler.get("SchemaChangePolicy", {}).get("UpdateBehavior") == "LOG"
 
 
 def with_new_columns(known: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
-    """A TableInput: the known table with the crawled columns and parameters, read as it was, whoever has made it."""
+    """Returns a TableInput: the known table, with the crawled columns and parameters added."""
     kept, crawled = known["StorageDescriptor"], table["StorageDescriptor"]
     serde, crawled_serde = kept.get("SerdeInfo") or {}, crawled["SerdeInfo"]
     if serde.get("SerializationLibrary") == crawled_serde["SerializationLibrary"]:
@@ -318,14 +322,14 @@ def with_new_columns(known: dict[str, Any], table: dict[str, Any]) -> dict[str, 
 
 
 def definition(content: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes a table or partition another one if it changes."""
+    """Returns the properties whose change makes an update necessary."""
     descriptor = content["StorageDescriptor"]
     columns = [(column["Name"], column.get("Type")) for column in descriptor["Columns"]]
     return columns, descriptor.get("InputFormat"), descriptor.get("SerdeInfo")
 
 
 def table_columns(crawler: dict[str, Any], table: dict[str, Any] | None, crawled: Columns) -> Columns:
-    """By the crawler's configuration: the crawled columns, or the known ones and the new."""
+    """Returns the crawled columns, or the known and the new ones, as the crawler's configuration says."""
     if table is None:
         return crawled
     known = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
@@ -335,7 +339,7 @@ def table_columns(crawler: dict[str, Any], table: dict[str, Any] | None, crawled
 
 
 def behavior(crawler: dict[str, Any], what: str) -> str | None:
-    """The AddOrUpdateBehavior of `Tables` or `Partitions`."""
+    """Returns the AddOrUpdateBehavior of `Tables` or `Partitions`."""
     return configuration(crawler).get("CrawlerOutput", {}).get(what, {}).get("AddOrUpdateBehavior")
 
 

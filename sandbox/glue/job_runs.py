@@ -1,6 +1,6 @@
-"""Glue job runs: the job's script, unchanged, on PySpark, in a process of its own with the job's role.
+"""Job runs: each runs the job's script, unchanged, with PySpark in its own process and with the job's role.
 
-Plain PySpark has no file system for s3:// paths: a script that reads or writes S3 does so by boto3.
+PySpark has no file system for s3:// paths here. A script has to read and write S3 with boto3.
 """
 
 import logging
@@ -20,13 +20,13 @@ from botocore.exceptions import ClientError
 from sandbox.cloud import REGION, Cloud, Credentials, split_uri
 from sandbox.emulator.processes import stop
 from sandbox.events.delivery import AwsEvents
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
 from sandbox.glue import spark
 
 logger = logging.getLogger(__name__)
 
-SPARK_JOBS = {"glueetl", "gluestreaming"}  # the emulator runs the others, Python shell jobs, itself
+SPARK_JOBS = {"glueetl", "gluestreaming"}  # the emulator runs the others, Python shell jobs
 UNFINISHED = {"STARTING", "RUNNING", "STOPPING"}
 EVENTS = {  # the states that have one: severity, message
     "SUCCEEDED": ("INFO", "Job run succeeded"),
@@ -52,7 +52,7 @@ class JobRun:
         self.stopping = threading.Event()
 
     def describe(self) -> dict[str, Any]:
-        """As GetJobRun shows it."""
+        """Returns the JobRun of GetJobRun."""
         end = self.completed or time.time()
         return {
             "Id": self.id,
@@ -75,8 +75,9 @@ class JobRun:
 
 
 class JobRuns:
-    def __init__(self, cloud: Cloud, events: AwsEvents, folder: Path) -> None:
-        self._cloud, self._events, self._folder = cloud, events, folder
+    def __init__(self, cloud: Cloud, events: AwsEvents, folder: Path, first_on_path: Path | None = None) -> None:
+        """`first_on_path` is a folder of modules that job runs import before any others."""
+        self._cloud, self._events, self._folder, self._first_on_path = cloud, events, folder, first_on_path
         self._runs: dict[str, JobRun] = {}
         self._lock = threading.Lock()
 
@@ -92,36 +93,36 @@ class JobRuns:
             }
         )
 
-    def start(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
-        if not answer.ok:
-            return answer
+    def start(self, call: Call, response: Response) -> Response | dict[str, Any]:
+        if not response.ok:
+            return response
         name = call.json["JobName"]
         job = self._cloud.client("glue").get_job(JobName=name)["Job"]
         if job["Command"]["Name"] not in SPARK_JOBS:
-            return answer
+            return response
         run = JobRun(job, call.json, self._folder)
-        limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)  # the emulator keeps none
+        limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)  # the emulator does not store it
         with self._lock:
             if sum(other.state in UNFINISHED for other in self._of(name)) >= limit:
-                raise Refused("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+                raise AwsError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
             self._runs[run.id] = run
         threading.Thread(target=self._run, args=[run], name=run.id[:12], daemon=True).start()
         return {"JobRunId": run.id}
 
-    def get(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def get(self, call: Call, response: Response) -> Response | dict[str, Any]:
         run = self._runs.get(call.json["RunId"])
-        return {"JobRun": run.describe()} if run and run.job["Name"] == call.json["JobName"] else answer
+        return {"JobRun": run.describe()} if run and run.job["Name"] == call.json["JobName"] else response
 
-    def list(self, call: Call, answer: Answer) -> Answer | dict[str, Any]:
+    def list(self, call: Call, response: Response) -> Response | dict[str, Any]:
         """Newest first."""
         runs = self._of(call.json["JobName"])[::-1]
-        if not answer.ok or not runs:
-            return answer
+        if not response.ok or not runs:
+            return response
         start, size = int(call.json.get("NextToken", 0)), call.json.get("MaxResults", 200)
         more = {"NextToken": str(start + size)} if start + size < len(runs) else {}
         return {"JobRuns": [run.describe() for run in runs[start : start + size]], **more}
 
-    def batch_stop(self, call: Call, answer: Answer) -> dict[str, Any]:
+    def batch_stop(self, call: Call, response: Response) -> dict[str, Any]:
         stopped, errors = [], []
         for run_id in call.json["JobRunIds"]:
             named = {"JobName": call.json["JobName"], "JobRunId": run_id}
@@ -139,7 +140,7 @@ class JobRuns:
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
     def stop_all(self) -> None:
-        """For the sandbox's own end: no run, no process of one, is left."""
+        """Ends all runs and their processes, when the sandbox ends."""
         for run in self._runs.values():
             run.stopping.set()
             if run.process:
@@ -156,7 +157,7 @@ class JobRuns:
         except (ClientError, OSError) as failure:
             state, error = "FAILED", str(failure)
         except Exception as failure:
-            logger.exception("Run %s", run.id)
+            logger.exception("Job run %s failed in the sandbox", run.id)
             state, error = "FAILED", f"The sandbox failed: {failure!r}"
         run.completed, run.error, run.state = time.time(), error, state
         severity, message = EVENTS[state]
@@ -173,13 +174,15 @@ class JobRuns:
         )
 
     def _execute(self, run: JobRun) -> tuple[str, str]:
-        """State and error message that the run ends with."""
+        """Runs the script. Returns the final state and error message."""
         run.folder.mkdir(parents=True)
         credentials = self._cloud.assume(run.job["Role"], "GlueJobRunnerSession")
         script = run.folder / Path(run.job["Command"]["ScriptLocation"]).name
         bucket, key = split_uri(run.job["Command"]["ScriptLocation"])
         self._cloud.client("s3", credentials).download_file(bucket, key, str(script))
         modules = [*self._additional_modules(run, credentials), *self._extra_files(run, credentials)]
+        if self._first_on_path:
+            modules.insert(0, str(self._first_on_path.resolve()))
         arguments = {
             **run.job.get("DefaultArguments", {}),
             **run.arguments,
@@ -201,12 +204,12 @@ class JobRuns:
         return outcome(run)
 
     def _additional_modules(self, run: JobRun, credentials: Credentials) -> "list[str]":
-        """The wheels of --additional-python-modules, unpacked: folders for the module path. Others are refused."""
+        """Unpacks the wheels of --additional-python-modules. Returns folders for the module path."""
         arguments = {**run.job.get("DefaultArguments", {}), **run.arguments}
         folders = []
         for uri in filter(None, arguments.get("--additional-python-modules", "").split(",")):
             if not uri.startswith("s3://") or not uri.endswith(".whl"):
-                raise OSError(f"--additional-python-modules: the sandbox installs wheels from S3 alone, not {uri}")
+                raise OSError(f"--additional-python-modules: the sandbox installs only wheels from S3, not {uri}")
             bucket, key = split_uri(uri)
             wheel = run.folder / Path(key).name
             self._cloud.client("s3", credentials).download_file(bucket, key, str(wheel))
@@ -241,7 +244,7 @@ class JobRuns:
 
 
 def outcome(run: JobRun) -> tuple[str, str]:
-    """State and error message that the run ends with, once it has."""
+    """Waits for the end of the run. Returns its state and error message."""
     deadline = run.started + 60 * run.timeout_minutes
     while run.process.poll() is None:
         if run.stopping.wait(0.1):
@@ -258,7 +261,7 @@ def outcome(run: JobRun) -> tuple[str, str]:
 
 
 def last_exception(log: str) -> str:
-    """The line that names the last exception of a Python log; without one, its last line."""
+    """Returns the line with the last exception of a Python log, or else its last line."""
     lines = log.rpartition("Traceback (most recent call last):")[2].splitlines()
     named = (line for line in lines if re.match(r"[\w.]+(:|$)", line))
     return next(named, next((line for line in reversed(lines) if line.strip()), "The script ended with an error"))

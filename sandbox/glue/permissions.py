@@ -1,13 +1,13 @@
-"""Glue's resources in IAM. The emulator takes a crawler or a database for a table, and a table for its database.
+"""IAM checks for Glue. The emulator checks crawlers and databases as if they were tables, and tables as their database.
 
-So the sandbox checks its own calls in a role before the emulator does, and asks IAM again after the emulator's denials:
-each time about the resources that AWS would check.
+So calls that the sandbox makes in a role are checked before the emulator gets them, and denials of the emulator are
+checked again. Both checks use the resources that AWS checks.
 """
 
 from typing import Any
 
 from sandbox.cloud import ACCOUNT, REGION, Cloud
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.permissions import denied_role, is_allowed, role_arn
 from sandbox.gateway.routes import Routes
 
@@ -43,10 +43,10 @@ class Permissions:
         )
 
     def check(self, call: Call) -> Call:
-        """The call itself. Raises Refused if the sandbox makes it in a role, and the role may not make it."""
+        """Returns the call. Raises AwsError if the sandbox makes it in a role that does not allow it."""
         role = self._cloud.role_of(call.access_key)
         if role and (denied := self._denied(call, role)):
-            raise Refused(
+            raise AwsError(
                 "AccessDeniedException",
                 f"User: {role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')} is not authorized to "
                 f"perform: glue:{call.action} on resource: {denied} because no identity-based policy allows the "
@@ -54,18 +54,18 @@ class Permissions:
             )
         return call
 
-    def is_wrongly_denied(self, call: Call, answer: Answer) -> bool:
-        role = denied_role(answer)
+    def is_wrongly_denied(self, call: Call, response: Response) -> bool:
+        role = denied_role(response)
         return role is not None and not self._denied(call, role_arn(role))
 
     def _denied(self, call: Call, role: str) -> str | None:
-        """The first resource that the role may not do this to."""
+        """Returns the first resource for which the role does not allow the action."""
         action = f"glue:{call.action}"
         return next((one for one in resources(call) if not is_allowed(self._cloud, role, action, one)), None)
 
 
 def resources(call: Call) -> list[str]:
-    """What AWS checks the call against."""
+    """Returns the resources that AWS checks for the call."""
     of_catalog = f"arn:aws:glue:{REGION}:{ACCOUNT}"
     if call.action in OF_CRAWLERS:
         return [f"{of_catalog}:crawler/{call.json.get('Name')}"]

@@ -1,9 +1,9 @@
-"""Spark on this machine: what it finds around it, and an archive of its classes, from which it starts sooner.
+"""The environment of a local Spark, and an archive of Java classes that makes it start faster.
 
-    python -m sandbox.glue.spark      makes the archive. Without one, Spark starts as ever.
+    python -m sandbox.glue.spark      creates the archive. Spark also starts without it.
 
-The archive is Java's own (JEP 350, "Dynamic CDS archives"). It takes a third of the CPU off the start of a Spark, which
-is most of what a small job run costs.
+The archive is a feature of Java (JEP 350, "Dynamic CDS archives"). It saves a third of the CPU of Spark's start, which
+is most of the cost of a small job run.
 """
 
 import os
@@ -25,7 +25,7 @@ SETTINGS = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-FOR_SECONDS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # is how long a run lives
+FOR_SECONDS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for processes that live for seconds
 A_JOB = """
 from pyspark.sql import SparkSession
 
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 120
 
 
 def environment(scratch: Path) -> dict[str, str]:
-    """For a process that is to have a Spark. Its classpath is the same each time, or the archive would not fit."""
+    """Returns environment variables for Spark. The archive requires the same class path each time."""
     start = f'-XX:SharedArchiveFile="{OF_JAVA}:{OF_SPARK}"' if OF_SPARK.exists() else ""
     return _environment(scratch, start)
 
@@ -73,14 +73,14 @@ def make_archive() -> None:
             os.killpg(job.pid, signal.SIGKILL)
             failed = True
         if failed:
-            raise OSError(f"Spark does not run here: see {log.name}")
+            raise OSError(f"Spark does not start: see {log.name}")
         _wait_for_all_of(job.pid)
     if not OF_SPARK.exists():
-        print(f"Spark will start slower: Java made no archive, see {log.name}", file=sys.stderr)
+        print(f"Spark will start more slowly, because Java created no archive: see {log.name}", file=sys.stderr)
 
 
 def _wait_for_all_of(session: int) -> None:
-    """Java writes the archive as it ends, after the job has."""
+    """Waits for Java, which writes the archive after the job has ended."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""SQS's redrive of a dead-letter queue, which the emulator does not have: message move tasks, over the public API.
+"""Message move tasks of SQS (redrive of a dead-letter queue), which the emulator does not have.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 """
@@ -13,7 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import Cloud
-from sandbox.gateway.calls import Answer, Call, Refused
+from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Task:
         self.failure: str | None = None
 
     def describe(self) -> dict[str, Any]:
-        """As ListMessageMoveTasks shows it."""
+        """Returns the task of ListMessageMoveTasks."""
         return {
             **({"TaskHandle": self.handle} if self.status == "RUNNING" else {}),
             **({"FailureReason": self.failure} if self.failure else {}),
@@ -58,24 +58,24 @@ class MessageMoves:
             }
         )
 
-    def start(self, call: Call, answer: Answer) -> dict[str, Any]:
-        """The emulator refused the call, for it does not know it; it has checked who calls."""
+    def start(self, call: Call, response: Response) -> dict[str, Any]:
+        """The emulator has authenticated the caller and returned an error, because it does not know this action."""
         request = call.json
         source = request.get("SourceArn", "")
         waiting = int(self._attributes(source)["ApproximateNumberOfMessages"])
         if source not in self._dead_letter_queues():
-            raise Refused("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
+            raise AwsError("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
         if "DestinationArn" in request:
             self._attributes(request["DestinationArn"])
         with self._lock:
             if any(task.status == "RUNNING" for task in self._of(source)):
-                raise Refused("UnsupportedOperation", f"There is already a task that moves messages from {source}")
+                raise AwsError("UnsupportedOperation", f"There is already a task that moves messages from {source}")
             task = Task(request, waiting)
             self._tasks.insert(0, task)
         threading.Thread(target=self._run, args=[task], name=f"move {task.handle}", daemon=True).start()
         return {"TaskHandle": task.handle}
 
-    def recent(self, call: Call, answer: Answer) -> dict[str, Any]:
+    def recent(self, call: Call, response: Response) -> dict[str, Any]:
         source, most = call.json.get("SourceArn", ""), call.json.get("MaxResults", 1)
         self._attributes(source)
         return {"Results": [task.describe() for task in self._of(source)[: min(most, MOST_LISTED)]]}
@@ -90,18 +90,18 @@ class MessageMoves:
                     self._move(task, message)
             task.status = "COMPLETED"
         except Exception as error:
-            logger.exception("Messages of %s", task.request["SourceArn"])
+            logger.exception("Messages of %s could not be moved", task.request["SourceArn"])
             task.failure, task.status = str(error), "FAILED"
 
     def _receive(self, task: Task) -> list[dict[str, Any]]:
-        """No more than there were at the start: some may come back while others are moved."""
-        answer = self._cloud.client("sqs").receive_message(
+        """Receives no more messages than there were at the start: moved messages can come back."""
+        response = self._cloud.client("sqs").receive_message(
             QueueUrl=self._url(task.request["SourceArn"]),
             MaxNumberOfMessages=min(10, task.to_move - task.moved),
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )
-        return answer.get("Messages", [])
+        return response.get("Messages", [])
 
     def _move(self, task: Task, message: dict[str, Any]) -> None:
         origin = message["Attributes"].get("DeadLetterQueueSourceArn")
@@ -119,7 +119,7 @@ class MessageMoves:
         task.moved += 1
 
     def _dead_letter_queues(self) -> set[str]:
-        """Of queues; what functions and rules call so does not count."""
+        """Returns the dead-letter queues of queues. Those of functions and rules do not count."""
         sqs = self._cloud.client("sqs")
         urls = [url for page in sqs.get_paginator("list_queues").paginate() for url in page.get("QueueUrls", [])]
         policies = [
@@ -129,12 +129,12 @@ class MessageMoves:
         return {json.loads(found["RedrivePolicy"])["deadLetterTargetArn"] for found in policies if found}
 
     def _attributes(self, arn: str) -> dict[str, str]:
-        """Raises Refused if there is no such queue."""
+        """Returns the attributes of a queue. Raises AwsError if it does not exist."""
         sqs = self._cloud.client("sqs")
         try:
             return sqs.get_queue_attributes(QueueUrl=self._url(arn), AttributeNames=["All"])["Attributes"]
         except ClientError as error:
-            raise Refused("ResourceNotFoundException", f"There is no queue {arn}") from error
+            raise AwsError("ResourceNotFoundException", f"There is no queue {arn}") from error
 
     def _url(self, arn: str) -> str:
         return self._cloud.client("sqs").get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
