@@ -12,12 +12,17 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 
 ROOT = Path(__file__).parent.parent
+ARN = "arn:aws:{}:us-east-1:123456789012:{}"
+BUS = "table-exports"
 RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
-PATIENCE_SECONDS = 120
+WITHOUT_SPARK = ("--job-modules", str(ROOT / "tests/local_spark"))  # an option of the sandbox
+PATIENCE_SECONDS = 240  # on a busy machine
+POLL_SECONDS = 0.2
 
 
 @contextmanager
@@ -50,6 +55,8 @@ class User:
         self.endpoint = endpoint
         self.session = boto3.Session("test", "test", region_name="us-east-1")
 
+    # ------------------------------------------------------------------------------------------------ AWS
+
     @cache  # noqa: B019
     def client(self, service: str, **credentials: str) -> Any:
         return self.session.client(service, endpoint_url=self.endpoint, **credentials)
@@ -72,6 +79,78 @@ class User:
         with self.table(table).batch_writer() as batch:
             for item in items:
                 batch.put_item(Item=item)
+
+    def client_of_role(self, service: str, role_arn: str, assumed_by: str | None = None) -> Any:
+        """A client in a role, which root assumes, or the role `assumed_by`."""
+        sts = self.client_of_role("sts", assumed_by) if assumed_by else self.client("sts")
+        issued = sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
+        return self.client(
+            service,
+            aws_access_key_id=issued["AccessKeyId"],
+            aws_secret_access_key=issued["SecretAccessKey"],
+            aws_session_token=issued["SessionToken"],
+        )
+
+    def function_role(self, function: str) -> str:
+        """The ARN of the role of a function."""
+        name = f"table-exports-{function}"
+        return self.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+
+    def invoke(self, function: str, event: Any) -> None:
+        answer = self.client("lambda").invoke(FunctionName=f"table-exports-{function}", Payload=json.dumps(event))
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    @contextmanager
+    def denied(self, role_arn: str, *actions: str) -> Iterator[None]:
+        """Denies actions to a role for as long as the context lasts."""
+        policy = {"RoleName": role_arn.rpartition("/")[2], "PolicyName": "denied"}
+        statement = {"Effect": "Deny", "Action": actions, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.client("iam").put_role_policy(**policy, PolicyDocument=document)
+        try:
+            yield
+        finally:
+            self.client("iam").delete_role_policy(**policy)
+
+    @contextmanager
+    def listening(self, pattern: dict[str, Any]) -> Iterator["Listener"]:
+        """Receives the events on our bus that match a pattern, for as long as the context lasts."""
+        name = f"listening-{uuid.uuid4().hex[:8]}"
+        sqs, events = self.client("sqs"), self.client("events")
+        queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+        events.put_rule(Name=name, EventBusName=BUS, EventPattern=json.dumps(pattern))
+        target = {"Id": "queue", "Arn": ARN.format("sqs", name)}
+        events.put_targets(Rule=name, EventBusName=BUS, Targets=[target])
+        try:
+            yield Listener(self, queue)
+        finally:
+            events.remove_targets(Rule=name, EventBusName=BUS, Ids=["queue"])
+            events.delete_rule(Name=name, EventBusName=BUS)
+            sqs.delete_queue(QueueUrl=queue)
+
+    # ------------------------------------------------------------------------------------------------ the sandbox
+
+    def calls(self, since: float) -> list[dict[str, Any]]:
+        """The calls of AWS APIs since a time, by anyone."""
+        with urlopen(f"{self.endpoint}/_sandbox/calls?since={since}") as answer:
+            return json.load(answer)
+
+    def inject_faults(self, *faults: dict[str, Any]) -> None:
+        self._faults("POST", list(faults))
+
+    def remaining_faults(self) -> list[dict[str, Any]]:
+        """The conditions of faults that have not happened yet."""
+        return [fault["when"] for fault in self._faults("GET")]
+
+    def clear_faults(self) -> None:
+        self._faults("DELETE")
+
+    def _faults(self, method: str, body: Any = None) -> Any:
+        request = Request(f"{self.endpoint}/_sandbox/faults", json.dumps(body).encode(), method=method)
+        with urlopen(request) as answer:
+            return json.load(answer)
+
+    # ------------------------------------------------------------------------------------------------ pipelines
 
     def deploy_pipeline(self, table: str, **parameters: str) -> dict[str, str]:
         """The outputs of a table stack, or of one that was refused the reasons."""
@@ -120,6 +199,15 @@ class User:
 
         return self.wait_for(ended, f"{count} ended exports")
 
+    def export(self, *pipelines: dict[str, str]) -> list[dict[str, Any]]:
+        """Exports all of the pipelines at once. Returns their new records when all have succeeded."""
+        counts = [len(self.exports(pipeline)) for pipeline in pipelines]
+        for pipeline in pipelines:
+            self.request(pipeline)
+        newest = [self.ended_exports(*one)[0] for one in zip(pipelines, (c + 1 for c in counts), strict=True)]
+        assert {export["stage"] for export in newest} == {"SUCCEEDED"}, [one.get("reason") for one in newest]
+        return newest
+
     def query(self, sql: str) -> list[dict[str, str | None]]:
         athena = self.client("athena")
         query = athena.start_query_execution(
@@ -144,5 +232,25 @@ class User:
         while time.monotonic() < deadline:
             if (found := look()) is not None:
                 return found
-            time.sleep(0.2)
+            time.sleep(POLL_SECONDS)
         raise AssertionError(f"no {what} within {PATIENCE_SECONDS} s")
+
+
+class Listener:
+    """Receives events of the bus from its queue."""
+
+    def __init__(self, user: User, queue: str) -> None:
+        self._user, self._queue = user, queue
+        self.received: list[dict[str, Any]] = []
+
+    def wait_for(self, detail_type: str) -> dict[str, Any]:
+        """The first event of this type."""
+        return self._user.wait_for(lambda: self._receive(detail_type), detail_type)
+
+    def _receive(self, detail_type: str) -> dict[str, Any] | None:
+        sqs = self._user.client("sqs")
+        answer = sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for message in answer.get("Messages", []):
+            self.received.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return next((event for event in self.received if event["detail-type"] == detail_type), None)

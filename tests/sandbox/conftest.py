@@ -1,14 +1,14 @@
-"""One sandbox for all tests here, with the common stack deployed."""
+"""One sandbox for all tests of a worker, with the common stack deployed. Its jobs run without Spark."""
 
 from decimal import Decimal
 
 import pytest
-from sandbox_user import User, sandbox
+from sandbox_user import WITHOUT_SPARK, User, sandbox
 
 
 @pytest.fixture(scope="session")
 def user(tmp_path_factory):
-    with sandbox(tmp_path_factory.mktemp("sandbox")) as endpoint:
+    with sandbox(tmp_path_factory.mktemp("sandbox"), *WITHOUT_SPARK) as endpoint:
         yield User(endpoint)
 
 

@@ -7,160 +7,23 @@ import copy
 import json
 import threading
 import time
-import urllib.request
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import botocore.loaders
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 from conftest import EVENTS
-from sandbox_user import User, sandbox
+from sandbox_user import WITHOUT_SPARK, User, sandbox
 from templates import resource
 
-from sandbox.cloudwatch.alarm_rules import ALARM, INSUFFICIENT_DATA, OK, Unsupported, calculated, check, state
-from sandbox.cloudwatch.alarms import NOTE, Alarms
-from sandbox.cloudwatch.service_metrics import embedded, errors
+from sandbox.cloudwatch.alarm_rules import ALARM, OK
+
+pytestmark = pytest.mark.slow  # it waits for minutes to pass
 
 MINUTE = 0.25  # seconds
 LONG_AGO = "2025-01-01T00:00:00+00:00"
-
-# ------------------------------------------------------------------------------------------------- CloudWatch's rules
-
-RETAINED = "RETAINED"
-TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
-
-
-@pytest.mark.parametrize("before", [OK, ALARM, INSUFFICIENT_DATA])
-@pytest.mark.parametrize(
-    ("to_alarm", "data", "expected"),
-    [  # the tables of "Configuring how CloudWatch alarms treat missing data": 0 is fine, X is breaching, - is missing
-        (3, "0-X-X", (OK, OK, OK, OK)),
-        (3, "0----", (OK, OK, OK, OK)),
-        (3, "-----", (INSUFFICIENT_DATA, RETAINED, ALARM, OK)),
-        (3, "0XX-X", (ALARM, ALARM, ALARM, ALARM)),
-        (3, "--X--", (ALARM, RETAINED, ALARM, OK)),
-        (3, "----X", (RETAINED, RETAINED, ALARM, OK)),
-        (3, "---X-", (RETAINED, RETAINED, ALARM, OK)),
-        (2, "0-X-X", (ALARM, ALARM, ALARM, ALARM)),
-        (2, "00X0X", (ALARM, ALARM, ALARM, ALARM)),
-        (2, "0-X--", (OK, OK, ALARM, OK)),
-        (2, "----0", (OK, OK, ALARM, OK)),
-        (2, "---X-", (ALARM, RETAINED, ALARM, OK)),
-    ],
-)
-def test_missing_data_is_treated_as_cloudwatch_documents_it(to_alarm, data, expected, before):
-    series = [{"0": 0, "X": 1, "-": None}[each] for each in data]
-    found = [
-        state(an_alarm(EvaluationPeriods=3, DatapointsToAlarm=to_alarm, TreatMissingData=treatment), series, before)
-        for treatment in TREATMENTS
-    ]
-
-    assert found == [before if each == RETAINED else each for each in expected]
-
-
-@pytest.mark.parametrize(
-    ("comparison", "expected"),
-    [
-        ("GreaterThanOrEqualToThreshold", [OK, ALARM, ALARM]),
-        ("GreaterThanThreshold", [OK, OK, ALARM]),
-        ("LessThanThreshold", [ALARM, OK, OK]),
-        ("LessThanOrEqualToThreshold", [ALARM, ALARM, OK]),
-    ],
-)
-def test_a_datapoint_is_compared_with_the_threshold(comparison, expected):
-    alarm = an_alarm(EvaluationPeriods=1, ComparisonOperator=comparison)
-
-    assert [state(alarm, [value], OK) for value in (0, 1, 2)] == expected
-
-
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("SUM(METRICS())", [1, 3, None]),
-        ("FILL(SUM(METRICS()), 0)", [1, 3, 0]),
-        ("SUM(FILL(METRICS(), 5))", [6, 3, 10]),
-        ("m1", [1, 1, None]),
-    ],
-)
-def test_metrics_are_added_up_where_there_are_any(expression, expected):
-    assert calculated(expression, {"m1": [1, 1, None], "m2": [None, 2, None]}) == expected
-
-
-@pytest.mark.parametrize(
-    "unknown",
-    [
-        {"ExtendedStatistic": "p99"},
-        {"Statistic": "IQM"},
-        {"ComparisonOperator": "GreaterThanUpperThreshold"},
-        {"Metrics": [{"Id": "e", "Expression": "ANOMALY_DETECTION_BAND(m1)"}]},
-    ],
-)
-def test_an_alarm_that_the_sandbox_cannot_evaluate_is_refused(unknown):
-    check(an_alarm())
-
-    with pytest.raises(Unsupported):
-        check(an_alarm() | unknown)
-
-
-def test_no_minute_is_left_out_however_slow_the_machine_is():
-    """CloudWatch evaluates each, and what was breaching in one that nobody had time for is told all the same."""
-    states, rule = [], an_alarm(AlarmName="one", Period=60, TreatMissingData="notBreaching")
-    client = SimpleNamespace(set_alarm_state=lambda StateValue, **_: states.append(StateValue))
-    slow = Alarms(SimpleNamespace(client=lambda _: client), lambda _: time.sleep(1.2), minute=0.2)
-    fine = SimpleNamespace(ok=True)
-    slow.note(SimpleNamespace(json={NOTE: rule}), fine)
-
-    slow.note_data(SimpleNamespace(json={"Namespace": "N", "MetricData": [{"MetricName": "M", "Value": 1.0}]}), fine)
-
-    time.sleep(2.5)
-    slow.stop()
-    assert ALARM in states
-
-
-def test_embedded_metrics_have_each_of_their_dimension_sets():
-    line = {
-        "_aws": {
-            "Timestamp": 1795497921719,
-            "CloudWatchMetrics": [
-                {"Namespace": "N", "Dimensions": [["a"], ["a", "b"]], "Metrics": [{"Name": "M", "Unit": "Count"}]}
-            ],
-        },
-        "a": "1",
-        "b": 2,
-        "M": [3.0, 4.0],
-    }
-
-    found = [datum for _, datum in embedded([{"message": json.dumps(line)}, {"message": "START"}])]
-
-    assert [[(d["Name"], d["Value"]) for d in datum["Dimensions"]] for datum in found] == [
-        [("a", "1")],
-        [("a", "1"), ("b", "2")],
-    ]
-    assert [(datum["Values"], datum["Timestamp"]) for datum in found] == [([3.0, 4.0], 1795497921.719)] * 2
-
-
-def test_a_traceback_in_the_log_is_an_error_of_the_function_that_it_shows():
-    lines = [
-        "START",
-        "Traceback (most recent call last):",
-        '  File "/tmp/ministack-lambda-table-exports-start_export-rijnj87x/_worker.py", line 128, in run',
-        "Traceback (most recent call last):",
-        '  File "/tmp/ministack-lambda-table-exports-start_export-rijnj87x/_worker.py", line 130, in run',
-    ]
-
-    found = list(errors([{"logStreamName": "s", "message": line} for line in lines]))
-
-    assert [(namespace, datum["Dimensions"], datum["Values"]) for namespace, datum in found] == [
-        ("AWS/Lambda", [{"Name": "FunctionName", "Value": "table-exports-start_export"}], [1.0])
-    ]
-
-
-def an_alarm(**changes):
-    alarm = {"Namespace": "N", "MetricName": "M", "Statistic": "Sum", "EvaluationPeriods": 1, "Threshold": 1}
-    return alarm | {"ComparisonOperator": "GreaterThanOrEqualToThreshold"} | changes
-
 
 # ----------------------------------------------------------------------------------------------- the stacks' own alarms
 
@@ -216,23 +79,12 @@ class Operator(User):
         """The pipeline's only export in this stage, if there is one."""
         return next((export for export in self.exports(pipeline) if export["stage"] == stage), None)
 
-    def reconcile(self):
-        answer = self.client("lambda").invoke(FunctionName="table-exports-reconcile_exports", Payload=b"{}")
-        assert "FunctionError" not in answer, answer["Payload"].read()
-
     def change_record(self, pipeline, record, expression, **values):
         self.table("table-exports").update_item(
             Key={"pipeline": pipeline["Pipeline"], "record": record},
             UpdateExpression=expression,
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
         )
-
-    def ask_for_faults(self, *faults):
-        self.control("POST", list(faults))
-
-    def control(self, method, body=None):
-        content = json.dumps(body).encode()
-        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/_sandbox/faults", content, method=method))
 
     def put_metric(self, namespace, name, value, **dimensions):
         described = [{"Name": key, "Value": value} for key, value in dimensions.items()]
@@ -242,7 +94,7 @@ class Operator(User):
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory):
-    with sandbox(tmp_path_factory.mktemp("alarms"), "--alarm-minute", str(MINUTE)) as endpoint:
+    with sandbox(tmp_path_factory.mktemp("alarms"), "--alarm-minute", str(MINUTE), *WITHOUT_SPARK) as endpoint:
         operator = Operator(endpoint)
         operator.deployed_at = time.time()
         operator.subscribe()
@@ -260,7 +112,7 @@ def test_the_first_hour_is_quiet(operator, pipeline):
     operator.request(pipeline)
     [export] = operator.ended_exports(pipeline, 1)
     assert export["stage"] == "SUCCEEDED", export.get("reason")
-    operator.reconcile()
+    operator.invoke("reconcile_exports", {})
     time.sleep(max(0, operator.deployed_at + 60 * MINUTE - time.time()))
 
     operator.wait_for(lambda: {*operator.alarms().values()} == {OK} or None, "OK of all alarms")
@@ -385,19 +237,19 @@ def trouble(operator, pipeline):
         },
     )
     for _ in range(3):
-        operator.reconcile()
+        operator.invoke("reconcile_exports", {})
         time.sleep(9 * MINUTE)
 
     def is_over():
         restore_delivery()
         restore_records()
-        operator.control("DELETE")
+        operator.clear_faults()
         now = datetime.now(UTC).isoformat()
         operator.change_record(pipeline, "pipeline", "SET scheduled_since = :now", now=now)
-        operator.reconcile()  # which tells of the export's end
+        operator.invoke("reconcile_exports", {})  # which tells of the export's end
         stages = [export["stage"] for export in operator.ended_exports(pipeline, 3)]
         assert sorted(stages) == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
-        operator.reconcile()
+        operator.invoke("reconcile_exports", {})
         for queue in ("undelivered", "unhandled"):
             sqs = operator.client("sqs")
             sqs.purge_queue(QueueUrl=sqs.get_queue_url(QueueName=f"table-exports-{queue}-events")["QueueUrl"])
@@ -451,7 +303,7 @@ def refuse_a_request(operator, pipeline):
 def fail_an_export(operator, pipeline):
     """AWS says no for good: there is no such job."""
     refused = {"caller": "start_export", "service": "glue", "action": "StartJobRun"}
-    operator.ask_for_faults({"when": refused, "do": "refuse", "error": "EntityNotFoundException"})
+    operator.inject_faults({"when": refused, "do": "refuse", "error": "EntityNotFoundException"})
     operator.request(pipeline)
     operator.ended_exports(pipeline, 2)
 
@@ -459,7 +311,7 @@ def fail_an_export(operator, pipeline):
 def hide_the_end_of_an_export(operator, pipeline):
     """Its job run ends, no event says so, and the reconciler may not ask."""
     asked = {"caller": "reconcile_exports", "service": "glue", "action": "GetJobRun"}
-    operator.ask_for_faults(
+    operator.inject_faults(
         {"when": {"event": {"detail-type": ["Glue Job State Change"]}}, "do": "drop"},
         {"when": asked, "do": "refuse", "error": "AccessDeniedException", "times": 1000},
     )
@@ -469,12 +321,9 @@ def hide_the_end_of_an_export(operator, pipeline):
 
 def take_the_records_away(operator):
     """A function cannot reach them."""
-    functions, iam = operator.client("lambda"), operator.client("iam")
-    role = functions.get_function_configuration(FunctionName="table-exports-on_view_complete")["Role"]
-    taken = {"RoleName": role.rpartition("/")[2], "PolicyName": "taken-away"}
-    statement = {"Effect": "Deny", "Action": "dynamodb:*", "Resource": "*"}
-    iam.put_role_policy(**taken, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
-    return lambda: iam.delete_role_policy(**taken)
+    denied = ExitStack()
+    denied.enter_context(operator.denied(operator.function_role("on_view_complete"), "dynamodb:*"))
+    return denied.close
 
 
 def fail_at_an_event(operator):

@@ -106,45 +106,24 @@ def test_the_next_export_adds_a_snapshot_and_moves_the_view(user):
 
 @pytest.fixture
 def facts(user):
-    """A function that waits for a fact: the bus as any user of the facts would see it."""
-    name = f"facts-{uuid.uuid4().hex[:8]}"
-    sqs, events = user.client("sqs"), user.client("events")
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}
-    events.put_rule(Name=name, EventBusName="table-exports", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule=name, EventBusName="table-exports", Targets=[{"Id": "queue", "Arn": arn}])
-    seen = []
-
-    def wait(detail_type):
-        def look():
-            found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-            for message in found.get("Messages", []):
-                seen.append(json.loads(message["Body"]))
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            return next((fact for fact in seen if fact["detail-type"] == detail_type), None)
-
-        return user.wait_for(look, detail_type)
-
-    wait.seen = seen
-    yield wait
-    events.remove_targets(Rule=name, EventBusName="table-exports", Ids=["queue"])
-    events.delete_rule(Name=name, EventBusName="table-exports")
+    """The events that exports publish, as any user of them receives them."""
+    with user.listening({"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}) as facts:
+        yield facts
 
 
 def test_the_life_of_an_export_is_told_on_the_bus(user, orders, facts):
     pipeline, _ = orders
     user.request(pipeline)
 
-    succeeded = facts("Export Succeeded")
+    succeeded = facts.wait_for("Export Succeeded")
 
-    assert [fact["detail-type"] for fact in facts.seen] == [
+    assert [fact["detail-type"] for fact in facts.received] == [
         "Export Started",
         "Snapshot Written",
         "Snapshot Cataloged",
         "Export Succeeded",
     ]
-    assert {fact["detail"]["export_id"] for fact in facts.seen} == {succeeded["detail"]["export_id"]}
+    assert {fact["detail"]["export_id"] for fact in facts.received} == {succeeded["detail"]["export_id"]}
     assert succeeded["detail"]["items"] == 3000
 
 
@@ -154,7 +133,7 @@ def test_a_bad_request_ends_as_export_failed_and_starts_nothing(user, orders, fa
 
     user.request(pipeline, read_percentage=1.5)
 
-    failed = facts("Export Failed")["detail"]
+    failed = facts.wait_for("Export Failed")["detail"]
     assert failed["reason"] == "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"
     assert failed["pipeline"] == pipeline["Pipeline"]
     assert user.exports(pipeline) == before
@@ -167,24 +146,21 @@ def test_a_table_that_is_gone_ends_the_export_before_the_job(user, facts):
 
     user.request(pipeline)
 
-    failed = facts("Export Failed")["detail"]
+    failed = facts.wait_for("Export Failed")["detail"]
     assert failed["stage"] == "STARTING"
     assert failed["reason"].startswith("There is no table Vanishing in this account and Region: create it, or delete")
     assert user.client("glue").get_job_runs(JobName=pipeline["JobName"])["JobRuns"] == []
 
 
-def test_a_job_that_fails_ends_the_export_with_its_reason_and_frees_the_pipeline(user, facts):
+def test_a_failed_job_ends_the_export_with_its_reason(user, facts):
     user.make_table("Forbidden", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Forbidden")
-    role = user.client("glue").get_job(JobName=pipeline["JobName"])["Job"]["Role"].rpartition("/")[2]
-    deny = {"Effect": "Deny", "Action": "dynamodb:Scan", "Resource": "*"}
-    user.client("iam").put_role_policy(
-        RoleName=role, PolicyName="deny", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
-    )
+    role = user.client("glue").get_job(JobName=pipeline["JobName"])["Job"]["Role"]
 
-    user.request(pipeline)
+    with user.denied(role, "dynamodb:Scan"):
+        user.request(pipeline)
+        failed = facts.wait_for("Export Failed")["detail"]
 
-    failed = facts("Export Failed")["detail"]
     assert failed["stage"] == "EXPORTING"
     assert "Scan failed with AccessDenied" in failed["reason"]
     assert "Allow this to the job's role." in failed["reason"]
@@ -196,11 +172,11 @@ def test_a_stopped_job_run_ends_the_export(user, facts):
     user.make_table("Stopped", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Stopped")
     user.request(pipeline)
-    run = facts("Export Started")["detail"]["glue_job_run_id"]
+    run = facts.wait_for("Export Started")["detail"]["glue_job_run_id"]
 
     user.client("glue").batch_stop_job_run(JobName=pipeline["JobName"], JobRunIds=[run])
 
-    assert facts("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
+    assert facts.wait_for("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
 
 
 @pytest.mark.parametrize(
@@ -233,27 +209,16 @@ def test_an_event_that_nobody_waits_for_leaves_no_trace(user, orders, aws_event)
     }
 
     for service, event in awaited.items():
-        answer = user.client("lambda").invoke(FunctionName=f"table-exports-{service}", Payload=json.dumps(event))
-        assert "FunctionError" not in answer, answer["Payload"].read()
+        user.invoke(service, event)
 
     assert user.exports(pipeline) == before
 
 
 def test_a_function_may_do_no_more_than_its_step(user, orders):
     """The policies are enforced: the role of one function is refused what another's may do."""
-    functions = {
-        name: user.client("lambda").get_function_configuration(FunctionName=f"table-exports-{name}")["Role"]
-        for name in ("start_export", "on_view_complete")
-    }
 
-    def as_role(name, service):
-        assumed = user.client("sts").assume_role(RoleArn=functions[name], RoleSessionName="test")["Credentials"]
-        return user.client(
-            service,
-            aws_access_key_id=assumed["AccessKeyId"],
-            aws_secret_access_key=assumed["SecretAccessKey"],
-            aws_session_token=assumed["SessionToken"],
-        )
+    def as_role(function, service):
+        return user.client_of_role(service, user.function_role(function))
 
     pipeline, _ = orders
     with pytest.raises(ClientError, match="AccessDenied"):

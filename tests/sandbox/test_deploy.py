@@ -8,6 +8,8 @@ import sys
 import pytest
 from sandbox_user import ROOT, User, sandbox
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "table-exports-artifacts-123456789012-us-east-1"
 SETTINGS = f"""
 account = "123456789012"

@@ -1,8 +1,6 @@
-"""DynamoDB's export to S3, as the sandbox stands in for it: the documented files, and who may write them."""
+"""DynamoDB's export to S3 in the sandbox: the API, and who may write the files."""
 
-import base64
 import gzip
-import hashlib
 import json
 import re
 import time
@@ -13,117 +11,10 @@ from decimal import Decimal
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-
-from sandbox.dynamodb.table_exports import export_files
+from dynamodb_json import AS_TEXT, EVERY_TYPE
 
 ACCOUNT = "123456789012"
 BUCKET = "table-exports-to-s3"
-EVERY_TYPE = {
-    "id": {"S": "1"},
-    "number": {"N": "12345678901234567890123456789012345678"},
-    "binary": {"B": b"\x00\xff"},
-    "yes": {"BOOL": True},
-    "nothing": {"NULL": True},
-    "list": {"L": [{"S": "ä"}, {"B": b"x"}, {"L": []}]},
-    "map": {"M": {"deep": {"M": {"binary": {"B": b"deep"}}}, "Süß 名": {"N": "-0.5"}}},
-    "strings": {"SS": ["a", "b"]},
-    "numbers": {"NS": ["1", "2.5"]},
-    "binaries": {"BS": [b"a", b"b"]},
-}
-AS_TEXT = EVERY_TYPE | {
-    "binary": {"B": "AP8="},
-    "list": {"L": [{"S": "ä"}, {"B": "eA=="}, {"L": []}]},
-    "map": {"M": {"deep": {"M": {"binary": {"B": "ZGVlcA=="}}}, "Süß 名": {"N": "-0.5"}}},
-    "binaries": {"BS": ["YQ==", "Yg=="]},
-}
-
-
-# ------------------------------------------------------------------------------------------------ the files
-
-
-def files_of(items, **options):
-    named = {
-        "bucket": "lake",
-        "prefix": "staging/reviews/now",
-        "table_arn": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/Reviews",
-        "export_id": "01763863207000-0123abcd",
-        "at": datetime(2026, 11, 23, 2, 0, 7, 123456, UTC),
-    }
-    return export_files(items, **named | options)
-
-
-def lines(content):
-    return [json.loads(text) for text in content.splitlines()]
-
-
-def test_an_export_is_the_documented_files_with_the_summary_last():
-    root = "staging/reviews/now/AWSDynamoDB/01763863207000-0123abcd"
-    files = files_of([{"id": {"S": str(number)}} for number in range(5)])
-    first, *data, listed, listed_checksum, summary_checksum, summary = files
-    assert (first, files[first]) == (f"{root}/_started", b"")
-    assert all(re.fullmatch(rf"{root}/data/[a-z2-7]{{26}}\.json\.gz", key) for key in data)
-    assert [listed, listed_checksum, summary_checksum, summary] == [
-        f"{root}/manifest-{name}" for name in ("files.json", "files.checksum", "summary.checksum", "summary.json")
-    ]
-    assert json.loads(files[summary]) == {
-        "version": "2020-06-30",
-        "exportArn": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/Reviews/export/01763863207000-0123abcd",
-        "startTime": "2026-11-23T02:00:07.123Z",
-        "endTime": "2026-11-23T02:00:07.123Z",
-        "tableArn": f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/Reviews",
-        "tableId": "12345a12-abcd-123a-ab12-1234abc12345",
-        "exportTime": "2026-11-23T02:00:07.123Z",
-        "s3Bucket": "lake",
-        "s3Prefix": "staging/reviews/now",
-        "s3SseAlgorithm": "AES256",
-        "s3SseKmsKeyId": None,
-        "manifestFilesS3Key": f"{root}/manifest-files.json",
-        "billedSizeBytes": 5 * len('{"Item":{"id":{"S":"0"}}}\n'),
-        "itemCount": 5,
-        "outputFormat": "DYNAMODB_JSON",
-        "exportType": "FULL_EXPORT",
-    }
-
-
-def test_the_manifest_counts_and_checks_each_file():
-    files = files_of([{"id": {"S": str(number)}} for number in range(5)], files=3)
-    listed = lines(next(content for key, content in files.items() if key.endswith("manifest-files.json")))
-    assert [entry["itemCount"] for entry in listed] == [2, 2, 1]
-    for entry in listed:
-        content = files[entry["dataFileS3Key"]]
-        digest = hashlib.md5(content).digest()
-        assert base64.b64decode(entry["md5Checksum"]) == digest
-        assert entry["etag"] == f"{hashlib.md5(digest).hexdigest()}-1"
-        assert len(lines(gzip.decompress(content))) == entry["itemCount"]
-
-
-@pytest.mark.parametrize("name", ["files", "summary"])
-def test_each_manifest_has_its_checksum(name):
-    files = {key.rpartition("/")[2]: content for key, content in files_of([]).items()}
-    digest = hashlib.md5(files[f"manifest-{name}.json"]).digest()
-    assert base64.b64decode(files[f"manifest-{name}.checksum"]) == digest
-
-
-def test_an_empty_partition_gives_an_empty_file():
-    files = files_of([{"id": {"S": "1"}}])
-    data = [gzip.decompress(content) for key, content in files.items() if key.endswith(".gz")]
-    assert data == [b'{"Item":{"id":{"S":"1"}}}\n', b""]
-
-
-def test_values_of_every_type_are_written_as_dynamodb_json():
-    [content, _] = [content for key, content in files_of([EVERY_TYPE]).items() if key.endswith(".gz")]
-    assert lines(gzip.decompress(content)) == [{"Item": AS_TEXT}]
-
-
-def test_the_same_items_give_the_same_files():
-    assert files_of([EVERY_TYPE]) == files_of([AS_TEXT])
-
-
-def test_an_export_without_a_prefix_begins_at_the_buckets_root():
-    assert all(key.startswith("AWSDynamoDB/01763863207000-0123abcd/") for key in files_of([], prefix=None))
-
-
-# ------------------------------------------------------------------------------------------------ the API
 
 
 @pytest.fixture(scope="module")
@@ -334,13 +225,7 @@ def assumed(user, role, *statements):
     iam = user.client("iam")
     arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
     iam.put_role_policy(RoleName=role, PolicyName="its", PolicyDocument=policy(*statements))
-    issued = user.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return user.client(
-        "dynamodb",
-        aws_access_key_id=issued["AccessKeyId"],
-        aws_secret_access_key=issued["SecretAccessKey"],
-        aws_session_token=issued["SessionToken"],
-    )
+    return user.client_of_role("dynamodb", arn)
 
 
 def policy(*statements):
@@ -365,3 +250,7 @@ def test_exports_are_listed_by_table_the_latest_first(user, bucket):
 def test_an_export_that_nobody_asked_for_is_not_found(user, films):
     arn = f"{films}/export/01763863207000-0123abcd"
     assert refusal(user.client("dynamodb").describe_export, ExportArn=arn)["Code"] == "ExportNotFoundException"
+
+
+def lines(content):
+    return [json.loads(text) for text in content.splitlines()]

@@ -2,7 +2,6 @@
 
 import json
 import time
-import urllib.request
 import uuid
 from datetime import datetime, timedelta
 from unittest.mock import ANY
@@ -19,24 +18,10 @@ CRAWL = {"detail-type": ["Glue Crawler State Change"], "detail": {"state": ["Suc
 QUERY = {"detail-type": ["Athena Query State Change"], "detail": {"currentState": ["SUCCEEDED"]}}
 
 
-def ask_for(user, *faults):
-    return control(user, "POST", list(faults))
-
-
-def still_to_come(user):
-    return [fault["when"] for fault in control(user, "GET")]
-
-
-def control(user, method, body=None):
-    request = urllib.request.Request(f"{user.endpoint}/_sandbox/faults", json.dumps(body).encode(), method=method)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
-
-
 @pytest.fixture(autouse=True)
 def _no_fault_is_left(user):
     yield
-    control(user, "DELETE")
+    user.clear_faults()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,38 +35,9 @@ def _reconciled_at_once(user):
     functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
-@pytest.fixture
-def deny(user):
-    """Takes rights away from a function's role. Returns what gives them back."""
-    iam, taken = user.client("iam"), []
-
-    def deny(function, *actions):
-        role = user.client("lambda").get_function_configuration(FunctionName=f"table-exports-{function}")["Role"]
-        policy = {"RoleName": role.rpartition("/")[2], "PolicyName": "taken-away"}
-        statement = {"Effect": "Deny", "Action": actions, "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_role_policy(**policy, PolicyDocument=document)
-        taken.append(policy)
-
-        def give_back():
-            taken.remove(policy)
-            iam.delete_role_policy(**policy)
-
-        return give_back
-
-    yield deny
-    for policy in taken:
-        iam.delete_role_policy(**policy)
-
-
 def deploy(user, table, **parameters):
     user.make_table(table, [{"id": f"i{n}"} for n in range(30)], {"id": "S"})
     return user.deploy_pipeline(table, **parameters)
-
-
-def reconcile(user):
-    answer = user.client("lambda").invoke(FunctionName="table-exports-reconcile_exports", Payload=b"{}")
-    assert "FunctionError" not in answer, answer["Payload"].read()
 
 
 def reconciled(user, pipeline):
@@ -89,7 +45,7 @@ def reconciled(user, pipeline):
 
     def ended():
         time.sleep(0.4)  # so that asking leaves the job some processor
-        reconcile(user)
+        user.invoke("reconcile_exports", {})
         export = user.exports(pipeline)[0]
         return export if export["stage"] in ("SUCCEEDED", "FAILED") else None
 
@@ -140,7 +96,7 @@ def test_an_export_whose_every_event_is_lost_comes_to_its_end_all_the_same(user)
         TableName="Unheard", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     pipeline = user.deploy_pipeline("Unheard", ReadMode="export", CatalogUpdate="always")
-    ask_for(user, *({"when": {"event": event}, "do": "drop"} for event in (JOB_RUN, CRAWL, QUERY)))
+    user.inject_faults(*({"when": {"event": event}, "do": "drop"} for event in (JOB_RUN, CRAWL, QUERY)))
     of_s3 = {"Name": "table-exports-on_table_exported"}  # whose events are the emulator's own
     user.client("events").disable_rule(**of_s3)
     try:
@@ -152,7 +108,7 @@ def test_an_export_whose_every_event_is_lost_comes_to_its_end_all_the_same(user)
         user.client("events").enable_rule(**of_s3)
 
     assert export["stage"] == "SUCCEEDED", export["reason"]
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []
     assert [len(found(user, pipeline)) for found in (runs, crawls, queries)] == [1, 1, 1]
 
 
@@ -160,10 +116,10 @@ def test_an_export_whose_every_event_is_lost_comes_to_its_end_all_the_same(user)
 def steady(user):
     """A pipeline whose first export was told of everything twice."""
     pipeline = deploy(user, "Steady")
-    ask_for(user, *({"when": {"event": event}, "do": "repeat"} for event in (JOB_RUN, CRAWL, QUERY)))
+    user.inject_faults(*({"when": {"event": event}, "do": "repeat"} for event in (JOB_RUN, CRAWL, QUERY)))
     user.request(pipeline)
     user.ended_exports(pipeline, 1)
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []
     return pipeline
 
 
@@ -177,9 +133,8 @@ def test_events_told_twice_change_nothing(user, steady):
 # ------------------------------------------------------------------------------------------------------------ deaths
 
 
-def test_what_a_function_started_and_died_before_it_wrote_it_down_is_not_started_again(user, steady):
-    ask_for(
-        user,
+def test_what_a_function_started_before_it_died_is_not_started_again(user, steady):
+    user.inject_faults(
         {"when": {"caller": "start_export", "action": "StartJobRun"}, "do": "kill"},
         {"when": {"caller": "on_glue_complete", "action": "StartQueryExecution"}, "do": "kill"},
     )
@@ -187,19 +142,19 @@ def test_what_a_function_started_and_died_before_it_wrote_it_down_is_not_started
     user.request(steady)
     user.wait_for(lambda: True if len(runs(user, steady)) == 2 else None, "job run")
     let_its_claim_lapse(user, once(user, steady, stage="STARTING"))
-    reconcile(user)
+    user.invoke("reconcile_exports", {})
     user.wait_for(lambda: True if len(queries(user, steady)) == 2 else None, "query")
     let_its_claim_lapse(user, once(user, steady, stage="EXPORTING"))
     export = reconciled(user, steady)
 
     assert export["stage"] == "SUCCEEDED", export["reason"]
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []
     assert [len(found(user, steady)) for found in (runs, crawls, queries)] == [2, 1, 2]
 
 
 def test_a_job_killed_while_it_writes_is_run_again_and_leaves_one_snapshot(user):
     pipeline = deploy(user, "Killed")
-    ask_for(user, {"when": {"caller": "glue", "action": "PUT */snapshots_killed/*"}, "do": "kill"})
+    user.inject_faults({"when": {"caller": "glue", "action": "PUT */snapshots_killed/*"}, "do": "kill"})
 
     user.request(pipeline)
     [export] = user.ended_exports(pipeline, 1)
@@ -213,7 +168,7 @@ def test_a_job_killed_while_it_writes_is_run_again_and_leaves_one_snapshot(user)
 
 def test_a_job_that_is_killed_each_time_fails_the_export_with_the_reason(user):
     pipeline = deploy(user, "Doomed", MaxAttempts="2")
-    ask_for(user, {"when": {"caller": "glue", "service": "dynamodb"}, "do": "kill", "times": 2})
+    user.inject_faults({"when": {"caller": "glue", "service": "dynamodb"}, "do": "kill", "times": 2})
 
     user.request(pipeline)
     [export] = user.ended_exports(pipeline, 1)
@@ -229,40 +184,37 @@ def test_a_job_that_is_killed_each_time_fails_the_export_with_the_reason(user):
 def test_an_export_waits_while_aws_has_no_time_for_it(user):
     pipeline = deploy(user, "Patient")
     refused = {"do": "refuse", "message": "Not now"}
-    ask_for(
-        user,
+    user.inject_faults(
         refused | {"when": {"service": "glue", "action": "StartJobRun"}, "error": "ConcurrentRunsExceededException"},
         refused | {"when": {"service": "athena", "action": "StartQuery*"}, "error": "TooManyRequestsException"},
     )
 
     user.request(pipeline)
     assert "Not now" in once(user, pipeline, stage="STARTING", held_up_by=ANY)["held_up_by"]
-    reconcile(user)
+    user.invoke("reconcile_exports", {})
     assert "Not now" in once(user, pipeline, stage="CATALOGING", held_up_by=ANY)["held_up_by"]
     export = reconciled(user, pipeline)
 
     assert export["stage"] == "SUCCEEDED", export["reason"]
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []
     assert [len(found(user, pipeline)) for found in (runs, crawls, queries)] == [1, 1, 1]
 
 
-def test_an_export_goes_on_when_what_stopped_it_is_allowed_again(user, deny):
+def test_an_export_goes_on_when_what_stopped_it_is_allowed_again(user):
     """Where AWS refuses a step, the export fails; where the records cannot be reached, it waits."""
     pipeline = deploy(user, "Forbearing")
-    allow_queries = deny("on_crawler_complete", "athena:StartQueryExecution")
-    user.request(pipeline)
-    [failed] = user.ended_exports(pipeline, 1)
+    with user.denied(user.function_role("on_crawler_complete"), "athena:StartQueryExecution"):
+        user.request(pipeline)
+        [failed] = user.ended_exports(pipeline, 1)
     assert failed["stage"] == "FAILED"
     assert "not authorized to perform: athena:StartQueryExecution" in failed["reason"]
 
-    allow_queries()
-    allow_records = deny("on_view_complete", "dynamodb:*")
-    resume(user, failed)
-    published = once(user, pipeline, stage="PUBLISHING")
-    take_unhandled(user, published["waiting_on"])
-    assert user.exports(pipeline) == [published]
+    with user.denied(user.function_role("on_view_complete"), "dynamodb:*"):
+        resume(user, failed)
+        published = once(user, pipeline, stage="PUBLISHING")
+        take_unhandled(user, published["waiting_on"])
+        assert user.exports(pipeline) == [published]
 
-    allow_records()
     export = reconciled(user, pipeline)
     assert export["stage"] == "SUCCEEDED", export["reason"]
     assert [export[name] == failed[name] for name in ("export_id", "snapshot_timestamp")] == [True, True]
@@ -299,7 +251,7 @@ def test_a_call_is_refused_or_loses_its_answer_as_often_as_asked(user):
     )
     name = f"tested-{uuid.uuid4().hex[:8]}"
     mine = {"caller": "tester", "service": "sqs", "action": "Create*"}
-    ask_for(user, {"when": mine, "do": "refuse", "error": "OverLimit", "times": 2}, {"when": mine, "do": "lose"})
+    user.inject_faults({"when": mine, "do": "refuse", "error": "OverLimit", "times": 2}, {"when": mine, "do": "lose"})
 
     for _ in range(2):
         with pytest.raises(ClientError, match="OverLimit"):
@@ -308,7 +260,7 @@ def test_a_call_is_refused_or_loses_its_answer_as_often_as_asked(user):
     with pytest.raises(ConnectionClosedError):
         sqs.create_queue(QueueName=name)
     assert len(sqs.list_queues(QueueNamePrefix=name)["QueueUrls"]) == 1
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []
 
 
 def test_s3_is_refused_and_loses_answers_too(user):
@@ -316,7 +268,7 @@ def test_s3_is_refused_and_loses_answers_too(user):
     s3 = boto3.Session("test", "test", region_name="us-east-1").client("s3", endpoint_url=user.endpoint, config=config)
     s3.create_bucket(Bucket="tested")
     mine = {"caller": "tester", "action": "PUT /tested/*"}
-    ask_for(user, {"when": mine, "do": "refuse", "error": "SlowDown"}, {"when": mine, "do": "lose"})
+    user.inject_faults({"when": mine, "do": "refuse", "error": "SlowDown"}, {"when": mine, "do": "lose"})
 
     with pytest.raises(ClientError, match="SlowDown"):
         s3.put_object(Bucket="tested", Key="a", Body=b"1")
@@ -340,7 +292,7 @@ def test_s3_is_refused_and_loses_answers_too(user):
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_what_does(user, fault, problem):
     with pytest.raises(HTTPError) as refused:
-        ask_for(user, fault)
+        user.inject_faults(fault)
 
     assert problem in json.loads(refused.value.read())["error"]
-    assert still_to_come(user) == []
+    assert user.remaining_faults() == []

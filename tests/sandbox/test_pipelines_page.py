@@ -54,18 +54,8 @@ def test_what_makes_no_sense_is_refused(user, method, path, status):
 
 
 def test_the_functions_role_puts_no_event_but_requests(user):
-    assumed = user.client("sts").assume_role(RoleArn=widget_role(user), RoleSessionName="widget")["Credentials"]
-    events = user.client(
-        "events",
-        aws_access_key_id=assumed["AccessKeyId"],
-        aws_secret_access_key=assumed["SecretAccessKey"],
-        aws_session_token=assumed["SessionToken"],
-    )
+    events = user.client_of_role("events", user.function_role("pipeline_widget"))
     fact = {"EventBusName": "table-exports", "Source": "table-exports", "Detail": "{}"}
 
     with pytest.raises(events.exceptions.ClientError, match="AccessDenied"):
         events.put_events(Entries=[fact | {"DetailType": "Export Succeeded"}])
-
-
-def widget_role(user):
-    return user.client("lambda").get_function_configuration(FunctionName="table-exports-pipeline_widget")["Role"]

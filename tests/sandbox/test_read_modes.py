@@ -1,8 +1,6 @@
 """Both ways to read a table, and the reads that are refused, with the roles enforced."""
 
-import json
 import time
-import urllib.request
 from decimal import Decimal
 
 import pytest
@@ -25,8 +23,7 @@ def recover(user, table, on=True):
 
 
 def calls(user, since, caller):
-    with urllib.request.urlopen(f"{user.endpoint}/_sandbox/calls?since={since}") as found:
-        return [call["action"] for call in json.load(found) if call["caller"] == caller]
+    return [call["action"] for call in user.calls(since) if call["caller"] == caller]
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +31,7 @@ def exported(user, ledger):
     """The pipeline in read mode export, its only export, and what the job called for it."""
     pipeline = user.deploy_pipeline(ledger, ReadMode="export", CatalogName="ledger_exported")
     since = time.time()
-    user.request(pipeline)
-    [export] = user.ended_exports(pipeline, 1)
-    assert export["stage"] == "SUCCEEDED", export["reason"]
+    [export] = user.export(pipeline)
     return pipeline, export, calls(user, since, "glue")
 
 
@@ -79,7 +74,7 @@ def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
     assert export["read_plan"].startswith("By scan, because the table export would not pay: ")
 
 
-def test_a_table_export_that_is_asked_for_without_point_in_time_recovery_is_refused(user):
+def test_read_mode_export_needs_point_in_time_recovery(user):
     user.make_table("Unprotected", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Unprotected", ReadMode="export")
     since = time.time()
@@ -110,24 +105,13 @@ def test_the_role_of_a_table_is_for_that_table_and_that_service_alone(user, expo
     role = user.table("table-exports").get_item(Key={"pipeline": exported[0]["Pipeline"], "record": "pipeline"})[
         "Item"
     ]["table_role_arn"]
-    sts = user.client("sts")
-    starter = user.client("lambda").get_function_configuration(FunctionName="table-exports-start_export")["Role"]
-    other = user.client("lambda").get_function_configuration(FunctionName="table-exports-on_view_complete")["Role"]
-
-    def assumed(arn, client):
-        issued = client.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-        return {
-            "aws_access_key_id": issued["AccessKeyId"],
-            "aws_secret_access_key": issued["SecretAccessKey"],
-            "aws_session_token": issued["SessionToken"],
-        }
+    starter, other = user.function_role("start_export"), user.function_role("on_view_complete")
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        assumed(role, user.client("sts", **assumed(other, sts)))
+        user.client_of_role("dynamodb", role, assumed_by=other)
     with pytest.raises(ClientError, match="AccessDenied"):
-        assumed(other, user.client("sts", **assumed(starter, sts)))
-    table_role = assumed(role, user.client("sts", **assumed(starter, sts)))
-    dynamodb = user.client("dynamodb", **table_role)
+        user.client_of_role("dynamodb", other, assumed_by=starter)
+    dynamodb = user.client_of_role("dynamodb", role, assumed_by=starter)
     assert dynamodb.describe_table(TableName="Ledger")["Table"]["TableName"] == "Ledger"
     with pytest.raises(ClientError, match="AccessDenied"):
         dynamodb.describe_table(TableName="Costly")

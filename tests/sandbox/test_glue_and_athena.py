@@ -1,4 +1,4 @@
-"""The sandbox's stand-ins behave as AWS documents Glue job runs, crawls, Athena and their events. On an empty cloud."""
+"""Glue job runs, crawls, Athena queries and their events in the sandbox, as AWS documents them. In an empty account."""
 
 import base64
 import io
@@ -115,7 +115,7 @@ class Account:
     def event(self, **details):
         """Waits for the event with these details to arrive in the queue that all events go to."""
         url = self.sqs.get_queue_url(QueueName="everything")["QueueUrl"]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             for message in self.sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, VisibilityTimeout=0).get(
                 "Messages", []
@@ -135,7 +135,7 @@ def allow(actions, *resources):
     return {"Effect": "Allow", "Action": actions, "Resource": list(resources)}
 
 
-def until(look, found, seconds=30):
+def until(look, found, seconds=120):
     deadline = time.monotonic() + seconds
     while not found(seen := look()):
         assert time.monotonic() < deadline, seen
@@ -549,7 +549,7 @@ def test_a_sam_template_deploys_with_its_archives(account):
         StackName="zoo", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_AUTO_EXPAND"]
     )
 
-    waiting = {"Delay": 1, "MaxAttempts": 30}
+    waiting = {"Delay": 0.2, "MaxAttempts": 600}
     account.cloudformation.get_waiter("stack_create_complete").wait(StackName="zoo", WaiterConfig=waiting)
     archive = account.events.describe_archive(ArchiveName="zoo-memory")
     assert archive["EventSourceArn"] == f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/zoo"
