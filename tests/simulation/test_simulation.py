@@ -1,4 +1,4 @@
-"""A few hundred histories, the same each time. `make simulate` plays others, and as many as you like."""
+"""Plays the same histories each time. `make simulate` plays others, and as many as you want."""
 
 import logging
 
@@ -14,7 +14,7 @@ from simulation.plans import plans
 from table_exports import telemetry
 from table_exports.aws.glue import Glue
 
-HISTORIES = 300
+HISTORIES, MORE_HISTORIES = 100, 1000
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 7200.0, 14_400.0))  # where all is told late, each takes an hour
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
@@ -39,6 +39,14 @@ def play(plan):
 @given(plans())
 def test_whatever_happens_every_promise_is_kept(plan):
     play(plan)
+
+
+@pytest.mark.slow
+def test_in_more_histories_every_promise_is_kept():
+    coverage, broken = searching.search(MORE_HISTORIES, 1)
+
+    assert broken is None, broken
+    assert coverage.histories >= MORE_HISTORIES
 
 
 @pytest.mark.parametrize("read_mode", ["scan", "export"])
