@@ -295,13 +295,13 @@ def task_of(staged: Staged, parquet: str) -> dict[str, Any]:
     return {"items": staged.items, "table": KEY, "attributes": attributes} | queries(staged.attributes, parquet)
 
 
-def measure(table: str, megabytes: int, rounds: int, folder: str) -> None:
+def measure(table: str, megabytes: int, rounds: int, folder: str, contestants: list[str]) -> None:
     staged, parquet = stage(items.items(items.TABLES[table], sys.maxsize), folder, megabytes), f"{folder}/parquet"
     _, count, size, _ = staged
     task = task_of(staged, parquet)
-    runs, failures, verdicts, ours = {name: [] for name in CONTESTANTS}, {}, {}, None
+    runs, failures, verdicts, ours = {name: [] for name in contestants}, {}, {}, None
     for _ in range(rounds):
-        for name in CONTESTANTS:
+        for name in contestants:
             if name not in failures:
                 try:
                     runs[name].append(run_once(name, task, staged.lines, parquet))
@@ -314,7 +314,7 @@ def measure(table: str, megabytes: int, rounds: int, folder: str) -> None:
     print(f"\n{table}: {count} items, {size / 1e6:.0f} MB of lines, {size / count:.0f} bytes each")
     heads = f"{'MB/s':>8}{'CPU s':>8}{'of known':>10}{'wall s':>8}{'peak MiB':>10}{'MB parquet':>12}"
     print(f"{'medians':26}{heads}  columns, types, values")
-    for name in CONTESTANTS:
+    for name in contestants:
         if name in failures:
             print(f"{name:26}  fails: {failures[name][:90]}")
             continue
@@ -356,10 +356,14 @@ def main() -> None:
     options.add_argument("--megabytes", type=int, default=40)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--tables", nargs="+", choices=items.TABLES, default=list(items.TABLES))
+    options.add_argument("--alone", action="store_true", help="measure only the job, which needs no .venv-bench")
     given = options.parse_args()
+    contestants = [name for name, (python, *_) in CONTESTANTS.items() if python == OURS or not given.alone]
     for table in given.tables:
         with tempfile.TemporaryDirectory() as folder:
-            measure(table, given.megabytes, given.rounds, folder)
+            measure(table, given.megabytes, given.rounds, folder, contestants)
+    if given.alone:
+        return
     with tempfile.TemporaryDirectory() as folder:
         try_awkward_values(folder)
 

@@ -262,6 +262,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--table", choices=items.TABLES, default="small")
     options.add_argument("--endpoint", choices=ENDPOINTS, default="dynalite")
+    options.add_argument("--alone", action="store_true", help="leave out awswrangler, which needs .venv-bench")
     given = options.parse_args()
     size = 0
 
@@ -278,10 +279,11 @@ def main() -> None:
             size = size or sum(len(line) + len('{"Item":}') for line in lines())  # another process loaded it
             loading = time.perf_counter() - start
             print(f"{given.items} items, {size / 1e6:.0f} MB, in {given.endpoint} after {loading:.0f} s")
-            compare(given.table, given.items, size, given.rounds, dynamodb, Path(folder))
+            compare(given, size, dynamodb, Path(folder))
 
 
-def compare(table: str, count: int, size: int, rounds: int, dynamodb: str, folder: Path) -> None:
+def compare(given: argparse.Namespace, size: int, dynamodb: str, folder: Path) -> None:
+    table, count = given.table, given.items
     logging.getLogger("werkzeug").disabled = True  # it would print each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -303,8 +305,10 @@ def compare(table: str, count: int, size: int, rounds: int, dynamodb: str, folde
         "job": [OURS, "-c", JOB, table, json.dumps(arguments(table))],
         "awswrangler": [OTHERS, "-c", AWSWRANGLER, table, f"s3://{BUCKET}/awswrangler.parquet"],
     }
+    if given.alone:
+        del commands["awswrangler"]
     runs = {name: [] for name in commands}
-    for _ in range(rounds):
+    for _ in range(given.rounds):
         for name, command in commands.items():
             runs[name].append(run_once(command, environment, count))
     server.stop()

@@ -106,23 +106,25 @@ def read_alone(cloud: Cloud) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
-    runs = parser.parse_args().runs
-    clouds = {size: Cloud([a_head(number) for number in range(size)]) for size in SIZES}
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of pipelines")
+    given = parser.parse_args()
+    runs, sizes = given.runs, given.sizes
+    clouds = {size: Cloud([a_head(number) for number in range(size)]) for size in sizes}
     asked = {"widgetContext": {"theme": "light"}}
 
     def page(size: int) -> str:
         return widget(asked, ENDPOINT, "bench", clouds[size], NOW)
 
-    shown = {size: page(size) for size in SIZES}  # which warms up, too
+    shown = {size: page(size) for size in sizes}  # which warms up, too
     reads = {size: cloud.reads for size, cloud in clouds.items()}
-    pages: dict[int, list[float]] = {size: [] for size in SIZES}
-    reading: dict[int, list[float]] = {size: [] for size in SIZES}
+    pages: dict[int, list[float]] = {size: [] for size in sizes}
+    reading: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(runs):
-        for size in SIZES:
+        for size in sizes:
             pages[size].append(cpu_of(lambda size=size: page(size)))
             reading[size].append(cpu_of(lambda size=size: read_alone(clouds[size])))
     print("pipelines  requests  KB of HTML  CPU ms  to reading alone")
-    for size in SIZES:
+    for size in sizes:
         took, alone = statistics.median(pages[size]), statistics.median(reading[size])
         kilobytes = len(shown[size].encode()) / 1000
         print(f"{size:9}  {reads[size]:8}  {kilobytes:10.0f}  {took * 1000:6.0f}  {took / alone:16.2f}")
