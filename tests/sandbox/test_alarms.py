@@ -1,6 +1,6 @@
-"""Alarms: what CloudWatch's rules make of data, and each alarm of both stacks caused, told, and over again.
+"""Each alarm of both stacks fires, notifies and ends.
 
-In a sandbox of its own, where nothing has gone wrong before, and an alarm's minute lasts a quarter of a second.
+The tests have their own sandbox, where nothing has failed before and a minute of an alarm lasts a quarter of a second.
 """
 
 import copy
