@@ -1,1 +1,1 @@
-"""What the services share: words, records and AWS calls, never steps."""
+"""What the services and the command line share: the domain, state records and calls of AWS."""

@@ -1,4 +1,4 @@
-"""The commands. Each asks the system, and prints what it said."""
+"""The commands of `table-exports`."""
 
 import sys
 import time
@@ -15,20 +15,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Group
 from rich.live import Live
 
-from table_exports.domain.export import Export, Stage
+from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
-from table_exports_cli import replays, shown
+from table_exports.domain.stages import Stage
+from table_exports_cli import output as printed
+from table_exports_cli import replays
 from table_exports_cli.doctor import examine
-from table_exports_cli.problems import AWS_SAID_NO, NEEDS_A_PERSON, OK, USAGE, Problem, in_words
+from table_exports_cli.problems import AWS_ERROR, NEEDS_ATTENTION, OK, USAGE, CommandError, in_words
 from table_exports_cli.system import System, the_time
 
 POLL_SECONDS = 1.0
-APPEARS_WITHIN_SECONDS = 240  # the record of an export that was asked for: Lambda tries three times in as many minutes
+APPEARS_WITHIN_SECONDS = 240  # the record of a requested export: Lambda tries three times within three minutes
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="DynamoDB tables in Athena: how the exports stand, and what to do about them. "
-    "In the account and Region of your AWS settings.",
+    help="Shows and controls exports of DynamoDB tables to Athena, in the account and Region of your AWS settings.",
     pretty_exceptions_show_locals=False,
 )
 
@@ -40,10 +41,10 @@ class Output(StrEnum):
 
 @app.callback()
 def settings(
-    profile: Annotated[str | None, typer.Option(help="Of your AWS settings.")] = None,
-    region: Annotated[str | None, typer.Option(help="Where table-exports is deployed.")] = None,
+    profile: Annotated[str | None, typer.Option(help="The profile of your AWS settings.")] = None,
+    region: Annotated[str | None, typer.Option(help="The Region in which table-exports is deployed.")] = None,
 ) -> None:
-    """Before the command: whose system it is about."""
+    """Options before the command: which system it is about."""
 
 
 def the_system(ctx: typer.Context) -> System:
@@ -52,7 +53,7 @@ def the_system(ctx: typer.Context) -> System:
 
 
 def pipeline_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """For the shell's completion, which must neither fail nor speak."""
+    """Return names for the shell's completion, which must neither fail nor print."""
     try:
         names = [pipeline.pipeline for pipeline in the_system(ctx).pipelines()]
     except Exception:
@@ -60,77 +61,83 @@ def pipeline_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-InFormat = Annotated[Output, typer.Option("--output", "-o", help="JSON for scripts: it alone is on standard output.")]
-PipelineName = Annotated[str, typer.Argument(help="As reviews-parquet.", autocompletion=pipeline_names)]
-ExportName = Annotated[
-    str, typer.Argument(help="An export's id; or a pipeline, for its latest export.", autocompletion=pipeline_names)
+InFormat = Annotated[Output, typer.Option("--output", "-o", help="json prints one JSON document to standard output.")]
+PipelineName = Annotated[
+    str, typer.Argument(help="A pipeline, for example reviews-parquet.", autocompletion=pipeline_names)
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Until it has ended. Exit code 1 if it failed.")]
+ExportName = Annotated[
+    str, typer.Argument(help="The id of an export, or a pipeline for its latest export.", autocompletion=pipeline_names)
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the export has ended. Exit code 1 if it failed.")]
 
 
-# --------------------------------------------------------------------------------------------------------------- to see
+# --------------------------------------------------------------------------------------------------- commands that show
 
 
 @app.command()
 def status(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
-    """All pipelines, those that need a person first. Exit code 1 if there are any."""
+    """Show all pipelines, those that need attention first. Exit code 1 if there are any."""
     found = the_system(ctx).overview(the_time())
-    show(output, partial(shown.status_as_data, found), partial(shown.status, found))
-    raise typer.Exit(NEEDS_A_PERSON if found.in_trouble else OK)
+    show(output, partial(printed.status_as_data, found), partial(printed.status, found))
+    raise typer.Exit(NEEDS_ATTENTION if found.needing_attention else OK)
 
 
 @app.command("list")
 def list_exports(
     ctx: typer.Context,
-    pipeline: Annotated[str | None, typer.Argument(help="As reviews-parquet.", autocompletion=pipeline_names)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many exports, the newest.")] = 20,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline, for example reviews-parquet.", autocompletion=pipeline_names)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest exports.")] = 20,
     output: InFormat = Output.TEXT,
 ) -> None:
-    """A pipeline's exports, the newest first; or all pipelines' names."""
+    """List the exports of a pipeline, the newest first. Without a pipeline, list all pipelines."""
     system, now = the_system(ctx), the_time()
     if pipeline is None:
         names = [found.pipeline for found in system.pipelines()]
-        return show(output, lambda: names, lambda: Group(*map(shown.plain, names)))
+        return show(output, lambda: names, lambda: Group(*map(printed.plain, names)))
     found = system.records.exports(system.pipeline(pipeline).pipeline, limit)
     show(
         output,
-        lambda: [shown.export_as_data(export, now) for export in found],
-        lambda: shown.exports(found, now) if found else shown.plain("No exports yet, or their records have expired"),
+        lambda: [printed.export_as_data(export, now) for export in found],
+        lambda: (
+            printed.exports(found, now) if found else printed.plain("No exports yet, or their records have expired")
+        ),
     )
 
 
 @app.command("show")
 def show_export(ctx: typer.Context, export: ExportName, output: InFormat = Output.TEXT) -> None:
-    """An export's story: each wait, how long it was, and what came of it."""
+    """Show the timeline of an export: each wait, how long it took, and how the export ended."""
     system = the_system(ctx)
-    show_story(system, system.export(export), output)
+    show_timeline(system, system.export(export), output)
 
 
 @app.command()
 def watch(
     ctx: typer.Context,
-    pipeline: Annotated[str | None, typer.Argument(help="One alone.", autocompletion=pipeline_names)] = None,
-    until_done: Annotated[bool, typer.Option("--until-done", help="End when nothing is in flight.")] = False,
+    pipeline: Annotated[str | None, typer.Argument(help="Only this pipeline.", autocompletion=pipeline_names)] = None,
+    until_done: Annotated[bool, typer.Option("--until-done", help="End when no export is in flight.")] = False,
 ) -> None:
-    """All pipelines, or the latest export of one, again and again. Ends with ctrl-C."""
+    """Show all pipelines, or the latest export of one, and keep the display up to date. Ends with ctrl-C."""
     system = the_system(ctx)
 
     def now_seen() -> tuple[Any, bool]:
         now = the_time()
         if pipeline is None:
             found = system.overview(now)
-            return shown.status(found), found.in_flight > 0
+            return printed.status(found), found.in_flight > 0
         export = system.export(pipeline)
-        return shown.story(system.story(export, now), now, system.region), not export.ended
+        return printed.timeline(system.timeline(export, now), now, system.region), not export.ended
 
-    on_screen = Live(console=shown.out, auto_refresh=False) if shown.out.is_terminal else nullcontext()
+    on_screen = Live(console=printed.out, auto_refresh=False) if printed.out.is_terminal else nullcontext()
     with on_screen as live:
         while True:
             seen, going_on = now_seen()
             if live:
                 live.update(seen, refresh=True)
             else:
-                shown.out.print(seen)
+                printed.out.print(seen)
             if until_done and not going_on:
                 return
             time.sleep(POLL_SECONDS)
@@ -138,14 +145,14 @@ def watch(
 
 @app.command()
 def doctor(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
-    """Is everything deployed, permitted, enabled, subscribed? Exit code 1 if not, 4 if AWS does not say."""
+    """Check what is deployed, permitted, enabled and subscribed. Exit code 1 for a problem, 4 if a check fails."""
     found = examine(the_system(ctx))
-    show(output, partial(shown.findings_as_data, found), partial(shown.findings, found))
+    show(output, partial(printed.findings_as_data, found), partial(printed.findings, found))
     states = {finding.state for finding in found}
-    raise typer.Exit(NEEDS_A_PERSON if "trouble" in states else AWS_SAID_NO if "unknown" in states else OK)
+    raise typer.Exit(NEEDS_ATTENTION if "problem" in states else AWS_ERROR if "unknown" in states else OK)
 
 
-# ---------------------------------------------------------------------------------------------------------------- to do
+# ------------------------------------------------------------------------------------------------- commands that change
 
 
 @app.command()
@@ -153,72 +160,83 @@ def run(
     ctx: typer.Context,
     pipeline: PipelineName,
     read_percentage: Annotated[
-        float | None, typer.Option(min=0.1, max=1.0, help="Of the table's read capacity; as deployed if you say none.")
+        float | None, typer.Option(min=0.1, max=1.0, help="The share of the table's read capacity, if not as deployed.")
     ] = None,
     wait: Wait = False,
     output: InFormat = Output.TEXT,
 ) -> None:
-    """Export a table now."""
+    """Start a new export of a table."""
     system = the_system(ctx)
     found = system.pipeline(pipeline)
     if found.export_in_flight:
-        at = found.export_in_flight.rpartition("#")[2]
-        raise Problem(
-            f"{pipeline} is at export {at}: a pipeline has one export at a time. table-exports watch {pipeline}"
+        running = found.export_in_flight.rpartition("#")[2]
+        raise CommandError(
+            f"Export {running} of {pipeline} is already running, and a pipeline has one export at a time. "
+            f"To follow it: table-exports watch {pipeline}"
         )
     percentage = None if read_percentage is None else Decimal(str(read_percentage))
-    export_id = system.ask_for(found, percentage)
-    shown.err.print(shown.plain(f"Asked for export {export_id} of {pipeline}"))
+    export_id = system.request_export(found, percentage)
+    printed.err.print(printed.plain(f"Requested export {export_id} ({pipeline})"))
     if wait:
         return follow(system, lambda: the_new_export(system, found, export_id), output)
-    show(output, lambda: {"pipeline": pipeline, "export_id": export_id}, lambda: shown.plain(export_id))
+    show(output, lambda: {"pipeline": pipeline, "export_id": export_id}, lambda: printed.plain(export_id))
 
 
 @app.command()
 def resume(ctx: typer.Context, export: ExportName, wait: Wait = False, output: InFormat = Output.TEXT) -> None:
-    """Have a failed export go on from where it failed."""
+    """Resume a failed export from the stage that failed."""
     system = the_system(ctx)
     found = system.export(export)
-    told = system.story(found, the_time())
-    if not told.may_resume:
-        why = told.why_not_resume or f"it is {found.stage}, and only what failed can go on"
-        raise Problem(f"Export {found.export_id} cannot be resumed: {why}")
-    system.ask_to_resume(found)
-    shown.err.print(shown.plain(f"Asked export {found.export_id} of {found.pipeline} to go on"))
+    known = system.timeline(found, the_time())
+    if not known.may_resume:
+        why = known.why_not_resume or f"it is {found.stage}, and only a failed export can be resumed"
+        raise CommandError(f"Export {found.export_id} cannot be resumed: {why}")
+    system.request_resume(found)
+    printed.err.print(printed.plain(f"Resume requested for export {found.export_id} ({found.pipeline})"))
     if wait:
         return follow(system, lambda: the_resumed_export(system, found), output)
     show(
-        output, lambda: {"pipeline": found.pipeline, "export_id": found.export_id}, lambda: shown.plain(found.export_id)
+        output,
+        lambda: {"pipeline": found.pipeline, "export_id": found.export_id},
+        lambda: printed.plain(found.export_id),
     )
 
 
 @app.command()
 def replay(
     ctx: typer.Context,
-    begin: Annotated[datetime, typer.Option("--from", formats=replays.TIMES, help="UTC, as 2026-11-23T02:00Z.")],
-    end: Annotated[datetime, typer.Option("--to", formats=replays.TIMES, help="UTC.")],
-    pipeline: Annotated[str | None, typer.Option(help="Its requests alone.", autocompletion=pipeline_names)] = None,
+    begin: Annotated[
+        datetime,
+        typer.Option(
+            "--from", formats=replays.TIMES, help="The start of the window in UTC, for example 2026-11-23T02:00Z."
+        ),
+    ],
+    end: Annotated[datetime, typer.Option("--to", formats=replays.TIMES, help="The end of the window in UTC.")],
+    pipeline: Annotated[str | None, typer.Option(help="Only this pipeline.", autocompletion=pipeline_names)] = None,
     aws_events: Annotated[
-        bool, typer.Option("--aws-events", help="What AWS said of job runs, crawls and queries, instead of requests.")
+        bool,
+        typer.Option(
+            "--aws-events", help="Replay AWS's events about job runs, crawls and queries instead of requests."
+        ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what the command would do.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     output: InFormat = Output.TEXT,
 ) -> None:
-    """Tell the archived events of a time window again: each request is a new export of its table as it is now."""
+    """Replay the archived events of a time window. Each request starts a new export of its table as it is now."""
     system = the_system(ctx)
     if aws_events and pipeline:
-        raise Problem("--aws-events are told again for all pipelines: leave out --pipeline", USAGE)
+        raise CommandError("--aws-events replays the events of all pipelines: omit --pipeline", USAGE)
     planned = replays.plan(system, begin, end, system.pipeline(pipeline) if pipeline else None, aws_events, the_time())
     if output == Output.TEXT or not (dry_run or yes):
-        for line in planned.in_words():
-            shown.err.print(shown.plain(line))
+        for line in planned.description():
+            printed.err.print(printed.plain(line))
     if dry_run:
-        return show(output, planned.as_data, lambda: shown.plain(""))
-    if not yes and not typer.confirm("Go on?", err=True):
-        raise typer.Exit(NEEDS_A_PERSON)
+        return show(output, planned.as_data, lambda: printed.plain(""))
+    if not yes and not typer.confirm("Continue?", err=True):
+        raise typer.Exit(NEEDS_ATTENTION)
     name = replays.carry_out(system, planned)
-    show(output, lambda: planned.as_data() | {"replay": name}, lambda: shown.plain(f"Replay {name} is complete"))
+    show(output, lambda: planned.as_data() | {"replay": name}, lambda: printed.plain(f"Replay {name} is complete"))
 
 
 # ---------------------------------------------------------------------------------------------------------------- parts
@@ -226,35 +244,35 @@ def replay(
 
 def show(output: Output, as_data: Callable[[], Any], for_people: Callable[[], Any]) -> None:
     if output == Output.JSON:
-        shown.print_json(as_data())
+        printed.print_json(as_data())
     else:
-        shown.out.print(for_people())
+        printed.out.print(for_people())
 
 
-def show_story(system: System, export: Export, output: Output) -> None:
+def show_timeline(system: System, export: Export, output: Output) -> None:
     now = the_time()
-    told = system.story(export, now)
-    show(output, lambda: shown.story_as_data(told, now), lambda: shown.story(told, now, system.region))
+    found = system.timeline(export, now)
+    show(output, lambda: printed.timeline_as_data(found, now), lambda: printed.timeline(found, now, system.region))
 
 
 def follow(system: System, look: Callable[[], Export | None], output: Output) -> None:
-    """Until the export that `look` finds has ended."""
-    began, export, told = time.monotonic(), look(), None
+    """Wait until the export that `look` finds has ended, and report each stage."""
+    began, export, reported = time.monotonic(), look(), None
     while export is None or not export.ended:
         if export is None and time.monotonic() - began > APPEARS_WITHIN_SECONDS:
-            raise Problem(
-                "Nothing has come of the request yet. It was refused or skipped: then Logs Insights, "
-                "table-exports/failures and refusals, says why. Or nobody takes any: then table-exports doctor does"
+            raise CommandError(
+                "The request has not started an export yet. If it was refused or skipped, the query "
+                "table-exports/failures and refusals in Logs Insights shows why. Otherwise run table-exports doctor"
             )
-        if export and export.stage != told:
-            told = export.stage
-            shown.err.print(
-                shown.plain(f"{export.stage} since {shown.local(export.stage_since or export.began_at)}", "dim")
+        if export and export.stage != reported:
+            reported = export.stage
+            printed.err.print(
+                printed.plain(f"{export.stage} since {printed.local(export.stage_since or export.began_at)}", "dim")
             )
         time.sleep(POLL_SECONDS)
         export = look()
-    show_story(system, export, output)
-    raise typer.Exit(OK if export.stage == Stage.SUCCEEDED else NEEDS_A_PERSON)
+    show_timeline(system, export, output)
+    raise typer.Exit(OK if export.stage == Stage.SUCCEEDED else NEEDS_ATTENTION)
 
 
 def the_new_export(system: System, pipeline: Pipeline, export_id: str) -> Export | None:
@@ -263,7 +281,7 @@ def the_new_export(system: System, pipeline: Pipeline, export_id: str) -> Export
 
 
 def the_resumed_export(system: System, before: Export) -> Export | None:
-    """None as long as it has not gone on."""
+    """Return the export once it is resumed. None before."""
     export = system.records.export(before.pipeline, before.record_key)
     return export if export and export.attempt > before.attempt else None
 
@@ -271,14 +289,14 @@ def the_resumed_export(system: System, before: Export) -> Export | None:
 def main() -> None:
     try:
         app()
-    except Problem as problem:
+    except CommandError as problem:
         fail(str(problem), problem.code)
     except (BotoCoreError, ClientError) as error:
-        fail(in_words(error), AWS_SAID_NO)
+        fail(in_words(error), AWS_ERROR)
 
 
 def fail(message: str, code: int) -> NoReturn:
-    shown.err.print(shown.plain(message, "red"), soft_wrap=True)
+    printed.err.print(printed.plain(message, "red"), soft_wrap=True)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Is everything deployed, permitted, enabled, subscribed? Each check asks AWS, and says what is wrong, and a remedy."""
+"""Checks whether everything is deployed, permitted, enabled and subscribed. Each problem comes with a remedy."""
 
 import json
 from collections import Counter
@@ -12,50 +12,50 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from table_exports.domain.health import TROUBLES
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reports.health import PROBLEMS
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 from table_exports_cli.system import NAME, System
 
-AT_ONCE = 8  # calls, where each pipeline takes one
+AT_ONCE = 8  # concurrent calls, if a check makes one per pipeline
 BUSES = (NAME, "default")
-JOB_SCRIPT = f"/{NAME}/job-script"  # the parameter that says which version of it table stacks take
+JOB_SCRIPT = f"/{NAME}/job-script"  # the SSM parameter from which table stacks read the address of the script
 DEPLOY = "make deploy"
-DEPLOY_ANEW = "delete its table stack, and make deploy: data and records stay"
-PUT_BACK = f"put it back; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
+DEPLOY_AGAIN = "delete its table stack, then run make deploy: data and records stay"
+RESTORE = f"restore it; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
 GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
 NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    of: str  # a pipeline, a rule, an alarm, …
-    what: str
+class Problem:
+    subject: str  # a pipeline, a rule, an alarm, …
+    description: str
     remedy: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check came to. It could be made, or not: then `unknown` says why."""
+    """The result of a check."""
 
     check: str
-    fine: str = ""  # in words, if there is no trouble
-    troubles: tuple[Trouble, ...] = ()
-    unknown: str | None = None
+    ok: str = ""  # what holds if there are no problems
+    problems: tuple[Problem, ...] = ()
+    unknown: str | None = None  # why the check could not be made
 
     @property
     def state(self) -> str:
-        return "unknown" if self.unknown else "trouble" if self.troubles else "fine"
+        return "unknown" if self.unknown else "problem" if self.problems else "ok"
 
 
 class CannotTell(Exception):
-    """Why a check cannot be made."""
+    """A check cannot be made. The message says why."""
 
 
 class Deployed:
-    """What is deployed, each part asked for once. All lists are read by pages, however many pipelines there are."""
+    """What is deployed. Each part is read once, all pages of it."""
 
     def __init__(self, system: System) -> None:
         self.client = system.client
@@ -63,7 +63,7 @@ class Deployed:
 
     @cached_property
     def stacks(self) -> dict[str, dict[str, Any]]:
-        """By id. Those that were deleted are not among them."""
+        """The stacks that exist, by id."""
         return {stack["StackId"]: stack for stack in self._all("cloudformation", "describe_stacks", "Stacks")}
 
     @cached_property
@@ -72,18 +72,18 @@ class Deployed:
 
     @cached_property
     def resources(self) -> list[dict[str, Any]]:
-        """Of the common stack."""
+        """The resources of the common stack."""
         if self.common is None:
             raise CannotTell(f"there is no stack {NAME}")
         return self._all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=NAME)
 
     def names(self, kind: str) -> list[str]:
-        """Of the common stack's resources whose type ends so. An ARN's or a rule's last part is its name."""
+        """Return the names of the common stack's resources whose type ends with `kind`."""
         found = [each for each in self.resources if each["ResourceType"].endswith(kind)]
         return [each["PhysicalResourceId"].rpartition("|")[2] for each in found if each.get("PhysicalResourceId")]
 
     def named(self, logical_id: str) -> str:
-        """The physical id of a resource of the common stack."""
+        """Return the physical id of a resource of the common stack."""
         for each in self.resources:
             if each["LogicalResourceId"] == logical_id and each.get("PhysicalResourceId"):
                 return each["PhysicalResourceId"]
@@ -91,7 +91,7 @@ class Deployed:
 
     @cached_property
     def rules(self) -> list[tuple[str, dict[str, Any]]]:
-        """Those of our names, each with its bus."""
+        """The rules with our prefix, each with its bus."""
         return [
             (bus, rule)
             for bus in BUSES
@@ -100,7 +100,7 @@ class Deployed:
 
     @cached_property
     def schedules(self) -> dict[str, str]:
-        """The state of each, by name."""
+        """The state of each schedule, by name."""
         found = self._all("scheduler", "list_schedules", "Schedules")
         return {schedule["Name"]: schedule["State"] for schedule in found}
 
@@ -123,7 +123,7 @@ class Deployed:
         }
 
     def outputs(self, pipeline: Pipeline) -> dict[str, str]:
-        """Of its table stack."""
+        """Return the outputs of the pipeline's table stack."""
         stack = self.stacks.get(pipeline.stack_id, {})
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -137,114 +137,116 @@ class Deployed:
 
 
 def examine(system: System) -> list[Finding]:
-    """Raises Problem if nothing is deployed at all."""
+    """Make all checks. Raises CommandError if nothing is deployed at all."""
     deployed = Deployed(system)
     return [_examined(check, deployed) for check in CHECKS]
 
 
-def _examined(check: Callable[[Deployed], Iterator[Trouble]], deployed: Deployed) -> Finding:
-    """The check's docstring is what is so if all is well."""
-    name, troubles = check.__name__, []
+def _examined(check: Callable[[Deployed], Iterator[Problem]], deployed: Deployed) -> Finding:
+    """Make a check. Its docstring says what holds if there are no problems."""
+    name, problems = check.__name__, list[Problem]()
     try:
-        troubles.extend(check(deployed))
+        problems.extend(check(deployed))
     except ClientError as error:
         if error.response["Error"]["Code"] not in GONE:
             return Finding(name, unknown=in_words(error))
-        troubles.append(Trouble("what was asked for", f"is gone: {in_words(error)}", PUT_BACK))
+        problems.append(Problem("a resource of the check", f"is gone: {in_words(error)}", RESTORE))
     except BotoCoreError as error:
         return Finding(name, unknown=in_words(error))
     except CannotTell as error:
         return Finding(name, unknown=str(error))
-    return Finding(name, fine=check.__doc__ or "", troubles=tuple(troubles))
+    return Finding(name, ok=check.__doc__ or "", problems=tuple(problems))
 
 
 # ------------------------------------------------------------------------------------------------------------ deployed
 
 
-def stacks(deployed: Deployed) -> Iterator[Trouble]:
-    """the common stack and each pipeline's table stack are deployed, and none is halfway"""
+def stacks(deployed: Deployed) -> Iterator[Problem]:
+    """the common stack and each pipeline's table stack are deployed completely"""
     if deployed.common is None:
-        left = "its state table is there, and no stack of that name"
-        yield Trouble(NAME, left, f"{DEPLOY}: it takes over what an earlier stack left")
+        missing = "there is a state table, but no stack of that name"
+        yield Problem(NAME, missing, f"{DEPLOY}: it takes over what an earlier stack left")
     else:
         yield from _of_status(NAME, deployed.common["StackStatus"])
     for pipeline in deployed.pipelines:
         if stack := deployed.stacks.get(pipeline.stack_id):
             yield from _of_status(pipeline.pipeline, stack["StackStatus"])
         else:
-            yield Trouble(
-                pipeline.pipeline, "is registered, and its table stack is gone", f"{DEPLOY}, or remove the table"
+            yield Problem(
+                pipeline.pipeline, "is registered, but its table stack is gone", f"{DEPLOY}, or remove the table"
             )
 
 
-def _of_status(name: str, status: str) -> Iterator[Trouble]:
-    """One that was rolled back to what it was before is as it was."""
+def _of_status(name: str, status: str) -> Iterator[Problem]:
+    """Yield a problem unless the status is that of a complete deployment or a complete rollback."""
     if status.endswith("_IN_PROGRESS") and status not in NEVER_DEPLOYED:
-        yield Trouble(name, f"is being deployed: {status}", "wait, then ask again")
+        yield Problem(name, f"is being deployed: {status}", "wait, then run doctor again")
     elif status in NEVER_DEPLOYED or status.endswith("_FAILED"):
-        yield Trouble(name, f"its last deployment failed: {status}", f"{DEPLOY}: it says why, and goes on from there")
+        yield Problem(
+            name, f"its last deployment failed: {status}", f"{DEPLOY}: it shows the reason and continues from there"
+        )
 
 
-def versions(deployed: Deployed) -> Iterator[Trouble]:
-    """the job of each pipeline runs the script that the common stack came with"""
+def versions(deployed: Deployed) -> Iterator[Problem]:
+    """the job of each pipeline runs the script of the common stack's version"""
     [wanted] = deployed.client("ssm").get_parameters(Names=[JOB_SCRIPT])["Parameters"] or [None]
     if wanted is None:
         raise CannotTell(f"there is no parameter {JOB_SCRIPT}")
     for pipeline in deployed.pipelines:
         job = deployed.jobs.get(pipeline.glue_job_name)
         if job is None:
-            yield Trouble(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", DEPLOY_ANEW)
+            yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", DEPLOY_AGAIN)
         elif job["Command"]["ScriptLocation"] != f"s3://{wanted['Value']}":
-            yield Trouble(
+            yield Problem(
                 pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", DEPLOY
             )
 
 
-def crawlers(deployed: Deployed) -> Iterator[Trouble]:
+def crawlers(deployed: Deployed) -> Iterator[Problem]:
     """each pipeline has its crawler"""
     for pipeline in deployed.pipelines:
         if pipeline.crawler_name not in deployed.crawlers:
-            yield Trouble(pipeline.pipeline, f"there is no crawler {pipeline.crawler_name}", DEPLOY_ANEW)
+            yield Problem(pipeline.pipeline, f"there is no crawler {pipeline.crawler_name}", DEPLOY_AGAIN)
 
 
-def tables(deployed: Deployed) -> Iterator[Trouble]:
-    """each table is there, and can be read as its pipeline reads it"""
+def tables(deployed: Deployed) -> Iterator[Problem]:
+    """each table exists, and can be read in its pipeline's read mode"""
     client = deployed.client("dynamodb")
 
-    def look(pipeline: Pipeline) -> Trouble | None:
-        table, bring_back = pipeline.table_name, "bring it back, or remove the pipeline: docs/runbook.md"
+    def look(pipeline: Pipeline) -> Problem | None:
+        table, restore = pipeline.table_name, "restore it, or remove the pipeline: docs/runbook.md"
         try:
             status = client.describe_table(TableName=table)["Table"]["TableStatus"]
         except client.exceptions.ResourceNotFoundException:
-            return Trouble(pipeline.pipeline, f"there is no table {table}", bring_back)
+            return Problem(pipeline.pipeline, f"there is no table {table}", restore)
         if status not in ("ACTIVE", "UPDATING"):
-            return Trouble(pipeline.pipeline, f"the table {table} is {status}", bring_back)
+            return Problem(pipeline.pipeline, f"the table {table} is {status}", restore)
         if pipeline.read_mode == "export":
             found = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
             recovery = found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus")
             if recovery != "ENABLED":
-                what = f"has ReadMode export, and {table} no point-in-time recovery"
-                return Trouble(pipeline.pipeline, what, "enable that, or deploy with ReadMode: auto")
+                what = f"has ReadMode export, but {table} has no point-in-time recovery"
+                return Problem(pipeline.pipeline, what, "enable that, or deploy with ReadMode: auto")
         return None
 
     yield from filter(None, deployed.of_each_pipeline(look))
 
 
-def functions(deployed: Deployed) -> Iterator[Trouble]:
+def functions(deployed: Deployed) -> Iterator[Problem]:
     """each function can run"""
     client = deployed.client("lambda")
     for name in deployed.names("::Function"):
         try:
             found = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
-            yield Trouble(name, "is gone", "put it back: delete and deploy the common stack; its data stays")
+            yield Problem(name, "is gone", "restore it: delete and deploy the common stack; its data stays")
             continue
         if found.get("State", "Active") not in ("Active", "Inactive"):
-            yield Trouble(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", DEPLOY)
+            yield Problem(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", DEPLOY)
         if found.get("LastUpdateStatus", "Successful") == "Failed":
-            yield Trouble(name, f"was not updated: {found.get('LastUpdateStatusReason', 'no reason given')}", DEPLOY)
+            yield Problem(name, f"was not updated: {found.get('LastUpdateStatusReason', 'no reason given')}", DEPLOY)
         if client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions") == 0:
-            yield Trouble(
+            yield Problem(
                 name,
                 "may not run: its reserved concurrency is 0",
                 f"aws lambda delete-function-concurrency --function-name {name}",
@@ -254,8 +256,8 @@ def functions(deployed: Deployed) -> Iterator[Trouble]:
 # ----------------------------------------------------------------------------------------------------------- permitted
 
 
-def deliveries(deployed: Deployed) -> Iterator[Trouble]:
-    """each rule has its function, and may invoke it"""
+def deliveries(deployed: Deployed) -> Iterator[Problem]:
+    """each rule has its function as a target, and may invoke it"""
     client, policies = deployed.client("lambda"), {}
     expected = set(deployed.names("Events::Rule"))
     for bus, rule in deployed.rules:
@@ -263,13 +265,13 @@ def deliveries(deployed: Deployed) -> Iterator[Trouble]:
             continue
         targets = deployed.client("events").list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]
         if not targets:
-            yield Trouble(_on(bus, rule["Name"]), "has no target", PUT_BACK)
+            yield Problem(_on(bus, rule["Name"]), "has no target", RESTORE)
         for function in (target["Arn"] for target in targets if ":function:" in target["Arn"]):
             if function not in policies:
                 policies[function] = list(_statements(client, function))
             if not any(_lets_in(statement, rule["Arn"]) for statement in policies[function]):
                 name = function.rpartition(":")[2]
-                yield Trouble(
+                yield Problem(
                     _on(bus, rule["Name"]),
                     f"may not invoke {name}",
                     f"aws lambda add-permission --function-name {name} --statement-id {rule['Name']}-{bus} "
@@ -285,7 +287,7 @@ def _statements(client: Any, function: str) -> Iterable[dict[str, Any]]:
 
 
 def _lets_in(statement: dict[str, Any], rule: str) -> bool:
-    """Whether EventBridge may invoke for the rule. Of the conditions that are in use: those on the source's ARN."""
+    """Return whether the statement lets EventBridge invoke the function for the rule. Only source ARNs are checked."""
     principal = statement.get("Principal")
     services = principal.get("Service") if isinstance(principal, dict) else principal
     if statement.get("Effect") != "Allow" or "events.amazonaws.com" not in (services or ""):
@@ -300,31 +302,31 @@ def _lets_in(statement: dict[str, Any], rule: str) -> bool:
     return not patterns or any(fnmatchcase(rule, pattern) for pattern in patterns)
 
 
-def roles(deployed: Deployed) -> Iterator[Trouble]:
-    """schedules may ask for exports, and each job may read its table and write its snapshots"""
+def roles(deployed: Deployed) -> Iterator[Problem]:
+    """schedules may request exports, and each job may read its table and write its snapshots"""
     iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
     partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
     in_region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string", "ContextKeyValues": [region]}
-    context = [in_region]  # which policies of organizations often ask for
+    context = [in_region]  # a frequent condition of organizations' policies
 
-    def may_not(of: str, role: str, action: str, resource: str) -> Iterator[Trouble]:
-        """IAM's simulator also knows of boundaries, and of the organization's policies."""
+    def may_not(of: str, role: str, action: str, resource: str) -> Iterator[Problem]:
+        """Ask IAM's simulator, which includes permission boundaries and the organization's policies."""
         arn = role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
-        told = iam.simulate_principal_policy(
+        simulated = iam.simulate_principal_policy(
             PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource], ContextEntries=context
         )
-        for result in told["EvaluationResults"]:
+        for result in simulated["EvaluationResults"]:
             if result["EvalDecision"] == "allowed":
                 continue
             if missing := result.get("MissingContextValues"):
                 raise CannotTell(f"whether {action} is allowed depends on {', '.join(missing)}")
-            remedy = "aws iam simulate-principal-policy shows which policy, boundary or organization's policy says no"
-            yield Trouble(of, f"{arn.rpartition('/')[2]} may not {action} on {resource}", remedy)
+            remedy = "aws iam simulate-principal-policy shows which policy, boundary or organization's policy denies it"
+            yield Problem(of, f"{arn.rpartition('/')[2]} may not {action} on {resource}", remedy)
 
-    def of_job(pipeline: Pipeline) -> list[Trouble]:
+    def of_job(pipeline: Pipeline) -> list[Problem]:
         job, place = deployed.jobs.get(pipeline.glue_job_name), urlsplit(pipeline.output_prefix)
         if job is None:
-            return []  # which the check of versions tells
+            return []  # the check of versions reports it
         table = f"arn:{partition}:dynamodb:{region}:{account}:table/{pipeline.table_name}"
         snapshot = f"arn:{partition}:s3:::{place.netloc}{place.path}/any"
         name, role = pipeline.pipeline, job["Role"]
@@ -338,108 +340,108 @@ def roles(deployed: Deployed) -> Iterator[Trouble]:
 # ------------------------------------------------------------------------------------------------------------- enabled
 
 
-def rules(deployed: Deployed) -> Iterator[Trouble]:
-    """each rule is there and enabled"""
+def rules(deployed: Deployed) -> Iterator[Problem]:
+    """each rule exists and is enabled"""
     expected = Counter(deployed.names("Events::Rule"))
     for bus, rule in deployed.rules:
         if rule["Name"] in expected and rule["State"] == "DISABLED":
             remedy = f"aws events enable-rule --name {rule['Name']} --event-bus-name {bus}"
-            yield Trouble(_on(bus, rule["Name"]), "is disabled: its events go nowhere", remedy)
+            yield Problem(_on(bus, rule["Name"]), "is disabled: its events reach no function", remedy)
     for name in sorted((expected - Counter(rule["Name"] for _, rule in deployed.rules)).elements()):
-        yield Trouble(name, "is gone", PUT_BACK)
+        yield Problem(name, "is gone", RESTORE)
 
 
-def streams(deployed: Deployed) -> Iterator[Trouble]:
-    """what functions read by themselves, they read: changes of records, messages sent back"""
+def streams(deployed: Deployed) -> Iterator[Problem]:
+    """functions read the stream of record changes and the queue of redelivered messages"""
     client = deployed.client("lambda")
     for name in deployed.names("EventSourceMapping"):
         try:
             found = client.get_event_source_mapping(UUID=name)
         except client.exceptions.ResourceNotFoundException:
-            yield Trouble(name, "is gone: a function is told nothing by its stream or queue", PUT_BACK)
+            yield Problem(name, "is gone: a function does not read its stream or queue", RESTORE)
             continue
         function = found["FunctionArn"].rpartition(":")[2]
         if found["State"] in ("Disabled", "Disabling"):
             remedy = f"aws lambda update-event-source-mapping --uuid {name} --enabled"
-            yield Trouble(function, f"reads nothing: its event source mapping is {found['State']}", remedy)
+            yield Problem(function, f"reads nothing: its event source mapping is {found['State']}", remedy)
         elif found.get("LastProcessingResult", "").startswith("PROBLEM"):
             remedy = "see Logs Insights, table-exports/errors and warnings"
-            yield Trouble(function, found["LastProcessingResult"], remedy)
+            yield Problem(function, found["LastProcessingResult"], remedy)
 
 
-def schedules(deployed: Deployed) -> Iterator[Trouble]:
-    """the reconciler's is enabled, and those of all pipelines are as deployed"""
+def schedules(deployed: Deployed) -> Iterator[Problem]:
+    """the reconciler's schedule is enabled, and those of all pipelines are as deployed"""
     for name in deployed.names("Scheduler::Schedule"):
         if deployed.schedules.get(name) != "ENABLED":
             found = deployed.schedules.get(name, "gone")
-            yield Trouble(
+            yield Problem(
                 name,
-                f"is {found}: lost events stay lost, and no alarm is told of pipelines",
+                f"is {found}: lost events are not found, and alarms get no metrics of pipelines",
                 "enable it, or make deploy",
             )
     for pipeline in deployed.pipelines:
-        name = deployed.outputs(pipeline).get("ScheduleName")
-        if name is None:
-            continue  # its stack is gone, which the check of stacks tells
-        state = deployed.schedules.get(name)
+        schedule = deployed.outputs(pipeline).get("ScheduleName")
+        if schedule is None:
+            continue  # its stack is gone: the check of stacks reports it
+        state = deployed.schedules.get(schedule)
         if state is None:
-            yield Trouble(pipeline.pipeline, f"its schedule {name} is gone", DEPLOY_ANEW)
+            yield Problem(pipeline.pipeline, f"its schedule {schedule} is gone", DEPLOY_AGAIN)
         elif pipeline.scheduled != (state == "ENABLED"):
             deployed_as = "ENABLED" if pipeline.scheduled else "DISABLED"
-            yield Trouble(
+            yield Problem(
                 pipeline.pipeline,
-                f"was deployed with ScheduleState {deployed_as}, and its schedule is {state}",
-                "say in tables.yaml what it is to be, and make deploy",
+                f"was deployed with ScheduleState {deployed_as}, but its schedule is {state}",
+                "set ScheduleState in tables.yaml, then run make deploy",
             )
 
 
-def archives(deployed: Deployed) -> Iterator[Trouble]:
+def archives(deployed: Deployed) -> Iterator[Problem]:
     """requests and AWS's events are archived, for replays"""
     found = deployed.client("events").list_archives(NamePrefix=f"{NAME}-")["Archives"]
     states = {archive["ArchiveName"]: archive["State"] for archive in found}
     for name in (REQUESTS, AWS_EVENTS):
         if states.get(name) not in ("ENABLED", "UPDATING"):
-            yield Trouble(name, f"is {states.get(name, 'gone')}: what happens now cannot be replayed", DEPLOY)
+            yield Problem(name, f"is {states.get(name, 'gone')}: current events cannot be replayed", DEPLOY)
 
 
 # ---------------------------------------------------------------------------------------------------------- subscribed
 
 
-def subscriptions(deployed: Deployed) -> Iterator[Trouble]:
-    """someone is told of alarms"""
+def subscriptions(deployed: Deployed) -> Iterator[Problem]:
+    """someone is notified of alarms"""
     topic = deployed.named("Alarms")
     pages = deployed.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     found = [subscription for page in pages for subscription in page["Subscriptions"]]
     if not found:
         remedy = "AlarmEmail in table-exports.toml and make deploy, or a subscription of your own to the topic"
-        yield Trouble(topic.rpartition(":")[2], "nobody is told of alarms", remedy)
+        yield Problem(topic.rpartition(":")[2], "nobody is notified of alarms", remedy)
     for subscription in found:
         if not subscription["SubscriptionArn"].startswith("arn:"):
-            yield Trouble(
-                subscription["Endpoint"], "has not confirmed its subscription", "the link in AWS's message does"
+            yield Problem(
+                subscription["Endpoint"], "has not confirmed its subscription", "open the link in AWS's message"
             )
 
 
-def alarms(deployed: Deployed) -> Iterator[Trouble]:
-    """each alarm is there, and tells of trouble"""
-    common = [(name.rpartition(":")[2], PUT_BACK) for name in deployed.names("Alarm")]
+def alarms(deployed: Deployed) -> Iterator[Problem]:
+    """each alarm exists, and its actions are enabled"""
+    common = [(name.rpartition(":")[2], RESTORE) for name in deployed.names("Alarm")]
     of_pipelines = [
-        (f"{pipeline.glue_job_name}-{trouble}", DEPLOY_ANEW) for pipeline in deployed.pipelines for trouble in TROUBLES
+        (f"{pipeline.glue_job_name}-{problem}", DEPLOY_AGAIN) for pipeline in deployed.pipelines for problem in PROBLEMS
     ]
     for name, remedy in [*common, *of_pipelines]:
         if name not in deployed.alarms:
-            yield Trouble(name, "is gone", remedy)
+            yield Problem(name, "is gone", remedy)
         elif not deployed.alarms[name]["ActionsEnabled"]:
             enable = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
-            yield Trouble(name, "tells nobody: its actions are disabled", enable)
+            yield Problem(name, "notifies nobody: its actions are disabled", enable)
 
 
-def quiet(deployed: Deployed) -> Iterator[Trouble]:
-    """no alarm is on"""
+def quiet(deployed: Deployed) -> Iterator[Problem]:
+    """no alarm is in state ALARM"""
     for name, alarm in sorted(deployed.alarms.items()):
         if alarm["StateValue"] == "ALARM":
             what, _, where = alarm.get("AlarmDescription", "").partition(" See ")
-            yield Trouble(name, what or "is on", f"see {where}" if where else "docs/runbook.md")
+            yield Problem(name, what or "is in state ALARM", f"see {where}" if where else "docs/runbook.md")
 
 
 def _on(bus: str, rule: str) -> str:

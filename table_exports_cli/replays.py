@@ -1,4 +1,4 @@
-"""Replays of the archives: what one would do, and doing it. EventBridge user guide, "Archiving and replaying"."""
+"""Plans and starts replays of the archives. EventBridge user guide, "Archiving and replaying"."""
 
 import json
 import time
@@ -13,17 +13,17 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.domain.export import Export
-from table_exports.domain.facts import SOURCE
 from table_exports.domain.pipeline import Pipeline
-from table_exports_cli.problems import AWS_SAID_NO, INTERRUPTED, USAGE, Problem, in_words
+from table_exports.domain.public_events import SOURCE
+from table_exports_cli.problems import AWS_ERROR, INTERRUPTED, USAGE, CommandError, in_words
 from table_exports_cli.system import NAME, System
 
 TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
 REQUESTS, AWS_EVENTS = f"{NAME}-requests", f"{NAME}-aws-events"  # archives
 ARCHIVES_LAG = timedelta(minutes=10)
 POLL_SECONDS = 2.0
-AT_ONCE = 8  # queries
-AT_ITS_END = {"COMPLETED", "CANCELLED", "FAILED"}
+AT_ONCE = 8  # concurrent queries
+ENDED = {"COMPLETED", "CANCELLED", "FAILED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,25 @@ class Plan:
     end: datetime
     pipeline: Pipeline | None  # None: all
     aws_events: bool
-    begun: Sequence[Export]  # exports that were begun in the window, as far as their records are kept
-    lags: bool  # the archive may not have all of the window yet
+    begun: Sequence[Export]  # the exports that began in the window and still have a record
+    lags: bool  # whether the archive may lack the newest events
 
-    def in_words(self) -> list[str]:
+    def description(self) -> list[str]:
         window = f"from {self.begin:%Y-%m-%d %H:%M:%S} to {self.end:%Y-%m-%d %H:%M:%S} UTC"
-        lag = ["Archives may lag ten minutes behind: the newest events may be missing."] if self.lags else []
+        lag = ["Archives can lag ten minutes behind: the newest events may be missing."] if self.lags else []
         if self.aws_events:
             return [
-                f"Tells our functions again what AWS said of job runs, crawls, queries and table exports {window}.",
-                "An export that still waits for one of them moves on; all others are left as they are.",
+                f"Replays AWS's events about job runs, crawls, queries and table exports {window}.",
+                "An export that still waits for one of them continues. All others stay as they are.",
                 *lag,
             ]
-        whose = f"of {self.pipeline.pipeline}" if self.pipeline else "of all pipelines"
+        scope = self.pipeline.pipeline if self.pipeline else "all pipelines"
         names = sorted({export.pipeline for export in self.begun})
         return [
-            f"Requests again what was requested {window}, {whose}.",
-            f"Known of that time: {len(self.begun)} exports, of {', '.join(names) or 'no pipeline'}; "
-            "requests that were skipped or refused have left no record, and are told again too.",
-            "Each pipeline exports its table once, as it is now; further requests of it are skipped.",
+            f"Replays the requests {window} of {scope}.",
+            f"Exports that began in this window: {len(self.begun)}, of {', '.join(names) or 'no pipeline'}. "
+            "Requests that were skipped or refused have no record, but are replayed too.",
+            "Each pipeline exports its table once, as it is now. Its further requests are skipped.",
             *lag,
         ]
 
@@ -61,7 +61,7 @@ class Plan:
             "pipeline": self.pipeline.pipeline if self.pipeline else None,
             "archive": AWS_EVENTS if self.aws_events else REQUESTS,
             "may_be_incomplete": self.lags,
-            "exports_begun_then": [
+            "exports_in_window": [
                 {"pipeline": export.pipeline, "export_id": export.export_id} for export in self.begun
             ],
         }
@@ -70,12 +70,12 @@ class Plan:
 def plan(
     system: System, begin: datetime, end: datetime, pipeline: Pipeline | None, aws_events: bool, now: datetime
 ) -> Plan:
-    """Raises Problem for a window that is none."""
+    """Return the plan of a replay. Raises CommandError for an invalid window."""
     begin, end = begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC)
     if begin >= end:
-        raise Problem("--from must be before --to", USAGE)
+        raise CommandError("--from must be before --to", USAGE)
     if end > now:
-        raise Problem("--to is in the future: what has not happened cannot be told again", USAGE)
+        raise CommandError("--to is in the future: choose a time in the past", USAGE)
     pipelines = [] if aws_events else [pipeline] if pipeline else system.pipelines()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda one: system.records.begun_between(one.pipeline, begin, end), pipelines)
@@ -84,7 +84,7 @@ def plan(
 
 
 def carry_out(system: System, planned: Plan) -> str:
-    """Until the replay is complete. Its name. Raises Problem if it is not completed."""
+    """Start the replay, wait until it is complete, and return its name. Raises CommandError if it does not complete."""
     events = system.client("events")
     bus = events.describe_event_bus(Name="default" if planned.aws_events else NAME)["Arn"]
     name = f"{NAME}-{uuid.uuid4().hex[:12]}"
@@ -94,13 +94,13 @@ def carry_out(system: System, planned: Plan) -> str:
         return _replay(events, name, bus, ours, planned)
     if planned.pipeline is None:
         return _replay(events, name, bus, [], planned)
-    # A name that start_export lets in: infra/common.yaml, StartExportFromReplays.
+    # start_export permits rules of this name: infra/common.yaml, StartExportFromReplays.
     with _rule_for(system, events, f"{NAME}-replay-{name[-12:]}", planned.pipeline) as rule:
         return _replay(events, name, bus, [rule], planned)
 
 
 def _replay(events: Any, name: str, bus: str, rules: list[str], planned: Plan) -> str:
-    """`rules` are told and no others; with none, all of the bus are."""
+    """Replay to `rules`, or to all rules of the bus if there are none."""
     archive = AWS_EVENTS if planned.aws_events else REQUESTS
     events.start_replay(
         ReplayName=name,
@@ -110,29 +110,29 @@ def _replay(events: Any, name: str, bus: str, rules: list[str], planned: Plan) -
         Destination={"Arn": bus} | ({"FilterArns": rules} if rules else {}),
     )
     try:
-        while (found := events.describe_replay(ReplayName=name))["State"] not in AT_ITS_END:
+        while (found := events.describe_replay(ReplayName=name))["State"] not in ENDED:
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        raise Problem(f"Interrupted. {_stopped(events, name)}", INTERRUPTED) from None
+        raise CommandError(f"Interrupted. {_stopped(events, name)}", INTERRUPTED) from None
     except (BotoCoreError, ClientError) as error:
-        raise Problem(f"{in_words(error)}. {_stopped(events, name)}", AWS_SAID_NO) from error
+        raise CommandError(f"{in_words(error)}. {_stopped(events, name)}", AWS_ERROR) from error
     if found["State"] != "COMPLETED":
-        raise Problem(f"Replay {name} ended {found['State']}: {found.get('StateReason', 'no reason was given')}")
+        raise CommandError(f"Replay {name} ended {found['State']}: {found.get('StateReason', 'no reason was given')}")
     return name
 
 
 def _stopped(events: Any, name: str) -> str:
-    """Nobody would see how it ends, and a rule of ours may go before it does."""
+    """Cancel a replay that nobody waits for any more. Its rule may be removed before it ends."""
     try:
         events.cancel_replay(ReplayName=name)
-        return f"Replay {name} is stopped; what it told by then is told"
+        return f"Replay {name} is cancelled. Events that it has sent by now take effect"
     except (BotoCoreError, ClientError):
-        return f"Replay {name} may go on: aws events cancel-replay --replay-name {name}"
+        return f"Replay {name} may continue. To cancel it: aws events cancel-replay --replay-name {name}"
 
 
 @contextmanager
 def _rule_for(system: System, events: Any, rule: str, pipeline: Pipeline) -> Iterator[str]:
-    """The ARN of a rule that lets the replayed requests of one pipeline through, for as long as the context lasts."""
+    """Create a rule for the replayed requests of one pipeline, and remove it afterwards. Yields its ARN."""
     pattern = {
         "source": [SOURCE],
         "detail-type": ["Export Requested"],
@@ -151,6 +151,6 @@ def _rule_for(system: System, events: Any, rule: str, pipeline: Pipeline) -> Ite
 
 
 def _undelivered(function: str) -> str:
-    """The ARN of the queue of events that could not be delivered, beside a function of the same stack."""
+    """Return the ARN of the stack's queue for events that could not be delivered."""
     partition, region, account = (function.split(":")[n] for n in (1, 3, 4))
     return f"arn:{partition}:sqs:{region}:{account}:{NAME}-undelivered-events"

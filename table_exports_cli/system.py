@@ -1,4 +1,4 @@
-"""The deployed system, as the AWS settings of the terminal name it."""
+"""The deployed system, in the account and Region of the terminal's AWS settings."""
 
 import json
 import os
@@ -16,17 +16,17 @@ from botocore.exceptions import ClientError, NoRegionError
 from table_exports.aws.overviews import overview_of, readable
 from table_exports.aws.records import Records, pipeline_of
 from table_exports.domain.export import Export
-from table_exports.domain.facts import SOURCE
-from table_exports.domain.overview import Overview
 from table_exports.domain.pipeline import Pipeline
-from table_exports.domain.request import a_request_for, a_resumption_of, export_id
-from table_exports.domain.story import Story, story
-from table_exports_cli.problems import AWS_SAID_NO, DENIED, NOT_FOUND, Problem
+from table_exports.domain.public_events import SOURCE
+from table_exports.domain.reports.overview import Overview
+from table_exports.domain.reports.timeline import Timeline, timeline
+from table_exports.domain.request import export_id, request_detail, resume_detail
+from table_exports_cli.problems import AWS_ERROR, DENIED, NOT_FOUND, CommandError
 
 NAME = "table-exports"  # of the common stack, the bus and the state table
-HISTORY_DAYS = 0  # nothing is written here
+HISTORY_DAYS = 0  # not used: the command line writes no records
 EXPORT_ID = re.compile(r"[0-9a-f]{20}")
-CONFIG = Config(user_agent_appid=NAME, retries={"mode": "standard", "max_attempts": 5})
+CONFIG = Config(user_agent_appid=NAME, retries={"mode": "standard", "max_attempts": 5})  # type: ignore[call-arg]  # newer than the stubs
 
 
 def session(profile: str | None, region: str | None) -> boto3.Session:
@@ -52,7 +52,7 @@ class System:
                 self._clients[service] = self._session.client(service, config=CONFIG)
             except ValueError as error:  # botocore's own
                 remedy = "AWS_ENDPOINT_URL is an address like http://127.0.0.1:4566, or is not set"
-                raise Problem(f"{error}: {remedy}", AWS_SAID_NO) from error
+                raise CommandError(f"{error}: {remedy}", AWS_ERROR) from error
         return self._clients[service]
 
     @property
@@ -61,15 +61,15 @@ class System:
 
     @cached_property
     def records(self) -> Records:
-        """Raises Problem if the common stack is not there."""
+        """The state records. Raises CommandError if the common stack is not deployed."""
         client = self.client("dynamodb")
         try:
             client.describe_table(TableName=NAME)
         except client.exceptions.ResourceNotFoundException as error:
-            raise Problem(f"table-exports is not deployed in {self.region}: make deploy", NOT_FOUND) from error
+            raise CommandError(f"table-exports is not deployed in {self.region}: make deploy", NOT_FOUND) from error
         except ClientError as error:
             if error.response["Error"]["Code"] not in DENIED:
-                raise  # who may read it need not describe it
+                raise  # reading the table does not require the permission to describe it
         return Records(client, NAME, HISTORY_DAYS)
 
     def pipelines(self) -> list[Pipeline]:
@@ -80,40 +80,42 @@ class System:
         return overview_of(self.records, now)
 
     def pipeline(self, name: str) -> Pipeline:
-        """Raises Problem if there is none, with those that there are."""
+        """Return a pipeline. Raises CommandError with all names if there is none of this name."""
         if name and (found := self.records.pipeline(name)):
             return found
         known = ", ".join(pipeline.pipeline for pipeline in self.pipelines()) or "none"
-        raise Problem(f"There is no pipeline {name or repr(name)}. There are: {known}", NOT_FOUND)
+        raise CommandError(f"There is no pipeline {name or repr(name)}. Pipelines: {known}", NOT_FOUND)
 
     def export(self, named: str) -> Export:
-        """By its id, or the latest of a pipeline. Raises Problem if there is none."""
+        """Return an export by its id, or the latest of a pipeline. Raises CommandError if there is none."""
         if EXPORT_ID.fullmatch(named):
             if found := self.records.find_export(named):
                 return found
-            raise Problem(f"There is no record of export {named}: it may have expired", NOT_FOUND)
+            raise CommandError(f"There is no record of export {named}: it may have expired", NOT_FOUND)
         pipeline = self.pipeline(named)
         if latest := self.records.exports(pipeline.pipeline, 1):
             return latest[0]
-        raise Problem(f"{named} has no exports yet: table-exports run {named}", NOT_FOUND)
+        raise CommandError(f"{named} has no exports yet: table-exports run {named}", NOT_FOUND)
 
-    def story(self, export: Export, now: datetime) -> Story:
-        return story(export, self.records.pipeline(export.pipeline), now)
+    def timeline(self, export: Export, now: datetime) -> Timeline:
+        return timeline(export, self.records.pipeline(export.pipeline), now)
 
-    def ask_for(self, pipeline: Pipeline, read_percentage: Decimal | None) -> str:
-        """Request an export. Its id, which follows from the request."""
-        detail = a_request_for(pipeline, f"cli-{uuid.uuid4().hex}", read_percentage)
+    def request_export(self, pipeline: Pipeline, read_percentage: Decimal | None) -> str:
+        """Request an export and return its id, which follows from the request."""
+        detail = request_detail(pipeline, f"cli-{uuid.uuid4().hex}", read_percentage)
         self._put(detail)
         return export_id({"detail": detail})
 
-    def ask_to_resume(self, export: Export) -> None:
-        self._put(a_resumption_of(export, f"cli-{uuid.uuid4().hex}"))
+    def request_resume(self, export: Export) -> None:
+        self._put(resume_detail(export, f"cli-{uuid.uuid4().hex}"))
 
     def _put(self, detail: dict[str, Any]) -> None:
         entry = {"EventBusName": NAME, "Source": SOURCE, "DetailType": "Export Requested", "Detail": json.dumps(detail)}
         [answer] = self.client("events").put_events(Entries=[entry])["Entries"]
         if "ErrorCode" in answer:
-            raise Problem(f"The bus did not take the request: {answer['ErrorCode']}: {answer.get('ErrorMessage', '')}")
+            raise CommandError(
+                f"The bus did not accept the request: {answer['ErrorCode']}: {answer.get('ErrorMessage', '')}"
+            )
 
 
 def the_time() -> datetime:

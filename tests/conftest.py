@@ -15,7 +15,8 @@ from moto import mock_aws
 from templates import resource
 
 from table_exports.aws.records import Records
-from table_exports.domain.export import Export, Stage
+from table_exports.domain.export import Export
+from table_exports.domain.stages import Stage
 
 EVENTS = Path(__file__).parent / "events"
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from table_exports.domain.export import Export, Stage
+from table_exports.domain.export import Export
 from table_exports.domain.manifest import Column, Manifest
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reading import GB, Table
+from table_exports.domain.stages import Stage
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 NOW = datetime(2026, 11, 23, 2, 8, 10, tzinfo=UTC)

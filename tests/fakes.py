@@ -7,20 +7,20 @@ from examples import ACCOUNT, REGION, a_manifest, a_pipeline, a_table
 
 from table_exports.aws.records import Records
 from table_exports.domain.aws_events import (
+    Completion,
     CrawlEnded,
-    Happening,
     JobRunEnded,
     QueryEnded,
     SummaryWritten,
     TableExportFailed,
 )
-from table_exports.domain.errors import Busy, Refused
+from table_exports.domain.errors import PermanentError, RetryableError
 from table_exports.domain.export import Export
-from table_exports.domain.facts import Fact
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.public_events import PublicEvent
 from table_exports.domain.reading import Table
-from table_exports.domain.request import Resumption
+from table_exports.domain.request import ResumeRequest
 
 TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
 
@@ -88,9 +88,9 @@ class FakeGlue:
 
     def _refuse(self) -> None:
         if self.refuses:
-            raise Refused(self.refuses)
+            raise PermanentError(self.refuses)
         if self.busy:
-            raise Busy(self.busy)
+            raise RetryableError(self.busy)
 
     @staticmethod
     def _run_id(export: Export) -> str:
@@ -107,7 +107,7 @@ class FakeTables:
 
     def describe(self, export: Export, role_arn: str) -> Table:
         if self.refuses:
-            raise Refused(self.refuses)
+            raise PermanentError(self.refuses)
         self.described.append(export.export_id)
         return self.table
 
@@ -139,7 +139,7 @@ class FakeAthena:
 
     def create_view(self, export: Export, columns: list[tuple[str, str]]) -> str:
         if self.busy:
-            raise Busy(self.busy)
+            raise RetryableError(self.busy)
         self.published.append((export.snapshot_timestamp, columns))
         return f"query-of-{export.export_id}" + (f"-{export.attempt}" if export.attempt > 1 else "")
 
@@ -157,20 +157,20 @@ class FakeManifests:
 
     def proof_of(self, export: Export) -> Manifest:
         if self.refuses:
-            raise Refused(self.refuses)
+            raise PermanentError(self.refuses)
         return self.manifest
 
 
 @dataclass
 class FakeBus:
-    facts: list[Fact] = field(default_factory=list)
-    told: list[Happening | Resumption] = field(default_factory=list)
+    events: list[PublicEvent] = field(default_factory=list)
+    republished: list[Completion | ResumeRequest] = field(default_factory=list)
 
-    def publish(self, facts: list[Fact]) -> None:
-        self.facts += facts
+    def publish(self, events: list[PublicEvent]) -> None:
+        self.events += events
 
-    def tell(self, happenings: list[Happening | Resumption]) -> None:
-        self.told += happenings
+    def republish_missing(self, completions: list[Completion | ResumeRequest]) -> None:
+        self.republished += completions
 
 
 @dataclass

@@ -22,11 +22,12 @@ from pipeline_widget import pages  # noqa: E402
 from pipeline_widget.links import Actions  # noqa: E402
 from pipeline_widget.look import DARK, LIGHT, Look  # noqa: E402
 from sandbox.pipelines_page import document  # noqa: E402
-from table_exports.domain.export import Export, Stage  # noqa: E402
+from table_exports.domain.export import Export  # noqa: E402
 from table_exports.domain.naming import snapshot_timestamp  # noqa: E402
-from table_exports.domain.overview import overview  # noqa: E402
 from table_exports.domain.pipeline import End, Pipeline  # noqa: E402
-from table_exports.domain.story import story  # noqa: E402
+from table_exports.domain.reports.overview import overview  # noqa: E402
+from table_exports.domain.reports.timeline import timeline  # noqa: E402
+from table_exports.domain.stages import Stage  # noqa: E402
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 DAY, QUARTER = timedelta(days=1), Decimal("0.25")
@@ -84,7 +85,7 @@ def in_flight(of: Pipeline, stage: Stage, ago: timedelta) -> Export:
     if stage != Stage.EXPORTING:
         export = export.advance(Stage.CATALOGING, waiting_on=f"glue-crawler/{of.crawler_name}", now=NOW - ago * 0.3)
     if stage == Stage.PUBLISHING:
-        export = export.advance(Stage.PUBLISHING, waiting_on="athena-query/0f3a", now=NOW - ago * 0.1)
+        export = export.advance(Stage.PUBLISHING, "0f3a", NOW - ago * 0.1)
     return export
 
 
@@ -119,7 +120,7 @@ def main() -> None:
             "empty": (all_of([], [], look), 180),
             "busy": (all_of(busy, flying, look), 460),
             "failures": (all_of(failing, flying[1:2], look), 460),
-            "story": (pages.story_page(story(story_of, failing[0], NOW), "us-east-1", ACTIONS, look), 540),
+            "story": (pages.timeline_page(timeline(story_of, failing[0], NOW), "us-east-1", ACTIONS, look), 540),
             "many": (all_of(many, [], look), 900),
         }
         for name, (html, height) in shown.items():

@@ -1,6 +1,6 @@
-"""State records changed: publish the facts that became true by it, and measure what took how long.
+"""State records changed: publish the events of the changes, and measure how long each stage took.
 
-The table's stream is the outbox: a fact is published also when the service that made it true died right after.
+The table's stream is the outbox: an event is published even if the service that made the change died right after.
 """
 
 from typing import Any
@@ -9,10 +9,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.aws.records import export_of, plain
-from table_exports.domain import facts, measures
+from table_exports.domain import public_events
 from table_exports.domain.export import Export
-from table_exports.reaction import tell
-from table_exports.telemetry import about, logger, measure, metrics, tracer
+from table_exports.domain.reports import metrics as measurements
+from table_exports.functions.event_handling import report_event
+from table_exports.functions.telemetry import about, logger, measure, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -24,17 +25,17 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 def on_export_changed(records: list[dict[str, Any]], cloud: Cloud) -> None:
     changes = [change for record in records if (change := change_of(record["dynamodb"]))]
-    cloud.bus.publish([fact for change in changes for fact in facts.of_change(*change)])
-    for change in changes:
-        with about(change[1]):
-            for fact in facts.of_change(*change):
-                tell(fact)
-            for found in measures.of_change(*change):
-                measure(found.dimensions, found.values)
+    cloud.bus.publish([event for change in changes for event in public_events.of_change(*change)])
+    for before, after in changes:
+        with about(after):
+            for event in public_events.of_change(before, after):
+                report_event(event)
+            for measurement in measurements.of_change(before, after):
+                measure(measurement.dimensions, measurement.values)
 
 
 def change_of(images: dict[str, Any]) -> tuple[Export, Export] | None:
-    """The export before and after. None if it was begun, or has expired: neither is news."""
+    """Return the export before and after. None for a record that is new or has expired: neither has an event."""
     if "OldImage" not in images or "NewImage" not in images:
         return None
     return export_of(plain(images["OldImage"])), export_of(plain(images["NewImage"]))

@@ -1,13 +1,13 @@
-"""An export succeeded: remove the snapshots that its pipeline keeps no more."""
+"""An export succeeded: remove the snapshots that its pipeline no longer keeps."""
 
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain.retention import Published, superseded
-from table_exports.reaction import read
-from table_exports.telemetry import about, count, logger, metrics, tracer
+from table_exports.domain.retention import ExportSucceeded, superseded
+from table_exports.functions.event_handling import parse_event
+from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -18,13 +18,13 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def on_export_succeeded(event: dict[str, Any], cloud: Cloud) -> None:
-    if published := read({"Export Succeeded": Published}, event, cloud):
-        with about(published):
-            remove_superseded(published.pipeline, cloud)
+    if succeeded := parse_event({ExportSucceeded.detail_type: ExportSucceeded}, event, cloud):
+        with about(succeeded):
+            remove_superseded(succeeded.pipeline, cloud)
 
 
 def remove_superseded(name: str, cloud: Cloud) -> None:
-    """By what the pipeline's head says now: the fact may be late, or told again."""
+    """Remove snapshots by the pipeline's current head, because the event may be late or a duplicate."""
     pipeline = cloud.records.pipeline(name)
     if pipeline is None or not pipeline.keep_snapshots:
         return

@@ -1,17 +1,17 @@
-"""A Glue job run ended: prove its snapshot complete and have it cataloged and published; or try again, or fail."""
+"""A Glue job run ended: check that its snapshot is complete and have it cataloged and published, retry, or fail."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from table_exports import publication
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import JobRunEnded
-from table_exports.domain.errors import Refused
-from table_exports.domain.export import Export, Stage, waits_for_crawler
-from table_exports.reaction import react, read
-from table_exports.telemetry import count, logger, metrics, tracer
+from table_exports.domain.errors import PermanentError
+from table_exports.domain.export import Export
+from table_exports.functions import publishing
+from table_exports.functions.event_handling import handle_completion, parse_event
+from table_exports.functions.telemetry import count, logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -22,55 +22,46 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def on_job_run_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
-    if run := read({"Glue Job State Change": JobRunEnded}, event, cloud):
-        react(run, lambda export: next_step(export, run, cloud, now), cloud, now)
+    if run := parse_event({JobRunEnded.detail_type: JobRunEnded}, event, cloud):
+        handle_completion(run, lambda export: next_step(export, run, cloud, now), cloud, now)
 
 
 def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
     if run.state == "SUCCEEDED":
         return catalog(export, cloud, now)
-    if run.failed_by_itself and not run.failed_permanently and export.may_try_again:
+    if run.failed_by_itself and not run.failed_permanently and export.can_retry:
         return run_again(export, run, cloud, now)
-    return export.fail(why_it_failed(run), now, stopped=run.state == "STOPPED")
+    return export.fail(failure_reason(run), now, stopped=run.state == "STOPPED")
 
 
 def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
-    """The same snapshot, by another run. An earlier delivery of the event may have started it."""
-    logger.warning("The job run failed: another attempt", extra={"state": run.state, "reason": run.message})
+    """Start another job run for the same snapshot, unless an earlier delivery of the event has done so."""
+    logger.warning("The job run failed: starting another attempt", extra={"state": run.state, "reason": run.message})
     count("JobRunsRepeated")
-    export = export.try_again()
+    export = export.retry()
     try:
         run_id = cloud.glue.find_job_run(export) or cloud.glue.start_job_run(export)
-    except Refused as refusal:
-        raise Refused(f"{why_it_failed(run)}. And another attempt: {refusal}") from refusal
+    except PermanentError as error:
+        raise PermanentError(f"{failure_reason(run)}. Another attempt could not start: {error}") from error
     return export.run_job(run_id, now)
 
 
-def why_it_failed(run: JobRunEnded) -> str:
+def failure_reason(run: JobRunEnded) -> str:
     return f"Glue job run {run.run_id} ended {run.state}: {run.message}"
 
 
 def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
-    """Straight to the view if the catalog has the snapshot's schema already, else by a crawl."""
+    """Publish at once if the catalog has the snapshot's schema already. Otherwise start a crawl."""
     manifest = cloud.manifests.proof_of(export)
-    pipeline = publication.publishing_pipeline(export, cloud)
-    learned = {
-        "items": manifest.items_written,
-        "files": manifest.files,
-        "bytes": manifest.bytes,
-        "warning": manifest.warning,
-    }
+    pipeline = publishing.pipeline_to_publish(export, cloud)
     if manifest.warning:
         logger.warning(manifest.warning)
         count("ItemCountWarnings")
-    crawl = pipeline.catalog_update == "always" and not export.crawled
-    if not crawl and cloud.glue.has_schema(export, manifest):
-        return publication.publish(export, manifest, cloud, now, **learned)
-    cloud.glue.prepare_crawl(export, manifest)
-    return export.advance(
-        Stage.CATALOGING,
-        waiting_on=waits_for_crawler(export.crawler_name),
-        now=now,
-        own_crawl=cloud.glue.start_crawler(export),
-        **learned,
+    export = export.wrote(
+        items=manifest.items_written, files=manifest.files, size=manifest.bytes, warning=manifest.warning
     )
+    must_crawl = pipeline.catalog_update == "always" and not export.crawled
+    if not must_crawl and cloud.glue.has_schema(export, manifest):
+        return publishing.publish(export, manifest, cloud, now)
+    cloud.glue.prepare_crawl(export, manifest)
+    return export.crawl(cloud.glue.start_crawler(export), now)

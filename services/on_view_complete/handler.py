@@ -1,16 +1,16 @@
-"""An Athena query ended: the export whose view it published has succeeded; or is published again, or failed."""
+"""An Athena query ended: the export whose view it created has succeeded. If it failed, retry or fail the export."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from table_exports import publication
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import QueryEnded
 from table_exports.domain.export import Export
-from table_exports.reaction import react, read
-from table_exports.telemetry import logger, metrics, tracer
+from table_exports.functions import publishing
+from table_exports.functions.event_handling import handle_completion, parse_event
+from table_exports.functions.telemetry import logger, metrics, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -21,20 +21,19 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 
 def on_query_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None:
-    if query := read({"Athena Query State Change": QueryEnded}, event, cloud):
-        react(query, lambda export: next_step(export, query, cloud, now), cloud, now)
+    if query := parse_event({QueryEnded.detail_type: QueryEnded}, event, cloud):
+        handle_completion(query, lambda export: next_step(export, query, cloud, now), cloud, now)
 
 
 def next_step(export: Export, query: QueryEnded, cloud: Cloud, now: datetime) -> Export:
     if query.state == "SUCCEEDED":
         return export.succeed(now)
-    if query.state == "FAILED" and query.retryable and export.may_try_again:
-        return ask_again(export.try_again(), cloud, now)
+    if query.state == "FAILED" and query.retryable and export.can_retry:
+        return publish_again(export.retry(), cloud, now)
     reason = f"Athena query {query.query_id} ended {query.state}: {query.message}"
     return export.fail(reason, now, stopped=query.state == "CANCELLED")
 
 
-def ask_again(export: Export, cloud: Cloud, now: datetime) -> Export:
-    """Athena failed at it, and says that another try may help."""
-    publication.publishing_pipeline(export, cloud)
-    return publication.publish(export, cloud.manifests.proof_of(export), cloud, now)
+def publish_again(export: Export, cloud: Cloud, now: datetime) -> Export:
+    publishing.pipeline_to_publish(export, cloud)
+    return publishing.publish(export, cloud.manifests.proof_of(export), cloud, now)

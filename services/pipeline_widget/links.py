@@ -1,6 +1,6 @@
-"""What can be clicked: CloudWatch calls the function with an element's parameters, or shows what the element holds.
+"""Links and buttons. CloudWatch calls the widget's function with the parameters of the one that is clicked.
 
-CloudWatch user guide, "Interactivity in the custom widget": a `cwdb-action` is about the element before it.
+CloudWatch user guide, "Interactivity in the custom widget": a `cwdb-action` belongs to the element before it.
 """
 
 import json

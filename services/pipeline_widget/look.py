@@ -1,4 +1,4 @@
-"""How it looks, in light and in dark. Colors never say alone what they say: a word or a shape says it too."""
+"""Colors and CSS rules for light and dark dashboards. A color never carries meaning alone: a word or shape does too."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ class Look:
     text: str
     faint: str
     line: str
-    soft: str  # behind what stands out a little
+    soft: str  # the background of cards
     accent: str
     good: str
     bad: str
     warn: str
-    on_color: str  # text on one of the four before
+    on_color: str  # text on one of the four colors above
 
 
 LIGHT = Look(
@@ -31,7 +31,7 @@ def look_of(theme: object) -> Look:
 
 
 def rules(look: Look) -> str:
-    """Of classes that begin with `te-`, so that they touch nothing else of a dashboard."""
+    """Return CSS rules for classes that begin with `te-`, so that they affect nothing else in a dashboard."""
     return f"""
 .te {{ color: {look.text}; font: 13px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   padding: 4px 8px 12px }}

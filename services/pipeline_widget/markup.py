@@ -1,17 +1,17 @@
-"""HTML and SVG, built so that nothing gets in unescaped: text is text, and only elements are elements."""
+"""Builds HTML and SVG in which all text is escaped."""
 
 from html import escape
 
-# What HTML knows no character reference for: a control character in a name is shown as what it is, a stranger.
+# HTML has no character references for control characters.
 CONTROLS = {
     number: "\N{REPLACEMENT CHARACTER}" for number in [*range(32), *range(127, 160)] if number not in (9, 10, 13)
 }
 
-VOID = {"input"}  # elements that have no end
+VOID = {"input"}  # elements without an end tag
 
 
 class Html(str):
-    """Text that is markup already. Made by `el` and `join` alone."""
+    """Text that is markup already. Only `el` and `join` create it."""
 
     __slots__ = ()
 
@@ -20,7 +20,7 @@ Child = str | int | None
 
 
 def el(tag: str, /, *children: Child, **attributes: str | int | float | None) -> Html:
-    """An element. `class_` is the attribute class, `stroke_width` stroke-width; None leaves one out."""
+    """Return an element. `class_` becomes the attribute class, `stroke_width` stroke-width. None omits an attribute."""
     given = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_clean(str(value)))}"'
         for key, value in attributes.items()
@@ -38,12 +38,12 @@ def join(*children: Child) -> Html:
 
 
 def foreign(text: str) -> Html:
-    """A name or reason of someone else's, in whatever direction it is written: it cannot turn what is around it."""
+    """Return text of unknown origin, isolated so that its writing direction cannot affect the text around it."""
     return el("bdi", text)
 
 
 def style(rules: str) -> Html:
-    """`rules` are ours, with nothing of anyone else's."""
+    """Return a style element. `rules` must not contain text of unknown origin."""
     return Html(f"<style>{rules}</style>")
 
 

@@ -1,21 +1,22 @@
-"""The pages: all pipelines, one of them, an export's story, and what came of a button."""
+"""The pages: all pipelines, one pipeline, the timeline of an export, and the answer to a button."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipeline_widget.charts import WORDS, progress, sparkline, track
+from pipeline_widget.charts import progress, sparkline, track
 from pipeline_widget.links import Actions, outside
 from pipeline_widget.look import Look, rules
 from pipeline_widget.markup import Html, el, foreign, join, style
-from table_exports.domain import console
-from table_exports.domain.export import Export, Stage
-from table_exports.domain.health import FAILING, SLOW, STALE
-from table_exports.domain.overview import Overview, Row
+from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
-from table_exports.domain.story import Chapter, Story
-from table_exports.domain.wording import age, count, duration, size
+from table_exports.domain.reports import console_links
+from table_exports.domain.reports.formatting import age, count, duration, size
+from table_exports.domain.reports.health import FAILING, SLOW, STALE
+from table_exports.domain.reports.overview import Overview, Row
+from table_exports.domain.reports.timeline import Timeline, Wait
+from table_exports.domain.stages import STAGES, Stage
 
-ROWS_PER_PAGE = 50  # some 2 KB each
+ROWS_PER_PAGE = 50  # of about 2 KB
 LONGEST_FILTER = 120  # characters
 FLAG_CLASSES = {FAILING: "te-bad", STALE: "te-warn", SLOW: "te-warn"}
 
@@ -28,7 +29,7 @@ def page(body: Html, look: Look) -> Html:
 
 
 def overview_page(found: Overview, wanted: str, number: int, actions: Actions, look: Look) -> Html:
-    """`wanted` is part of a pipeline's or table's name; `number` counts pages from 0."""
+    """Return a page of the pipelines whose own or table's name contains `wanted`. `number` counts pages from 0."""
     if not found.rows and not found.unreadable:
         return page(join(el("div", "No pipelines yet", class_="te-big"), el("p", NO_PIPELINES)), look)
     lowered = wanted.lower()
@@ -47,8 +48,8 @@ def overview_page(found: Overview, wanted: str, number: int, actions: Actions, l
     return page(body, look)
 
 
-NO_PIPELINES = "Deploy a table stack for each table: add it to tables.yaml, and run make deploy."
-HEADINGS = ("Pipeline", "Stands at", "Time", "Latest snapshot", "Last exports", "Last failure")
+NO_PIPELINES = "Deploy a table stack for each table: add the table to tables.yaml, then run make deploy."
+HEADINGS = ("Pipeline", "Stage", "Time", "Latest snapshot", "Last exports", "Last failure")
 
 
 def totals(found: Overview) -> Html:
@@ -59,16 +60,16 @@ def totals(found: Overview) -> Html:
         "div",
         total(len(found.rows), "pipeline" if len(found.rows) == 1 else "pipelines"),
         total(found.in_flight, "in flight"),
-        total(found.of_trouble(FAILING), "failing", "te-bad"),
-        total(found.of_trouble(STALE), "stale", "te-warn"),
-        total(found.of_trouble(SLOW), "slow", "te-warn"),
-        el("span", "all is well", class_="te-good") if not found.in_trouble else None,
+        total(found.with_problem(FAILING), "failing", "te-bad"),
+        total(found.with_problem(STALE), "stale", "te-warn"),
+        total(found.with_problem(SLOW), "slow", "te-warn"),
+        el("span", "no problems", class_="te-good") if not found.needing_attention else None,
         class_="te-top",
     )
 
 
 def unreadable(names: Sequence[str]) -> Html:
-    why = "A newer version wrote records that this one cannot read: deploy that version. Pipelines: "
+    why = "A newer version wrote records that this version cannot read: deploy the newer version. Pipelines: "
     return el("div", why, foreign(", ".join(names)), class_="te-card te-bad")
 
 
@@ -86,15 +87,15 @@ def turn_pages(wanted: str, number: int, last: int, rows: int, actions: Actions)
     return el("div", before, after, el("span", where, class_="te-faint te-num"), class_="te-row")
 
 
-def overview_row(row: Row, actions: Actions, look: Look) -> tuple[Html, ...]:
+def overview_row(row: Row, actions: Actions, look: Look) -> tuple[Html | None, ...]:
     pipeline = row.pipeline
-    flags = join(*(el("span", trouble, class_=f"te-flag {FLAG_CLASSES[trouble]}") for trouble in row.troubles))
+    flags = join(*(el("span", problem, class_=f"te-flag {FLAG_CLASSES[problem]}") for problem in row.problems))
     name = el("div", actions.link(foreign(row.name), view="pipeline", pipeline=row.name), class_="te-name")
     about = el("div", foreign(pipeline.table_name), f", {schedule(pipeline)}", class_="te-faint te-name")
     export = row.in_flight
-    stands = join(track(row, look), el("div", WORDS[export.stage], class_="te-faint") if export else None)
+    stands = join(track(row, look), el("div", STAGES[export.stage].label, class_="te-faint") if export else None)
     return (
-        join(name, about, el("div", flags) if row.troubles else None),
+        join(name, about, el("div", flags) if row.problems else None),
         stands,
         progress(row, look) if export else el("span", usually(row), class_="te-faint te-num"),
         latest(row),
@@ -121,13 +122,13 @@ def latest(row: Row) -> Html:
 
 
 def last_failure(row: Row, actions: Actions) -> Html | None:
-    """What it was, as long as it is the last that happened; the story has it whole."""
+    """Return the reason of the last failure, unless an export has succeeded since. The timeline has all of it."""
     end = row.last_end
     if end is None or end.stage != Stage.FAILED:
         return None
-    reason = foreign(end.reason or "no reason was noted")
+    reason = foreign(end.reason or "no reason was recorded")
     why = el("div", reason, class_="te-why", title=reason)
-    return join(why, actions.link("its story", view="story", export_id=end.export_id))
+    return join(why, actions.link("timeline", view="timeline", export_id=end.export_id))
 
 
 # -------------------------------------------------------------------------------------------------------- one pipeline
@@ -136,7 +137,7 @@ def last_failure(row: Row, actions: Actions) -> Html | None:
 def pipeline_page(row: Row, exports: Sequence[Export], now: datetime, actions: Actions, look: Look) -> Html:
     pipeline = row.pipeline
     run = actions.button("Run now", f"Export {pipeline.table_name} now?", view="run", pipeline=row.name)
-    flags = [el("span", trouble, class_=f"te-flag {FLAG_CLASSES[trouble]}") for trouble in row.troubles]
+    flags = [el("span", problem, class_=f"te-flag {FLAG_CLASSES[problem]}") for problem in row.problems]
     body = join(
         el("div", actions.link("All pipelines", view="overview"), class_="te-row"),
         el("div", el("span", foreign(row.name), class_="te-big"), *flags, class_="te-top"),
@@ -151,7 +152,7 @@ def pipeline_page(row: Row, exports: Sequence[Export], now: datetime, actions: A
         el("div", el("span", "In flight", class_="te-faint") if row.in_flight else run, class_="te-row"),
         table(EXPORT_HEADINGS, [export_row(export, now, actions) for export in exports])
         if exports
-        else el("p", "It has no exports yet, or their records have expired."),
+        else el("p", "No exports yet, or their records have expired."),
     )
     return page(body, look)
 
@@ -162,7 +163,7 @@ EXPORT_HEADINGS = ("Snapshot", "Outcome", "Took", "Rows", "Size", "")
 def export_row(export: Export, now: datetime, actions: Actions) -> tuple[Html, ...]:
     written = export.stage == Stage.SUCCEEDED
     return (
-        actions.link(foreign(export.snapshot_timestamp), view="story", export_id=export.export_id),
+        actions.link(foreign(export.snapshot_timestamp), view="timeline", export_id=export.export_id),
         outcome(export),
         el("span", duration(export.seconds(now)), class_="te-num"),
         el("span", count(export.items) if written and export.items is not None else "", class_="te-num"),
@@ -176,17 +177,17 @@ def outcome(export: Export) -> Html:
         case Stage.SUCCEEDED:
             return el("span", "succeeded", class_="te-good")
         case Stage.FAILED:
-            at = f" while {WORDS[export.failed_stage]}" if export.failed_stage else ""
+            at = f" while {STAGES[export.failed_stage].label}" if export.failed_stage else ""
             return el("span", f"failed{at}", class_="te-bad")
-    return el("span", f"{WORDS[export.stage]} now")
+    return el("span", f"{STAGES[export.stage].label} now")
 
 
-# ---------------------------------------------------------------------------------------------------- an export's story
+# ------------------------------------------------------------------------------------------------- an export's timeline
 
 
-def story_page(told: Story, region: str, actions: Actions, look: Look) -> Html:
-    export = told.export
-    links = [outside(text, address) for text, address in console.of_export(export, region)]
+def timeline_page(found: Timeline, region: str, actions: Actions, look: Look) -> Html:
+    export = found.export
+    links = [outside(text, address) for text, address in console_links.of_export(export, region)]
     body = join(
         el(
             "div",
@@ -194,14 +195,12 @@ def story_page(told: Story, region: str, actions: Actions, look: Look) -> Html:
             actions.link(foreign(export.pipeline), view="pipeline", pipeline=export.pipeline),
             class_="te-row",
         ),
-        el("div", el("span", outcome(export), class_="te-big"), f"after {duration(told.seconds)}", class_="te-top"),
+        el("div", el("span", outcome(export), class_="te-big"), f"after {duration(found.seconds)}", class_="te-top"),
         el("div", foreign(export.reason), class_="te-card te-reason") if export.reason else None,
-        el("div", "AWS said: ", foreign(export.held_up_by), class_="te-card") if export.held_up_by else None,
+        el("div", "Waiting: ", foreign(export.blocked_reason), class_="te-card") if export.blocked_reason else None,
         el("div", foreign(export.warning), class_="te-card te-warn") if export.warning else None,
-        buttons(told, actions),
-        table(CHAPTER_HEADINGS, [chapter_row(chapter, export, region) for chapter in told.chapters])
-        if told.chapters
-        else None,
+        buttons(found, actions),
+        table(WAIT_HEADINGS, [wait_row(wait, export, region) for wait in found.waits]) if found.waits else None,
         pairs(
             ("export", foreign(export.export_id)),
             ("snapshot", foreign(export.snapshot_timestamp)),
@@ -215,19 +214,19 @@ def story_page(told: Story, region: str, actions: Actions, look: Look) -> Html:
     return page(body, look)
 
 
-CHAPTER_HEADINGS = ("Stage", "Attempt", "From (UTC)", "Took", "Waited for")
+WAIT_HEADINGS = ("Stage", "Attempt", "From (UTC)", "Took", "Waited for")
 
 
-def chapter_row(chapter: Chapter, export: Export, region: str) -> tuple[Html, ...]:
-    links = [outside(text, address) for text, address in console.of_chapter(chapter, export, region)]
-    took = duration(chapter.seconds) + ("" if chapter.until else " so far")
-    awaited = el("div", foreign(chapter.awaited_id), class_="te-faint te-name")
+def wait_row(wait: Wait, export: Export, region: str) -> tuple[Html, ...]:
+    links = [outside(text, address) for text, address in console_links.of_wait(wait, export, region)]
+    took = duration(wait.seconds) + ("" if wait.until else " so far")
+    awaited = el("div", foreign(wait.awaited_id), class_="te-faint te-name")
     return (
-        el("span", WORDS[chapter.stage]),
-        el("span", chapter.attempt, class_="te-num"),
-        el("span", f"{chapter.since:%Y-%m-%d %H:%M:%S}", class_="te-num"),
+        el("span", STAGES[wait.stage].label),
+        el("span", wait.attempt, class_="te-num"),
+        el("span", f"{wait.since:%Y-%m-%d %H:%M:%S}", class_="te-num"),
         el("span", took, class_="te-num"),
-        join(awaited, el("div", *separated(links))) if links else Html(el("span", chapter.kind.replace("-", " "))),
+        join(awaited, el("div", *separated(links))) if links else Html(el("span", wait.operation.replace("-", " "))),
     )
 
 
@@ -235,27 +234,28 @@ def separated(links: Sequence[Html]) -> list[Html | str]:
     return [part for n, link in enumerate(links) for part in ([", ", link] if n else [link])]
 
 
-def buttons(told: Story, actions: Actions) -> Html | None:
-    export, offered = told.export, []
-    if told.may_resume:
-        question = "Go on with this export from where it failed?"
+def buttons(found: Timeline, actions: Actions) -> Html | None:
+    export = found.export
+    offered: list[Html] = []
+    if found.may_resume:
+        question = "Resume this export from the stage that failed?"
         offered.append(actions.button("Resume", question, view="resume", export_id=export.export_id))
-    if told.may_run:
-        question = f"Export {export.table_name} anew, as it is now?"
-        offered.append(actions.button("Run anew", question, view="run", pipeline=export.pipeline))
-    why_not = f"It cannot be resumed: {told.why_not_resume}" if told.why_not_resume else None
+    if found.may_run:
+        question = f"Start a new export of {export.table_name}?"
+        offered.append(actions.button("Run again", question, view="run", pipeline=export.pipeline))
+    why_not = f"It cannot be resumed: {found.why_not_resume}" if found.why_not_resume else None
     if not offered and not why_not:
         return None
     return el("div", *offered, el("span", why_not, class_="te-faint") if why_not else None, class_="te-row")
 
 
-# --------------------------------------------------------------------------------------------------- what is said
+# ------------------------------------------------------------------------------------------------------------ answers
 
 
-def asked_page(what: str, pipeline: str, actions: Actions, look: Look) -> Html:
-    then = "It is on the bus, and shows here in a moment."
-    seen = actions.link(foreign(pipeline), view="pipeline", pipeline=pipeline)
-    return page(join(el("div", what, class_="te-big"), el("p", then), el("div", seen, class_="te-row")), look)
+def requested_page(what: str, pipeline: str, actions: Actions, look: Look) -> Html:
+    then = "The export appears here in a moment."
+    pipeline_link = actions.link(foreign(pipeline), view="pipeline", pipeline=pipeline)
+    return page(join(el("div", what, class_="te-big"), el("p", then), el("div", pipeline_link, class_="te-row")), look)
 
 
 def problem_page(problem: str, actions: Actions, look: Look) -> Html:
@@ -272,5 +272,5 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[Html | None]]) -> Htm
 
 
 def pairs(*known: tuple[str, Html | str | None]) -> Html:
-    told = [(el("dt", name), el("dd", value)) for name, value in known if value is not None]
-    return el("dl", *(part for pair in told for part in pair), class_="te-card te-pairs")
+    given = [(el("dt", name), el("dd", value)) for name, value in known if value is not None]
+    return el("dl", *(part for pair in given for part in pair), class_="te-card te-pairs")

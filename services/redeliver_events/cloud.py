@@ -1,4 +1,4 @@
-"""The AWS that this service alone needs: functions to invoke, and a stream to read again."""
+"""The AWS clients that only this service needs: to invoke functions, and to read a stream again."""
 
 import base64
 import json
@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from redeliver_events.messages import CannotBeSent, StreamBatch
+from redeliver_events.messages import CannotRedeliver, StreamBatch
 from table_exports.aws import cloud
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-MOST_PAGES = 100  # of a thousand records, or of none; a batch is far smaller
+MOST_PAGES = 100  # of up to a thousand records each. A batch is far smaller
 
 StreamRecord = dict[str, Any]
 
@@ -22,7 +22,7 @@ class Functions:
         self._client = client
 
     def invoke(self, function: str, payload: Any) -> None:
-        """As EventBridge does: Lambda takes it, tries thrice, and then keeps it in the queue again."""
+        """Invoke a function as EventBridge does. Lambda tries three times, then puts the event into the queue again."""
         self._client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
 
 
@@ -31,16 +31,16 @@ class Streams:
         self._client = client
 
     def records(self, batch: StreamBatch) -> list[StreamRecord]:
-        """The batch's records, as Lambda hands them to a function. Raises CannotBeSent if the stream lost them."""
+        """Return the records as Lambda gives them to a function. Raises CannotRedeliver if they have expired."""
         try:
             return [_as_lambda_has_it(record, batch.stream) for record in self._read(batch)]
         except (
             self._client.exceptions.TrimmedDataAccessException,
             self._client.exceptions.ResourceNotFoundException,
         ) as error:
-            raise CannotBeSent(
-                f"The stream has the records from {batch.first} no more, it keeps them for 24 hours. No export is held "
-                "up by that, but the facts of these changes were not published: delete the message"
+            raise CannotRedeliver(
+                f"The stream no longer has the records from {batch.first}: it keeps them for 24 hours. No export is "
+                "blocked by that, but the events of these changes were not published: delete the message"
             ) from error
 
     def _read(self, batch: StreamBatch) -> list[StreamRecord]:
@@ -76,7 +76,7 @@ class Cloud(cloud.Cloud):
 
 @cache
 def the_cloud() -> Cloud:
-    """One per execution environment."""
+    """Return the one Cloud of the execution environment."""
     return Cloud()
 
 
@@ -87,7 +87,7 @@ def _client(service: str) -> "BaseClient":
 
 
 def _as_lambda_has_it(record: StreamRecord, stream: str) -> StreamRecord:
-    """Lambda's events are JSON, the API's answers are Python: times are seconds, binary values base64."""
+    """Convert a record of the API to JSON as in Lambda's events: times in seconds, binary values in base64."""
     return json.loads(json.dumps(record | {"eventSourceARN": stream}, default=_plain))
 
 

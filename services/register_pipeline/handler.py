@@ -1,11 +1,12 @@
-"""A table stack was created, changed or deleted: register its pipeline, or refuse the stack with a reason.
+"""A table stack was created, changed or deleted: register or remove its pipeline, or refuse the change with a reason.
 
-A CloudFormation custom resource, for what CloudFormation cannot say itself: catalog names are lower case, and are
-one pipeline's alone, so that a folder has one format. Its attributes name the pipeline, its Glue job and its folders.
+This is a CloudFormation custom resource, for two rules that CloudFormation cannot check: catalog names are lower case,
+and no two pipelines share one, so that a folder has one format. Its attributes are the names that follow from the
+parameters.
 """
 
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,44 +19,29 @@ from register_pipeline.schedule import longest_interval
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
-from table_exports.telemetry import logger, tracer
-
-DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}  # of one worker
-
-# What a table stack of an earlier version does not say.
-OLDER_STACKS = {
-    "CatalogUpdate": "on-schema-change",
-    "ReadMode": "auto",
-    "MaxReadCost": "0",
-    "WorkerType": "G.1X",
-    "NumberOfWorkers": "2",
-    "MaxAttempts": "2",
-    "KeepSnapshots": "0",
-    "TableRoleArn": "",
-    "ScheduleState": "DISABLED",
-    "ScheduleExpression": "",
-    "StaleAfterHours": "0",
-}
+from table_exports.functions.telemetry import logger, tracer
 
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
-    """Always answers, because CloudFormation waits for an hour if nobody does."""
+    """Always answers, because CloudFormation would wait an hour for a missing answer."""
     try:
-        answered = on_table_stack_changed(event, the_cloud(), datetime.now(UTC))
-    except InvalidRequest as error:  # and what was refused for its name has nothing to delete
-        answered = answer(event, "SUCCESS" if event["RequestType"] == "Delete" else "FAILED", reason=str(error))
+        response = on_table_stack_changed(event, the_cloud(), datetime.now(UTC))
+    except InvalidRequest as error:
+        # A stack that was refused its name has nothing to delete.
+        response = answer(event, "SUCCESS" if event["RequestType"] == "Delete" else "FAILED", reason=str(error))
     except Exception as error:
         logger.exception("Pipeline not registered")
         where = f"the log of {context.function_name}, request {context.aws_request_id}"
-        answered = answer(event, "FAILED", reason=f"{error!r}: see {where}")
-    tell_cloudformation(event, answered)
+        response = answer(event, "FAILED", reason=f"{error!r}: see {where}")
+    send_to_cloudformation(event, response)
 
 
 def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -> dict[str, Any]:
-    """CloudFormation's answer. Raises InvalidRequest if the stack asks for what it cannot have."""
+    """Return the answer for CloudFormation. Raises InvalidRequest if the stack's parameters cannot be met."""
     pipeline = configured(event["ResourceProperties"], event["StackId"])
     if event["RequestType"] == "Delete":
         cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
@@ -67,76 +53,69 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -
     return answer(event, "SUCCESS", pipeline)
 
 
-def refusal(pipeline: Pipeline, before: str | None) -> InvalidRequest:
-    """`before` is the stack's own pipeline that has the name: one of another format, whose snapshots stay."""
+def refusal(pipeline: Pipeline, holder: str | None) -> InvalidRequest:
+    """Return why the catalog name is taken. `holder` is the stack's own pipeline of another format, if that has it."""
     name = pipeline.catalog_name
-    if before is None:
+    if holder is None:
         return InvalidRequest(
             "CatalogName", f"{name} is taken by another stack: give this one a CatalogName of its own"
         )
     return InvalidRequest(
         "OutputFormat",
-        f"{name} has {before.removeprefix(f'{name}-')}: deploy another table stack with a CatalogName of its own for "
+        f"{name} has {holder.removeprefix(f'{name}-')}: deploy another table stack with a CatalogName of its own for "
         f"{pipeline.output_format}",
     )
 
 
-def configured(properties: dict[str, str], stack_id: str) -> Pipeline:
-    """The pipeline as the stack's parameters have it. Raises InvalidRequest for what cannot be."""
-    given = OLDER_STACKS | properties
-    percentage = number(properties, "ReadPercentage", r"[01]|[01]\.\d+", "a number as 0.25")
-    cap = number(properties, "ReadCapacityCap", r"\d+(\.\d+)?", "a number as 100 or 0.5")
-    catalog_name = naming.catalog_name(properties["TableName"], properties.get("CatalogName", ""))
-    name = naming.pipeline_name(catalog_name, properties["OutputFormat"])
+def configured(properties: Mapping[str, str], stack_id: str) -> Pipeline:
+    """Return the pipeline as the stack's parameters describe it. Raises InvalidRequest for an invalid value."""
+    given = {name: parameter.value(properties) for name, parameter in PARAMETERS.items()}
+    catalog_name = naming.catalog_name(given["TableName"], given["CatalogName"])
+    name = naming.pipeline_name(catalog_name, given["OutputFormat"])
     return Pipeline(
         pipeline=name,
         stack_id=stack_id,
-        table_name=properties["TableName"],
+        table_name=given["TableName"],
         catalog_name=catalog_name,
-        output_format=properties["OutputFormat"],
+        output_format=given["OutputFormat"],
         output_prefix=naming.output_prefix(properties["Bucket"], catalog_name),
         glue_job_name=naming.resource_name(name),
         crawler_name=naming.resource_name(name),
         catalog_update=given["CatalogUpdate"],
-        keep_snapshots=int(number(given, "KeepSnapshots", r"\d+", "a whole number of snapshots, 0 for all")),
-        timeout_minutes=int(number(properties, "TimeoutMinutes", r"\d+", "a whole number of minutes")),
-        dpus=DPUS[given["WorkerType"]] * int(number(given, "NumberOfWorkers", r"\d+", "a whole number of workers")),
+        keep_snapshots=int(given["KeepSnapshots"]),
+        timeout_minutes=int(given["TimeoutMinutes"]),
+        dpus=DPUS[given["WorkerType"]] * int(given["NumberOfWorkers"]),
         read_mode=given["ReadMode"],
-        read_percentage=Decimal(percentage),
-        read_capacity_cap=Decimal(cap),
-        max_attempts=int(number(given, "MaxAttempts", r"[1-9]\d*", "a whole number of attempts, 2 say")),
-        max_read_cost=Decimal(number(given, "MaxReadCost", r"\d+(\.\d+)?", "an amount in USD as 5 or 0.5")),
-        table_role_arn=given["TableRoleArn"],
+        read_percentage=Decimal(given["ReadPercentage"]),
+        read_capacity_cap=Decimal(given["ReadCapacityCap"]),
+        max_attempts=int(given["MaxAttempts"]),
+        max_read_cost=Decimal(given["MaxReadCost"]),
+        table_role_arn=properties.get("TableRoleArn", ""),
     )
 
 
-def scheduled(pipeline: Pipeline, properties: dict[str, str], before: Pipeline | None, now: datetime) -> Pipeline:
-    """The pipeline with what its schedule lets one expect of it, from `now` on if that was not so `before`."""
-    given = OLDER_STACKS | properties
-    expression = given["ScheduleExpression"]
-    stale_after = int(number(given, "StaleAfterHours", r"\d+", "a whole number of hours")) * 3600
-    if given["ScheduleState"] != "ENABLED":
+def scheduled(pipeline: Pipeline, properties: Mapping[str, str], before: Pipeline | None, now: datetime) -> Pipeline:
+    """Return the pipeline with its schedule, which counts from `now` unless it is the same as `before`."""
+    expression = PARAMETERS["ScheduleExpression"].value(properties)
+    stale_after = int(PARAMETERS["StaleAfterHours"].value(properties)) * 3600
+    if PARAMETERS["ScheduleState"].value(properties) != "ENABLED":
         return replace(pipeline, schedule_expression=expression, stale_after_seconds=stale_after)
-    was_so = before is not None and before.scheduled and before.schedule_expression == expression
+    unchanged = before is not None and before.scheduled and before.schedule_expression == expression
     return replace(
         pipeline,
         scheduled=True,
         schedule_expression=expression,
-        scheduled_since=before.scheduled_since if was_so else now,
+        scheduled_since=before.scheduled_since if before and unchanged else now,
         interval_seconds=0 if stale_after else int(longest_interval(expression, now).total_seconds()),
         stale_after_seconds=stale_after,
     )
 
 
-def number(properties: dict[str, str], name: str, form: str, what: str) -> str:
-    """CloudFormation lets numbers through in forms that neither JSON nor a Glue argument may have, `.5` say."""
-    if not re.fullmatch(form, properties[name]):
-        raise InvalidRequest(name, f"is {properties[name]}: write {what}")
-    return properties[name]
-
-
 def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None, reason: str = "") -> dict[str, Any]:
-    """Shape: CloudFormation user guide, "Custom resource response objects". Another name is another resource."""
+    """Return an answer. Shape: CloudFormation user guide, "Custom resource response objects".
+
+    The physical id is the pipeline's name, so that CloudFormation replaces the resource when the name changes.
+    """
     unchanged = event.get("PhysicalResourceId", "not-registered")
     return {
         "Status": status,
@@ -148,7 +127,7 @@ def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None,
 
 
 def attributes(pipeline: Pipeline) -> dict[str, str]:
-    """What the table stack reads with Fn::GetAtt."""
+    """Return what the table stack reads with Fn::GetAtt."""
     return {
         "CatalogName": pipeline.catalog_name,
         "JobName": pipeline.glue_job_name,
@@ -158,6 +137,6 @@ def attributes(pipeline: Pipeline) -> dict[str, str]:
     }
 
 
-def tell_cloudformation(event: dict[str, Any], answered: dict[str, Any]) -> None:
-    body = json.dumps(answered).encode()
+def send_to_cloudformation(event: dict[str, Any], response: dict[str, Any]) -> None:
+    body = json.dumps(response).encode()
     urlopen(Request(event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}), timeout=10)

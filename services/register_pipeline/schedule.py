@@ -1,4 +1,4 @@
-"""How often a schedule asks for exports. Shapes: EventBridge Scheduler user guide, "Schedule types"."""
+"""How often a schedule requests exports. Shapes: EventBridge Scheduler user guide, "Schedule types"."""
 
 import re
 from datetime import datetime, timedelta
@@ -7,16 +7,16 @@ from itertools import pairwise
 from table_exports.domain.errors import InvalidRequest
 
 UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-FIRINGS = 3_000  # that are looked at: of a schedule that fires every hour, four months
+FIRINGS = 3_000  # that are examined: four months of an hourly schedule
 
 
 def longest_interval(expression: str, now: datetime) -> timedelta:
-    """The longest time between two firings. Zero if it fires once at most.
+    """Return the longest time between two firings. Zero if it fires at most once.
 
     >>> longest_interval("rate(6 hours)", datetime(2026, 11, 23))
     datetime.timedelta(seconds=21600)
 
-    Raises InvalidRequest if it cannot be told.
+    Raises InvalidRequest if the expression cannot be evaluated.
     """
     if rate := re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression):
         return int(rate[1]) * UNITS[rate[2]]
@@ -27,14 +27,14 @@ def longest_interval(expression: str, now: datetime) -> timedelta:
 
 
 def next_firings(fields: str, expression: str, now: datetime) -> list[datetime]:
-    from aws_croniter import AwsCroniter  # rate(...) does without
+    from aws_croniter import AwsCroniter  # not needed for rate(...)
 
     try:
         found = AwsCroniter(fields).get_next(now, n=FIRINGS)
-    except Exception as error:  # whatever the library makes of what it does not know
+    except Exception as error:  # the library raises whatever it meets
         raise InvalidRequest(
             "ScheduleExpression",
-            f"it cannot be told how often {expression} fires ({error}): set StaleAfterHours, so that a pipeline that "
-            "stands still is noticed all the same",
+            f"it is unknown how often {expression} fires ({error}): set StaleAfterHours, so that the stale alarm works "
+            "all the same",
         ) from error
-    return [firing for firing in found if firing is not None]  # None: never again
+    return [firing for firing in found if firing is not None]  # None: it does not fire again

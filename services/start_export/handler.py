@@ -1,6 +1,7 @@
-"""An export was requested: take the pipeline's lock, decide how to read the table and begin with it, or say why not.
+"""An export was requested: take the pipeline's lock, decide how to read the table, and start reading it.
 
-Or an export that failed, or whose start died, is to go on: then with what its record does not know to be done.
+A request can also resume an export that failed, or restart one whose function died. Then only what its record does not
+show as done is done. A request that cannot be met ends as the event Export Failed or Export Skipped.
 """
 
 from dataclasses import replace
@@ -10,18 +11,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain import facts, reading
-from table_exports.domain.aws_events import TOLD_AGAIN, check_envelope
+from table_exports.domain import public_events, reading
+from table_exports.domain.aws_events import RECONCILER_SOURCE, check_envelope
 from table_exports.domain.errors import InvalidEvent, InvalidRequest
-from table_exports.domain.export import Export, Stage, waits_for_table_export
+from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
-from table_exports.reaction import announce, claim, given_back, move_on, outcome
-from table_exports.telemetry import about, count, logger, metrics, tracer
+from table_exports.domain.stages import Stage
+from table_exports.functions.event_handling import claim, publish_events, take_step
+from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
 
-class TryAgain(Exception):
-    """What will be known at Lambda's next try is not known now. The message says what."""
+class UnsettledLock(Exception):
+    """The pipeline's lock is changing hands. Lambda's retry will find it settled."""
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -36,18 +38,22 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
         check_envelope(event, cloud.account, cloud.region)
         request = ExportRequest.from_event(event)
         with about(request):
-            pipeline = request.must_fit(cloud.records.pipeline(request.pipeline))
-            answer(request, pipeline, by_reconciler=event.get("source") == TOLD_AGAIN, cloud=cloud, now=now)
+            pipeline = request.validate_against(cloud.records.pipeline(request.pipeline))
+            by_reconciler = event.get("source") == RECONCILER_SOURCE
+            handle_request(request, pipeline, cloud, now, by_reconciler=by_reconciler)
     except (InvalidEvent, InvalidRequest) as error:
-        announce([facts.refused(event, str(error))], cloud)
+        publish_events([public_events.request_rejected(event, str(error))], cloud)
         count("RequestsRefused")
 
 
-def answer(request: ExportRequest, pipeline: Pipeline, by_reconciler: bool, cloud: Cloud, now: datetime) -> None:
+def handle_request(
+    request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime, *, by_reconciler: bool
+) -> None:
     export = cloud.records.find(pipeline, request.export_id)
     if export is None and request.resumes:
         raise InvalidRequest(
-            "resume_export_id", f"is of no export of {pipeline.pipeline} whose record is kept: request a new one"
+            "resume_export_id",
+            f"{pipeline.pipeline} has no record of this export, or it has expired: request a new export",
         )
     if export is None:
         begin(request, pipeline, cloud, now)
@@ -56,10 +62,11 @@ def answer(request: ExportRequest, pipeline: Pipeline, by_reconciler: bool, clou
     elif export.stage == Stage.FAILED and request.resumes and not by_reconciler:
         resume(export, request, pipeline, cloud, now)
     else:
-        logger.info("This request was answered before: nothing to do", extra={"stage": export.stage})
+        logger.info("This request was handled before: nothing to do", extra={"stage": export.stage})
 
 
 def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    """Start a new export if the pipeline's lock is free. Otherwise skip the request."""
     export = pipeline.begin(request.export_id, request.read_percentage, now)
     if cloud.records.begin(export):
         return start(export, pipeline, cloud, now)
@@ -71,12 +78,13 @@ def begin(request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetim
 
 
 def start_again(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
-    """An earlier delivery died on the way to the read, or just behind its start; or AWS held it up."""
+    """Start an export that an earlier delivery left in STARTING, because it died or AWS was busy."""
     if claimed := claim(export, cloud, now):
-        start(claimed, pipeline, cloud, now, look_first=True)
+        start(claimed, pipeline, cloud, now, find_run_first=True)
 
 
 def resume(export: Export, request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> None:
+    """Resume a failed export if the pipeline's lock is free. Otherwise skip the request."""
     if export.resumed_by == request.identity:
         return logger.info("This request resumed the export before, and it failed again: nothing to do")
     if reason := pipeline.why_not_resume(export):
@@ -92,50 +100,53 @@ def resume(export: Export, request: ExportRequest, pipeline: Pipeline, cloud: Cl
 
 
 def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
+    """Publish that the request was skipped. Raises UnsettledLock if no export in flight explains it."""
     if pipeline.export_in_flight is None:
-        raise TryAgain("The lock was held when we took it, and free when we looked why")
+        raise UnsettledLock("The lock was taken a moment ago, and is free now")
     if cloud.records.export(pipeline.pipeline, pipeline.export_in_flight) is None:
         cloud.records.free(pipeline.pipeline, pipeline.export_in_flight)
-        raise TryAgain(f"The lock was {pipeline.export_in_flight}'s, of which there is no record: it is free now")
-    announce([facts.skipped(pipeline, export_id)], cloud)
+        raise UnsettledLock(f"The lock was held by {pipeline.export_in_flight}, which has no record: it is free now")
+    publish_events([public_events.request_skipped(pipeline, export_id)], cloud)
 
 
-def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool = False) -> None:
-    """Plan the read and begin with it. The export is claimed, so no other delivery is at it."""
-    with given_back(export, cloud):
-        if export.read_plan is None:
-            before, export = export, outcome(export, lambda export: planned(export, pipeline, cloud), now)
-            if not move_on(before, export, cloud) or export.ended or export.held_up_by:
-                return
-        after = outcome(export, lambda export: begin_to_read(export, pipeline, cloud, now, look_first), now)
-        waits_for_earlier_run = after.stage == Stage.EXPORTING and after.glue_job_run_id == export.glue_job_run_id
-        if move_on(export, after, cloud) and waits_for_earlier_run:
-            tell_of_its_run(after, cloud)
+def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, *, find_run_first: bool = False) -> None:
+    """Plan the read, then start it. The export is claimed, so no other delivery works on it."""
+    if export.read_plan is None:
+        planned = take_step(export, lambda export: plan(export, pipeline, cloud), cloud, now)
+        if planned is None or planned.ended or planned.blocked_reason:
+            return
+        export = planned
+    started = take_step(
+        export, lambda export: start_reading(export, pipeline, cloud, now, find_run_first=find_run_first), cloud, now
+    )
+    if started and started.stage == Stage.EXPORTING and started.glue_job_run_id == export.glue_job_run_id:
+        republish_end_of_earlier_run(started, cloud)
 
 
-def planned(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
-    """The export with its plan: it is recorded before it is carried out, so that no other try reads in another way."""
-    plan = reading.UNKNOWN
+def plan(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
+    """Return the export with its read plan. It is recorded before the read starts, so that every attempt follows it."""
+    found = reading.UNKNOWN
     if pipeline.table_role_arn:
         table = cloud.tables.describe(export, pipeline.table_role_arn)
-        plan = reading.plan_read(table, pipeline, export.read_percentage)
-    return replace(export, held_up_by=None, read_mode=plan.mode, read_plan=plan.why, read_cost_usd=plan.cost_usd)
+        found = reading.plan_read(table, pipeline, export.read_percentage)
+    return replace(export, blocked_reason=None, read_mode=found.mode, read_plan=found.why, read_cost_usd=found.cost_usd)
 
 
-def tell_of_its_run(export: Export, cloud: Cloud) -> None:
-    """Of one that ended before the export was resumed, no event will come."""
-    if end := cloud.glue.job_run_end(export, export.glue_job_run_id):
-        cloud.bus.tell([end])
-
-
-def begin_to_read(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, look_first: bool) -> Export:
-    """The export, waiting for what reads the table: or for the job run of before it was resumed, if that has."""
+def start_reading(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, *, find_run_first: bool) -> Export:
+    """Start a table export or a job run, unless a job run from before the resume is running or has succeeded."""
     if export.glue_job_run_id:
         end = cloud.glue.job_run_end(export, export.glue_job_run_id)
         if end is None or end.state == "SUCCEEDED":
             return export.run_job(export.glue_job_run_id, now)
     if export.read_mode == reading.EXPORT and export.table_export is None:
         arn = cloud.tables.start_export(export, pipeline.table_role_arn)
-        return export.advance(Stage.STAGING, waiting_on=waits_for_table_export(arn), now=now)
-    run_id = cloud.glue.find_job_run(export) if look_first else None
+        return export.advance(Stage.STAGING, arn, now)
+    run_id = cloud.glue.find_job_run(export) if find_run_first else None
     return export.run_job(run_id or cloud.glue.start_job_run(export), now)
+
+
+def republish_end_of_earlier_run(export: Export, cloud: Cloud) -> None:
+    """Publish the end of a job run that ended before the export was resumed. AWS will not send its event again."""
+    assert export.glue_job_run_id is not None
+    if end := cloud.glue.job_run_end(export, export.glue_job_run_id):
+        cloud.bus.republish_missing([end])

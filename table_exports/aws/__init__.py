@@ -1,1 +1,1 @@
-"""How exports are stored and how AWS is called. Nothing is created before it is first used."""
+"""State records and calls of AWS. Clients are created when they are first used."""

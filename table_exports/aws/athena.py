@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from table_exports.aws.errors import aws_may_refuse
+from table_exports.aws.errors import translate_errors
 from table_exports.domain import view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, QueryEnded
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
-from table_exports.domain.foreign import words
+from table_exports.domain.foreign import text_or_default
 
 LONGEST_QUERY = 262_144  # bytes: StartQueryExecution
-RUNNING = {"QUEUED", "RUNNING"}  # as queries are that have not ended
+RUNNING = {"QUEUED", "RUNNING"}  # states of a query that has not ended
 
 
 class Athena:
@@ -21,20 +21,19 @@ class Athena:
         self._database = database
 
     def create_view(self, export: Export, columns: Sequence[tuple[str, str]]) -> str:
-        """Start the query that lets the view show the export's snapshot. Returns the query's id.
+        """Start the query that makes the view show the export's snapshot, and return the query's id.
 
-        `columns` are pairs: the snapshot table's column, and the name that the view shows it under.
-
-        Asking again is harmless: the token makes Athena answer with the same query.
-        Raises Refused if Athena does not take the query.
+        `columns` are pairs of a column of the snapshot table and its name in the view.
+        A repeated call is harmless: the token makes Athena answer with the same query.
+        Raises PermanentError if Athena does not accept the query.
         """
         sql = view_sql.create_view(export, self._database, columns)
         if (size := len(sql.encode())) > LONGEST_QUERY:
-            raise Refused(
+            raise PermanentError(
                 f"View {export.catalog_name} cannot be created: {size} bytes of SQL for {len(columns)} columns, and "
-                f"Athena takes {LONGEST_QUERY}. Query {export.snapshot_table}, which has them all"
+                f"Athena accepts {LONGEST_QUERY}. Query {export.snapshot_table} instead, which has all columns"
             )
-        with aws_may_refuse(f"View {export.catalog_name} cannot be created"):
+        with translate_errors(f"View {export.catalog_name} cannot be created"):
             query = self._client.start_query_execution(
                 QueryString=sql,
                 ClientRequestToken=view_sql.request_token(export, sql),
@@ -44,23 +43,23 @@ class Athena:
         return query["QueryExecutionId"]
 
     def query_end(self, query_id: str) -> QueryEnded | None:
-        """How the query ended; None if it has not."""
+        """Return how the query ended. None if it has not."""
         try:
             asked = self._client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
-        except self._client.exceptions.InvalidRequestException as error:  # it knows the query no more
+        except self._client.exceptions.InvalidRequestException as error:  # Athena no longer knows the query
             gone = {"ErrorMessage": error.response["Error"]["Message"], "Retryable": True}
             asked = {"State": "FAILED", "AthenaError": gone}
         if asked["State"] in RUNNING:
             return None
-        error = asked.get("AthenaError", {})
+        found = asked.get("AthenaError", {})
         return QueryEnded(
             query_id=query_id,
             workgroup=self._workgroup,
             state=asked["State"],
-            message=words(error.get("ErrorMessage") or asked.get("StateChangeReason"), NO_MESSAGE),
-            error_category=error.get("ErrorCategory"),
-            error_type=error.get("ErrorType"),
-            called_retryable=error.get("Retryable", False),
+            message=text_or_default(found.get("ErrorMessage") or asked.get("StateChangeReason"), NO_MESSAGE),
+            error_category=found.get("ErrorCategory"),
+            error_type=found.get("ErrorType"),
+            called_retryable=found.get("Retryable", False),
         )
 
     def stop_query(self, query_id: str) -> None:

@@ -1,18 +1,18 @@
-"""Our event bus: facts, and what AWS should have told."""
+"""Our event bus: public events, and events that should have come from AWS."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from table_exports.domain.aws_events import TOLD_AGAIN, Happening
-from table_exports.domain.facts import SOURCE, Fact
-from table_exports.domain.request import Resumption
+from table_exports.domain.aws_events import RECONCILER_SOURCE, Completion
+from table_exports.domain.public_events import SOURCE, PublicEvent
+from table_exports.domain.request import ResumeRequest
 
 PUT_EVENTS_LIMIT = 10  # entries in one call
 
 
 class NotPublished(Exception):
-    """The bus took some facts and not others. All may be published again: at least once is the promise."""
+    """The bus accepted only some of the events. All may be published again, because delivery is at least once."""
 
 
 class Bus:
@@ -20,16 +20,16 @@ class Bus:
         self._client = client
         self._bus = bus
 
-    def publish(self, facts: Sequence[Fact]) -> None:
-        """Raises NotPublished unless the bus took them all."""
-        self._put([self._entry(SOURCE, fact.detail_type, fact.detail) for fact in facts])
+    def publish(self, events: Sequence[PublicEvent]) -> None:
+        """Publish our own events. Raises NotPublished unless the bus accepted all."""
+        self._put([self._entry(SOURCE, event.detail_type, event.detail) for event in events])
 
-    def tell(self, happenings: Sequence[Happening | Resumption]) -> None:
-        """Say again what AWS should have told: as its event would, but for the source, which AWS alone may use.
+    def republish_missing(self, completions: Sequence[Completion | ResumeRequest]) -> None:
+        """Publish events that did not arrive, in the shape of AWS's. Only AWS may use its own source.
 
-        Raises NotPublished unless the bus took them all.
+        Raises NotPublished unless the bus accepted all.
         """
-        self._put([self._entry(TOLD_AGAIN, happening.detail_type, happening.detail) for happening in happenings])
+        self._put([self._entry(RECONCILER_SOURCE, missing.detail_type, missing.detail) for missing in completions])
 
     def _put(self, entries: list[dict[str, str]]) -> None:
         for start in range(0, len(entries), PUT_EVENTS_LIMIT):

@@ -1,9 +1,9 @@
-"""The AWS that a service sees: each part is built when it is first asked for, so no service pays for another's."""
+"""The AWS clients of a service. Each is created when it is first used, so no service pays for those of another."""
 
 import os
 from datetime import timedelta
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -30,7 +30,7 @@ class Cloud:
 
     @cached_property
     def late_after(self) -> timedelta:
-        """How long an event may take before the reconciler asks for what it should tell."""
+        """How long an export waits before the reconciler asks AWS about it."""
         return timedelta(minutes=float(os.environ["LATE_AFTER_MINUTES"]))
 
     @cached_property
@@ -90,7 +90,7 @@ class Cloud:
 
 @cache
 def the_cloud() -> Cloud:
-    """One per execution environment."""
+    """Return the one Cloud of the execution environment."""
     return Cloud()
 
 
@@ -101,13 +101,13 @@ def _session() -> "Session":
     return Session()
 
 
-def _client(service: str, **credentials: str) -> "BaseClient":
-    """From botocore, as boto3 has it from there: boto3 itself would import S3 transfers and resources on top."""
+def _client(service: str, **credentials: Any) -> "BaseClient":
+    """Create a client with botocore. boto3 would do the same, but also import S3 transfers and resources."""
     return _session().create_client(service, **credentials)
 
 
 def _client_without_retries(service: str) -> "BaseClient":
-    """For a call that may not be made twice: after a timeout nobody knows whether it was carried out."""
+    """Create a client for calls that must not be repeated: after a timeout it is unknown whether they had an effect."""
     from botocore.config import Config
 
     return _session().create_client(service, config=Config(retries={"total_max_attempts": 1}))

@@ -1,14 +1,17 @@
-"""What AWS's errors mean: "never", or "not now". All others rise: Lambda tries again, then a queue keeps the event."""
+"""Which errors of AWS are permanent, and which are retryable.
+
+Any other error is raised as it is: Lambda retries the event, then a queue keeps it.
+"""
 
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from table_exports.domain.errors import Busy, Refused
-from table_exports.domain.foreign import words
+from table_exports.domain.errors import PermanentError, RetryableError
+from table_exports.domain.foreign import text_or_default
 
-FINAL = frozenset(
+PERMANENT = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
@@ -17,7 +20,7 @@ FINAL = frozenset(
         "InvalidRequestException",
     }
 )
-NOT_NOW = frozenset(
+RETRYABLE = frozenset(
     {
         "ConcurrentRunsExceededException",
         "LimitExceededException",
@@ -33,15 +36,17 @@ NOT_NOW = frozenset(
 
 
 @contextmanager
-def aws_may_refuse(what: str, final: Set[str] = FINAL) -> Iterator[None]:
-    """Turn an error that another try would not mend into Refused, and a "not now" into Busy, in AWS's own words."""
+def translate_errors(what: str, permanent: Set[str] = PERMANENT) -> Iterator[None]:
+    """Turn AWS's errors into PermanentError and RetryableError, with AWS's own message after `what`."""
     try:
         yield
     except ParamValidationError as error:
-        raise Refused(f"{what}: {words(str(error), 'no message')}") from error
+        raise PermanentError(f"{what}: {text_or_default(str(error), 'no message')}") from error
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code not in final and code not in NOT_NOW:
+        if code not in permanent and code not in RETRYABLE:
             raise
-        kind = Refused if code in final else Busy
-        raise kind(f"{what}: {code}: {words(error.response['Error'].get('Message'), 'no message')}") from error
+        kind = PermanentError if code in permanent else RetryableError
+        raise kind(
+            f"{what}: {code}: {text_or_default(error.response['Error'].get('Message'), 'no message')}"
+        ) from error

@@ -7,16 +7,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from table_exports.aws.errors import aws_may_refuse
+from table_exports.aws.errors import translate_errors
 from table_exports.domain import catalog, naming
 from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
 from table_exports.domain.export import Export
-from table_exports.domain.foreign import words
+from table_exports.domain.foreign import text_or_default
 from table_exports.domain.manifest import Manifest
 
 PARTITIONS_PER_CALL = 100
-RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}  # as job runs are that have not ended
-DELETED = "DELETED"  # a state of our own: Glue knows the job run no more
+RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}  # states of a job run that has not ended
+DELETED = "DELETED"  # our own state for a job run that Glue no longer knows
 
 
 class Glue:
@@ -26,21 +26,25 @@ class Glue:
         self._database = database
 
     def start_job_run(self, export: Export) -> str:
-        """Start a job run for this attempt at the export. Returns its id.
+        """Start a job run for this attempt of the export, and return its id.
 
-        Glue has no idempotency token, so a call whose answer was lost is not repeated: `find_job_run` first if an
-        earlier delivery may have come this far.
-        Raises Refused if the job is not there or takes no such arguments, Busy if it runs already.
+        StartJobRun has no idempotency token, so the client does not repeat a call whose answer was lost. If an earlier
+        delivery may have called it, call `find_job_run` first.
+        Raises PermanentError if there is no such job or it does not accept the arguments, RetryableError if its runs
+        are at their limit.
         """
         once = self._connect_without_retries()
-        with aws_may_refuse(f"Glue job {export.glue_job_name} cannot be started"):
+        with translate_errors(f"Glue job {export.glue_job_name} cannot be started"):
             run = once.start_job_run(JobName=export.glue_job_name, Arguments=_arguments(export))
         return run["JobRunId"]
 
     def find_job_run(self, export: Export) -> str | None:
-        """The id of the run that was started for this attempt, if one was. Raises Refused if the job is not there."""
+        """Return the id of the run that was started for this attempt. None if there is none.
+
+        Raises PermanentError if there is no such job.
+        """
         pages = self._client.get_paginator("get_job_runs").paginate(JobName=export.glue_job_name)
-        with aws_may_refuse(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
+        with translate_errors(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
             for run in (run for page in pages for run in page["JobRuns"]):  # newest first
                 if _is_of(export, run.get("Arguments", {})):
                     return run["Id"]
@@ -49,8 +53,8 @@ class Glue:
         return None
 
     def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
-        """How the run ended; None if it has not."""
-        with aws_may_refuse(f"Glue job run {run_id} cannot be asked for"):
+        """Return how the run ended. None if it has not."""
+        with translate_errors(f"Glue job run {run_id} cannot be asked for"):
             try:
                 run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
             except self._client.exceptions.EntityNotFoundException as error:
@@ -61,15 +65,15 @@ class Glue:
             job_name=export.glue_job_name,
             run_id=run_id,
             state=run["JobRunState"],
-            message=words(run.get("ErrorMessage") or run.get("StateDetail"), NO_MESSAGE),
+            message=text_or_default(run.get("ErrorMessage") or run.get("StateDetail"), NO_MESSAGE),
         )
 
     def stop_job_run(self, export: Export, run_id: str) -> None:
         answer = self._client.batch_stop_job_run(JobName=export.glue_job_name, JobRunIds=[run_id])
-        _must_be_none(answer.get("Errors", []), "BatchStopJobRun")
+        _raise_first(answer.get("Errors", []), "BatchStopJobRun")
 
     def crawl_end(self, export: Export, now: datetime) -> CrawlEnded | None:
-        """How the crawl ended that the export waits for; None if it has not."""
+        """Return how the crawl ended that the export waits for. None if it has not."""
         try:
             crawler = self._client.get_crawler(Name=export.crawler_name)["Crawler"]
         except self._client.exceptions.EntityNotFoundException as error:
@@ -78,6 +82,7 @@ class Glue:
         if crawler["State"] != "READY":
             return None
         last, since = crawler.get("LastCrawl", {}), export.waiting_since
+        assert since is not None
         began = last.get("StartTime")
         if export.own_crawl and (began is None or began < since - ROUNDING):
             last, began = {"Status": "CANCELLED", "ErrorMessage": "The crawler knows of no such crawl"}, None
@@ -86,11 +91,11 @@ class Glue:
             state=last.get("Status", "CANCELLED").capitalize(),
             began=began,
             ended=now,
-            message=words(last.get("ErrorMessage"), NO_MESSAGE),
+            message=text_or_default(last.get("ErrorMessage"), NO_MESSAGE),
         )
 
     def stop_crawler(self, export: Export) -> None:
-        """Only its own crawl is the export's to stop."""
+        """Stop the export's own crawl. A crawl that someone else started is left alone."""
         if export.own_crawl:
             over = self._client.exceptions
             with suppress(over.CrawlerNotRunningException, over.CrawlerStoppingException):
@@ -98,7 +103,7 @@ class Glue:
 
     def start_crawler(self, export: Export) -> bool:
         """False if it runs already, for someone else: what it finds may be of before the snapshot was complete."""
-        with aws_may_refuse(f"Crawler {export.crawler_name} cannot be started"):
+        with translate_errors(f"Crawler {export.crawler_name} cannot be started"):
             try:
                 self._client.start_crawler(Name=export.crawler_name)
             except self._client.exceptions.CrawlerRunningException:
@@ -108,30 +113,30 @@ class Glue:
     def has_schema(self, export: Export, manifest: Manifest) -> bool:
         """Whether the catalog has the snapshot table, with the manifest's schema.
 
-        Raises Refused if a table of another dataset has its name.
+        Raises PermanentError if a table of another dataset has its name.
         """
         table = self._snapshot_table(export)
         return table is not None and catalog.same_schema(export, manifest, table)
 
     def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
-        """Give the table, if there is one, the snapshot's columns, so that the crawl has none to infer a type for.
+        """Add the snapshot's columns to the table, if there is one, so that the crawler infers no type for them.
 
-        The view stays queryable: a column that was added with a wrong type would have to be corrected later, in table
-        and partitions, and until both agree no query reads them. The mark that is left has a crawl made whatever
-        becomes of this one.
+        The view stays queryable. If the crawler added a column with a wrong type, the type would have to be corrected
+        in the table and its partitions, and queries would fail until both agree. The table is marked, so that a crawl
+        is made even if this one fails.
         """
         table = self._snapshot_table(export)
         if table and not catalog.same_schema(export, manifest, table):
             self._update_table(export, manifest, table, crawl_due=True)
 
     def ensure_table(self, export: Export, manifest: Manifest) -> None:
-        """Have the snapshot table in the catalog as the manifest says.
+        """Create or update the snapshot table, so that it is as the manifest says.
 
-        Raises Refused if a table of another dataset has its name. Losing a race rises, for another try.
+        Raises PermanentError if a table of another dataset has its name. A lost race raises AWS's error, for a retry.
         """
         table = self._snapshot_table(export)
         if table is None:
-            with aws_may_refuse(f"Table {export.snapshot_table} cannot be created"):
+            with translate_errors(f"Table {export.snapshot_table} cannot be created"):
                 self._client.create_table(
                     DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
                 )
@@ -139,24 +144,24 @@ class Glue:
             self._update_table(export, manifest, table, crawl_due=False)
 
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:
-        """Have the export's snapshot in the catalog, as a partition with all of the manifest's columns."""
+        """Create or update the partition of the export's snapshot, with all columns of the manifest."""
         table = self._named(export)
-        with aws_may_refuse(f"Snapshot {export.snapshot_timestamp} cannot be put into the catalog"):
+        with translate_errors(f"Snapshot {export.snapshot_timestamp} cannot be put into the catalog"):
             wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, None)
             answer = self._client.batch_create_partition(**table, PartitionInputList=[wanted])
             errors = answer.get("Errors", [])
             if [error["ErrorDetail"]["ErrorCode"] for error in errors] != ["AlreadyExistsException"]:
-                return _must_be_none(errors, "BatchCreatePartition")
+                return _raise_first(errors, "BatchCreatePartition")
             found = self._client.get_partition(**table, PartitionValues=wanted["Values"])["Partition"]
             if not catalog.same_partition(found, wanted):
                 wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, found)
                 self._client.update_partition(**table, PartitionValueList=wanted["Values"], PartitionInput=wanted)
 
     def correct_partitions(self, export: Export, manifest: Manifest) -> None:
-        """Rewrite the partitions that a crawl left with other columns or another SerDe than the manifest's."""
+        """Update the partitions that a crawl left with other columns or another SerDe than the manifest has."""
         table = self._named(export)
         wanted = catalog.table_input(export, manifest, None)
-        with aws_may_refuse(f"The partitions of {export.snapshot_table} cannot be corrected"):
+        with translate_errors(f"The partitions of {export.snapshot_table} cannot be corrected"):
             pages = self._client.get_paginator("get_partitions").paginate(**table)
             found = [partition for page in pages for partition in page["Partitions"]]
             entries = [
@@ -169,22 +174,22 @@ class Glue:
             ]
             for batch in _batches(entries):
                 answer = self._client.batch_update_partition(**table, Entries=batch)
-                _must_be_none(answer.get("Errors", []), "BatchUpdatePartition")
+                _raise_first(answer.get("Errors", []), "BatchUpdatePartition")
 
     def _snapshot_table(self, export: Export) -> catalog.Described | None:
-        with aws_may_refuse(f"Table {export.snapshot_table} cannot be looked up"):
+        with translate_errors(f"Table {export.snapshot_table} cannot be looked up"):
             try:
                 table = self._client.get_table(DatabaseName=self._database, Name=export.snapshot_table)["Table"]
             except self._client.exceptions.EntityNotFoundException:
                 return None
-        catalog.must_be_ours(export, table)
+        catalog.ensure_own_table(export, table)
         return table
 
     def _update_table(self, export: Export, manifest: Manifest, table: catalog.Described, *, crawl_due: bool) -> None:
-        """Only if it still is as it was found: a crawl may be at it."""
+        """Update the table, unless a crawl has changed it since it was read."""
         version = {"VersionId": table["VersionId"]} if "VersionId" in table else {}
         wanted = catalog.table_input(export, manifest, table, crawl_due=crawl_due)
-        with aws_may_refuse(f"Table {export.snapshot_table} cannot be updated"):
+        with translate_errors(f"Table {export.snapshot_table} cannot be updated"):
             self._client.update_table(DatabaseName=self._database, TableInput=wanted, **version)
 
     def _named(self, export: Export) -> dict[str, str]:
@@ -192,13 +197,13 @@ class Glue:
 
 
 def _is_of(export: Export, arguments: dict[str, str]) -> bool:
-    """Of this attempt. An earlier version of this package had one, and did not count it."""
+    """Return whether a run with these arguments is of this attempt. An earlier version made one, without a number."""
     attempt = arguments.get("--attempt", "1")
     return (arguments.get("--export_id"), attempt) == (export.export_id, str(export.attempt))
 
 
-def _must_be_none(errors: Sequence[dict[str, Any]], operation: str) -> None:
-    """A batch call succeeds even if none of its entries did: its errors are in its answer."""
+def _raise_first(errors: Sequence[dict[str, Any]], operation: str) -> None:
+    """Raise the first error in the answer of a batch call, which succeeds even if no entry does."""
     for error in errors:
         detail = error["ErrorDetail"]
         raise ClientError({"Error": {"Code": detail["ErrorCode"], "Message": detail["ErrorMessage"]}}, operation)
@@ -210,7 +215,7 @@ def _batches(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _arguments(export: Export) -> dict[str, str]:
-    """What differs from export to export. The rest are the job's default arguments, in infra/table.yaml."""
+    """Return the job arguments of one export. infra/table.yaml has those that are the same for all its exports."""
     return {
         "--export_id": export.export_id,
         "--attempt": str(export.attempt),

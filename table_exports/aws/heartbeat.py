@@ -1,11 +1,11 @@
-"""The one message of a queue, which grows old if nobody replaces it: so silence is noticed, too.
+"""A queue with one message, which every pass of the reconciler replaces. An alarm watches the message's age.
 
-An alarm that took missing data for silence would go off on the day of deployment, before there is any.
+An alarm on missing data would go off on the day of the deployment, before there is any data.
 """
 
 from typing import Any
 
-AT_ONCE = 10  # messages, at most, that SQS hands out
+AT_ONCE = 10  # the most messages that SQS returns
 
 
 class Heartbeat:
@@ -14,7 +14,7 @@ class Heartbeat:
         self._queue = queue_url
 
     def beat(self) -> None:
-        """Leave a new message in place of those that are there."""
+        """Replace the queue's messages by a new one."""
         found = self._client.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=AT_ONCE, WaitTimeSeconds=1)
         self._client.send_message(QueueUrl=self._queue, MessageBody="alive")
         for message in found.get("Messages", []):

@@ -1,6 +1,6 @@
-"""State records in DynamoDB. Every change is one conditional write that says what it expects to find.
+"""State records in DynamoDB. Every change is one conditional write.
 
-The only module that writes a condition. Losing a race is an answer, not an exception.
+This is the only module that writes conditions. A lost race is a return value, not an exception.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -8,17 +8,21 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from table_exports.domain.export import Export, Stage, Step
+from table_exports.domain.export import Export, Step
 from table_exports.domain.naming import snapshot_timestamp
 from table_exports.domain.pipeline import RECENT, End, Pipeline
+from table_exports.domain.stages import Stage
 
-WRITE_TRIES = 3  # another write to the same records is over in milliseconds
+T = TypeVar("T")
+
+WRITE_TRIES = 3  # a concurrent write to the same records takes milliseconds
 HEAD = "pipeline"  # the sort key of a pipeline's head
 IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
-FENCE = ("waiting_on", "waiting_since", "claimed_at", "ended_at")  # whoever changes one of them was first
+DERIVED = ("max_attempts", "last_attempt")  # one from the other, if an earlier version wrote the record
+FENCE = ("waiting_on", "waiting_since", "claimed_at", "ended_at")  # a writer who changed one of these was first
 NOT_BEGUN_BEFORE = "(attribute_not_exists(latest_export_id) OR latest_export_id <> :latest_export_id)"
 
 
@@ -29,14 +33,14 @@ class Records:
         self._history = timedelta(days=history_days)
 
     def pipeline(self, name: str) -> Pipeline | None:
-        """None if no stack has registered it, or its stack was deleted."""
+        """Return a pipeline. None if no stack has registered it, or its stack was deleted."""
         item = self._get(name, HEAD)
         return pipeline_of(item) if item and "stack_id" in item else None
 
     def pipelines(self) -> Iterator[dict[str, Any]]:
-        """The attributes of the heads of all registered pipelines, for `pipeline_of`.
+        """Return the attributes of the heads of all registered pipelines, for `pipeline_of`.
 
-        The index holds them and the claims of their names alone.
+        The index has only these and the claims of their names.
         """
         return (item for item in self._all_of("stack_id") if item["record"] == HEAD)
 
@@ -45,29 +49,29 @@ class Records:
         return export_of(item) if item else None
 
     def find(self, pipeline: Pipeline, export_id: str) -> Export | None:
-        """The export that answers a request, if there is one.
+        """Return the export that a request started, if there is one.
 
-        The index lags behind the table by moments; for these the head's `latest_export_id` stands in, in `begin`.
+        The index lags behind the table by moments. During these, `begin` checks the head's `latest_export_id`.
         """
         found = self._query("export_id", export_id)
         mine = [item for item in found if item["pipeline"] == pipeline.pipeline]
         return self.export(pipeline.pipeline, mine[0]["record"]) if mine else None
 
     def find_export(self, export_id: str) -> Export | None:
-        """An export by its id alone. Of one that has just begun, the index may not know yet."""
+        """Return an export by its id alone. One that has just begun may not be in the index yet."""
         found = self._query("export_id", export_id)
         return self.export(found[0]["pipeline"], found[0]["record"]) if found else None
 
     def exports(self, pipeline: str, limit: int) -> list[Export]:
-        """The pipeline's exports whose records are kept, the newest first."""
+        """Return the pipeline's exports whose records are kept, the newest first."""
         return self._exports(pipeline, "", "~", limit)
 
     def begun_between(self, pipeline: str, first: datetime, last: datetime) -> list[Export]:
-        """The pipeline's exports that were begun in these seconds and those between, the newest first."""
+        """Return the pipeline's exports that began from `first` to `last`, the newest first."""
         return self._exports(pipeline, snapshot_timestamp(first), f"{snapshot_timestamp(last)}~", None)
 
     def _exports(self, pipeline: str, first: str, last: str, limit: int | None) -> list[Export]:
-        """Their records sort by snapshot timestamp; `~` sorts after all that is in one."""
+        """Query by sort key, which begins with the snapshot timestamp. `~` sorts after all its characters."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pipeline = :pipeline AND #record BETWEEN :first AND :last",
@@ -81,26 +85,26 @@ class Records:
         return [export_of(plain(item)) for page in pages for item in page["Items"]]
 
     def waiting_on(self, thing: str) -> list[Export]:
-        """The exports that wait for `thing`, e.g. `athena-query/0123`.
+        """Return the exports that wait for `thing`, e.g. `athena-query/0123`.
 
-        The index lags behind the table, so it only says where to look: what is done to AWS before `move` could refuse
-        it must not be done for an export as it was.
+        The index lags behind the table, so each export is read from the table: a step that `move` would refuse must
+        not reach AWS first.
         """
         found = [self.export(item["pipeline"], item["record"]) for item in self._query("waiting_on", thing)]
         return [export for export in found if export and export.waiting_on == thing]
 
     def in_flight(self) -> Iterator[dict[str, Any]]:
-        """The attributes of all exports that wait for something, for `export_of`.
+        """Return the attributes of all exports in flight, for `export_of`.
 
-        The index holds no others, so to read all of it costs no more. A record that cannot be read is its reader's
-        problem, and keeps nobody from the others.
+        The index has no others, so a scan of it reads nothing in vain. The caller parses each record, so that one that
+        cannot be parsed does not affect the others.
         """
         return self._all_of("waiting_on")
 
     def begin(self, export: Export) -> bool:
         """Store a new export and take its pipeline's lock, both or neither.
 
-        False if another export holds the lock, or this one was begun before.
+        False if another export holds the lock, or this one began before.
         """
         take_lock = self._take_lock(export)
         take_lock["ConditionExpression"] += f" AND {NOT_BEGUN_BEFORE}"
@@ -111,16 +115,16 @@ class Records:
         )
 
     def resume(self, before: Export, after: Export) -> bool:
-        """Turn a failed export into one in flight, and take its pipeline's lock: both or neither.
+        """Turn a failed export into one in flight and take its pipeline's lock, both or neither.
 
-        False if it is not as it was any more, or another export holds the lock.
+        False if its record has changed, or another export holds the lock.
         """
         return self._write_all({"Update": self._change(before, after)}, {"Update": self._take_lock(after)})
 
     def ask_to_show(self, export: Export) -> bool:
-        """Note what the view is about to be asked to show.
+        """Record which snapshot the view is about to be asked to show.
 
-        False if the pipeline's lock is another's, or a newer snapshot was asked for.
+        False if another export holds the pipeline's lock, or the view was asked to show a newer snapshot.
         """
         update = _set(_key(export.pipeline, HEAD), {"asked_to_show": export.snapshot_timestamp})
         update["ConditionExpression"] = (
@@ -130,29 +134,29 @@ class Records:
         return self._wrote(self._client.update_item, **update)
 
     def free(self, pipeline: str, holder: str) -> bool:
-        """Take a pipeline's lock from an export that is gone. False if another holds it by now."""
+        """Free a lock whose holder has no record. False if another export holds it now."""
         update = _set(_key(pipeline, HEAD), {}, removed=["export_in_flight"])
         update["ConditionExpression"] = "export_in_flight = :holder"
         update["ExpressionAttributeValues"] = _item({":holder": holder})
         return self._wrote(self._client.update_item, **update)
 
     def move(self, before: Export, after: Export) -> bool:
-        """Turn `before` into `after`; an end also frees the lock and is noted in the head.
+        """Turn `before` into `after`. An end also frees the lock and is added to the head.
 
-        False if `before` no longer stands as it was: the event was a duplicate or late.
+        False if the record has changed: then the event was a duplicate or late.
         Writes only what changed, so that attributes of a newer version of this package survive.
         """
         if after == before:
             return True
         if after.ended and self._write_all({"Update": self._change(before, after)}, {"Update": self._note_end(after)}):
             return True
-        # Not at its end; or the lock is another's by now.
+        # It has not ended, or another export holds the lock now.
         return self._wrote(self._client.update_item, **self._change(before, after))
 
     def register(self, pipeline: Pipeline) -> bool:
-        """Claim the pipeline's catalog name and store its configuration, both or neither. Where it stands is kept.
+        """Claim the pipeline's catalog name and store its configuration, both or neither. Its state is kept.
 
-        False if the name is another's: another stack's, or another pipeline's of this one.
+        False if another stack, or another pipeline of this stack, has the name.
         """
         holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
         claim = {
@@ -164,15 +168,15 @@ class Records:
         return self._write_all({"Put": claim}, {"Update": head})
 
     def pipeline_of_catalog_name(self, catalog_name: str, stack_id: str) -> str | None:
-        """Which of the stack's pipelines holds the catalog name."""
+        """Return which of the stack's pipelines holds the catalog name, if one does."""
         claim = self._get(*_claim(catalog_name).values()) or {}
         return claim.get("held_by") if claim.get("stack_id") == stack_id else None
 
     def unregister(self, name: str, stack_id: str) -> None:
-        """Free a pipeline's catalog name. What is another stack's by now is left alone.
+        """Free a pipeline's catalog name, unless it belongs to another stack by now.
 
-        Where the pipeline stands is kept, with the export in flight: a stack of the same name goes on from there, and
-        its view never moves backwards. The history of its exports stays until it expires.
+        The pipeline's state is kept, with the export in flight: a later stack of the same name continues from there,
+        and its view never moves backwards. The records of its exports stay until they expire.
         """
         pipeline = self.pipeline(name)
         if pipeline is None or pipeline.stack_id != stack_id:
@@ -184,9 +188,9 @@ class Records:
         self._delete(_claim(pipeline.catalog_name), stack_id=stack_id, held_by=name)
 
     def _change(self, before: Export, after: Export) -> dict[str, Any]:
-        """The one write of a transition, if the export still waits as it did before: or, ended, as it ended."""
+        """Return the write of a transition, on the condition that the record is still as in `before`."""
         old, new = _attributes(before), _attributes(after)
-        changed = {name: value for name, value in new.items() if old.get(name) != value}
+        changed = {name: value for name, value in new.items() if old.get(name) != value or name in DERIVED}
         removed = old.keys() - new.keys()
         if after.ended:
             changed["expires_at"] = int((after.requested_at + self._history).timestamp())
@@ -208,7 +212,11 @@ class Records:
         return update
 
     def _note_end(self, export: Export) -> dict[str, Any]:
-        """What the head had before it was read a moment ago: only who holds the lock notes an end in it."""
+        """Return the write that adds an end to the head.
+
+        Only the holder of the lock writes ends, so the read before the write is not a race.
+        """
+        known: dict[str, Any]
         if export.stage == Stage.SUCCEEDED:
             known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
         else:
@@ -226,12 +234,12 @@ class Records:
         return plain(found["Item"]) if "Item" in found else None
 
     def _all_of(self, index: str) -> Iterator[dict[str, Any]]:
-        """All items of a sparse index, which holds no more than is asked for."""
+        """Return all items of a sparse index."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, IndexName=index)
         return (plain(item) for page in pages for item in page["Items"])
 
     def _query(self, index: str, value: str) -> list[dict[str, Any]]:
-        """All items of one index key: a handful at the most, so one page."""
+        """Return all items of one index key: a handful, so one page."""
         found = self._client.query(
             TableName=self._table,
             IndexName=index,
@@ -257,7 +265,7 @@ class Records:
         return True
 
     def _write_all(self, *writes: dict[str, Any]) -> bool:
-        """All of them, or none and False if a condition does not hold."""
+        """Write all of them, or none and return False if a condition does not hold."""
         for write in writes:
             for request in write.values():
                 request["TableName"] = self._table
@@ -271,41 +279,73 @@ class Records:
                     return False
                 if "TransactionConflict" not in reasons or tried == WRITE_TRIES:
                     raise
+        raise AssertionError("The last try returns or raises")
 
 
 def export_of(item: dict[str, Any]) -> Export:
-    """An export as its record's attributes tell it. What a newer version of this package added is passed over."""
-    return _read(Export, item)
+    """Return the export of a record. Attributes that a newer version of this package added are ignored."""
+    return _parsed(Export, _renamed(item))
 
 
 def pipeline_of(item: dict[str, Any]) -> Pipeline:
-    return _read(Pipeline, item)
+    return _parsed(Pipeline, item)
 
 
 def plain(item: dict[str, Any]) -> dict[str, Any]:
-    """An item's attributes without DynamoDB's type tags."""
+    """Return an item's attributes without DynamoDB's type tags."""
     return {name: _from_dynamodb(value) for name, value in item.items()}
 
 
+def _renamed(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's attributes under the names of `Export`, whichever version wrote it."""
+    attributes = dict(item)
+    if (blocked := attributes.pop("held_up_by", None)) is not None:
+        attributes.setdefault("blocked_reason", blocked)
+    if (last_attempt := attributes.pop("last_attempt", None)) is not None and "max_attempts" not in attributes:
+        starts = [step["attempt"] for step in attributes.get("steps", []) if step["stage"] == Stage.STARTING]
+        attributes["max_attempts"] = last_attempt - (starts[-1] if starts else 1) + 1
+    return attributes
+
+
+def _for_both_versions(export: Export) -> dict[str, Any]:
+    """Return an export's attributes under names that the previous version can read, too.
+
+    Both versions run side by side during a deployment. The previous one reads `held_up_by`, and it allows another
+    attempt if `attempt` is less than `last_attempt`.
+    """
+    attributes = _known(export)
+    if "blocked_reason" in attributes:
+        attributes["held_up_by"] = attributes.pop("blocked_reason")
+    attributes["last_attempt"] = export.attempt + max(0, export.max_attempts - max(1, export.attempts_made))
+    return attributes
+
+
 def _steps(items: Iterable[dict[str, Any]]) -> tuple[Step, ...]:
-    return tuple(_read(Step, item) for item in items)
+    return tuple(_parsed(Step, item) for item in items)
 
 
 def _ends(items: Iterable[dict[str, Any]]) -> tuple[End, ...]:
-    return tuple(_read(End, item) for item in items)
+    return tuple(_parsed(End, item) for item in items)
 
 
-_READERS = {"datetime": datetime.fromisoformat, "int": int, "Stage": Stage, "Step": _steps, "End": _ends}
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "datetime": datetime.fromisoformat,
+    "int": int,
+    "Stage": Stage,
+    "Step": _steps,
+    "End": _ends,
+}
 
 
 @cache  # the dashboard reads thousands of ends at a time
 def _readers(kind: type[Any]) -> dict[str, Callable[[Any], Any] | None]:
-    """By attribute. None: it is taken as it is."""
+    """Return how to parse each attribute. None: as it is."""
     return {field.name: _READERS.get(_type_name(field.type)) for field in fields(kind)}
 
 
-def _read(kind: type[Any], item: dict[str, Any]) -> Any:
-    readers, values = _readers(kind), {}
+def _parsed(kind: type[T], item: dict[str, Any]) -> T:
+    readers: dict[str, Callable[[Any], Any] | None] = _readers(kind)  # type: ignore[arg-type]  # a class is hashable
+    values = {}
     for name, value in item.items():
         if name in readers and value is not None:
             reader = readers[name]
@@ -314,13 +354,14 @@ def _read(kind: type[Any], item: dict[str, Any]) -> Any:
 
 
 def _type_name(annotation: Any) -> str:
-    """`datetime` for `datetime` and for `datetime | None`."""
+    """Return `datetime` for `datetime` and for `datetime | None`."""
     return getattr(annotation, "__args__", (annotation,))[0].__name__
 
 
 def _attributes(thing: Export | Pipeline) -> dict[str, Any]:
-    """What is known of it, but for its partition key."""
-    return {name: value for name, value in _known(thing).items() if value != () and name != "pipeline"}
+    """Return the attributes of its record, without the partition key."""
+    known = _known(thing) if isinstance(thing, Pipeline) else _for_both_versions(thing)
+    return {name: value for name, value in known.items() if value != () and name != "pipeline"}
 
 
 def _known(thing: Any) -> dict[str, Any]:
@@ -343,7 +384,7 @@ def _key(pipeline: str, record: str) -> dict[str, str]:
 
 
 def _claim(catalog_name: str) -> dict[str, str]:
-    """The key that makes a catalog name one pipeline's alone. No pipeline's name holds a slash."""
+    """Return the key of a claim, which gives a catalog name to one pipeline. No pipeline's name has a slash."""
     return _key(f"catalog-name/{catalog_name}", "claim")
 
 
@@ -351,7 +392,7 @@ def _item(values: dict[str, Any]) -> dict[str, Any]:
     return {name: _to_dynamodb(value) for name, value in values.items()}
 
 
-# Importing boto3 for its serializers would cost every cold start; a record holds no more than these types.
+# Importing boto3 for its serializers would slow down every cold start, and a record has only these types.
 def _to_dynamodb(value: Any) -> dict[str, Any]:
     match value:
         case tuple():
@@ -364,7 +405,7 @@ def _to_dynamodb(value: Any) -> dict[str, Any]:
             return {"S": value.isoformat()}
         case str():
             return {"S": str(value)}
-    raise TypeError(f"{value!r} has no place in a record")
+    raise TypeError(f"{value!r} cannot be stored in a record")
 
 
 def _from_dynamodb(typed: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The snapshots that there are of a pipeline, in S3 and in the catalog, and their removal from both."""
+"""The snapshots of a pipeline: which exist in S3 and in the catalog, and how they are removed from both."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ class Snapshots:
         self._s3, self._glue, self._database = s3, glue, database
 
     def of(self, pipeline: Pipeline) -> set[str]:
-        """The timestamps of all of which anything is left: files, a manifest or a partition."""
+        """Return the timestamps of all snapshots that have files, a manifest or a partition."""
         bucket, folder = _place(f"{pipeline.output_prefix}/")
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
         found = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
@@ -27,10 +27,10 @@ class Snapshots:
         return folders | {name.removesuffix(".json") for name in names} | set(self._partitions(pipeline))
 
     def remove(self, pipeline: Pipeline, snapshot: str) -> int:
-        """How many files it had.
+        """Remove a snapshot, and return how many files it had.
 
-        The partition goes first, so that no query looks for files that are gone; the manifest last, so that a removal
-        that was broken off is found again. Raises ClientError if anything stays.
+        The partition is removed first, so that no query looks for files that are gone. The manifest is removed last,
+        so that an interrupted removal is found again. Raises ClientError if anything remains.
         """
         self._remove_partition(pipeline, snapshot)
         files = self._remove_objects(naming.snapshot_location(pipeline.output_prefix, snapshot))
@@ -38,7 +38,7 @@ class Snapshots:
         return files
 
     def _partitions(self, pipeline: Pipeline) -> Iterator[str]:
-        """Not those that someone made of files elsewhere."""
+        """Yield the partitions' timestamps, without partitions whose files are elsewhere."""
         pages = self._glue.get_paginator("get_partitions").paginate(**self._table(pipeline), ExcludeColumnSchema=True)
         try:
             for partition in (partition for page in pages for partition in page["Partitions"]):
@@ -75,6 +75,6 @@ class Snapshots:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    """Bucket and key."""
+    """Return bucket and key."""
     split = urlsplit(uri)
     return split.netloc, split.path.lstrip("/")

@@ -1,1 +1,1 @@
-"""What an export is and what may become of it. Pure: no AWS, no clock, no environment."""
+"""The rules of exports and pipelines. Pure functions and values: no AWS, no clock, no environment."""

@@ -1,9 +1,9 @@
-"""The events that move an export on, read once: what ended, how, and when. And the same, written by the reconciler.
+"""Completions: AWS's events about the end of an operation, parsed from AWS and written by the reconciler.
 
 Shapes: Glue and Athena user guides, "Automating with EventBridge" and "Monitoring Athena query events"; S3 user guide,
 "EventBridge event message structure".
-Who or what ended must be named, and a time that is given must be one: else the event is invalid. Fields that AWS may
-leave out are read as unknown, never guessed. A state that we do not know is none that anybody waits for.
+An event is invalid if it does not name the operation, or if a time in it is malformed. A field that AWS may omit is
+unknown, never guessed. A state that this version does not know completes no export.
 """
 
 import math
@@ -14,28 +14,23 @@ from typing import Any, ClassVar, Self
 
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidEvent
-from table_exports.domain.export import (
-    Export,
-    waits_for_crawler,
-    waits_for_job_run,
-    waits_for_query,
-    waits_for_table_export,
-)
-from table_exports.domain.foreign import shown, words
+from table_exports.domain.export import Export
+from table_exports.domain.foreign import preview, text_or_default
+from table_exports.domain.stages import Operation
 
-TOLD_AGAIN = "table-exports.reconciler"  # the source of what we say in AWS's stead
-UNKNOWN = "unknown"  # nobody waits for it
+RECONCILER_SOURCE = "table-exports.reconciler"  # the source of events that the reconciler publishes in place of AWS
+UNKNOWN = "unknown"  # an id that no export waits for
 NO_MESSAGE = "no message"
-NOT_GIVEN = (None, "", "N/A")  # as AWS writes what it has no value for
-PERMANENT = "Permanent error: "  # in the message of a job run: the job writes it, wherever Glue puts it in the message
-SYSTEM_ERROR = 1  # Athena's error category: its own fault, not the query's
-SKEW = timedelta(minutes=1)  # at most, between AWS's clocks
-ROUNDING = timedelta(seconds=2)  # the end is cut to the second, and the running time rounded
-LONGEST_NAME = 255  # characters, of jobs, runs, crawlers and workgroups
+NOT_GIVEN = (None, "", "N/A")  # what AWS writes for a missing value
+PERMANENT = "Permanent error: "  # in the message of a job run. The job writes it, and Glue may put text before it
+SYSTEM_ERROR = 1  # Athena's error category for its own errors
+SKEW = timedelta(minutes=1)  # the largest difference between AWS's clocks
+ROUNDING = timedelta(seconds=2)  # AWS cuts the end to the second, and rounds the running time
+LONGEST_NAME = 255  # characters, of a job, run, crawler or workgroup
 LONGEST_ARN = 1024
 LONGEST_CRAWL = timedelta(days=366)
 
-# AWS tells of others, too, which are no ends. Of ERROR, EXPIRED, DELETED and Cancelled the reconciler alone tells.
+# AWS also publishes states that are no ends. Only the reconciler publishes ERROR, EXPIRED, DELETED and Cancelled.
 FAILED_RUNS = {"FAILED", "TIMEOUT", "ERROR", "EXPIRED", "DELETED"}
 ENDS_OF_CRAWLS = {"Succeeded", "Failed", "Cancelled"}
 ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED", "CANCELLED"}
@@ -46,21 +41,24 @@ TIME = r"[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1
 
 
 def check_envelope(event: Any, account: str, region: str) -> None:
-    """Raises InvalidEvent unless it is an event of the account and Region that the function is in."""
+    """Raise InvalidEvent unless the event is from the function's own account and Region."""
     if not isinstance(event, dict):
-        raise InvalidEvent("event", f"is {shown(event)}: it must be an object, as EventBridge delivers it")
+        raise InvalidEvent("event", f"is {preview(event)}: it must be an object, as EventBridge delivers it")
     for name, ours in (("account", account), ("region", region)):
         if event.get(name) != ours:
             raise InvalidEvent(
                 name,
-                f"{_is(event, name)}: the exports are in {ours}, and no event from elsewhere can be about them. "
-                "Take out the rule that sends it here",
+                f"{_is(event, name)}: the exports are in {ours}, so events from elsewhere cannot be about them. "
+                "Remove the rule that sends them here",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryWritten:
-    """DynamoDB ended an export of a table, and wrote its summary last. The event says where, the summary of which."""
+    """DynamoDB completed an export of a table: it wrote the summary, which is its last file.
+
+    The event has the summary's address. The ARN of the table export is in the summary.
+    """
 
     detail_type: ClassVar[str] = "Object Created"
 
@@ -90,16 +88,16 @@ class SummaryWritten:
 
     @property
     def waiting_on(self) -> str:
-        return waits_for_table_export(self.arn)
+        return Operation.TABLE_EXPORT.waiting_on(self.arn)
 
-    def ends_the_wait_of(self, export: Export) -> bool:
-        """Whether it lies where DynamoDB was asked to write, and is no copy of it elsewhere."""
+    def completes(self, export: Export) -> bool:
+        """Return whether the summary is where DynamoDB was asked to write it. A copy elsewhere does not count."""
         return self.uri == naming.table_export_summary(export.table_export_prefix, self.arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableExportFailed:
-    """DynamoDB gave up an export of a table. AWS has no event for it: this one is the reconciler's own."""
+    """DynamoDB's export of a table failed. AWS has no event for it: this one is the reconciler's own."""
 
     detail_type: ClassVar[str] = "Table Export State Change"
 
@@ -112,19 +110,19 @@ class TableExportFailed:
         return cls(
             arn=_name(event, "detail.exportArn", "the ARN of a table export", LONGEST_ARN),
             state=_name(event, "detail.state", "a table export's state, FAILED say"),
-            message=words(event["detail"].get("message"), NO_MESSAGE),
+            message=text_or_default(event["detail"].get("message"), NO_MESSAGE),
         )
 
     @property
     def detail(self) -> dict[str, Any]:
         return {"exportArn": self.arn, "state": self.state, "message": self.message}
 
-    def ends_the_wait_of(self, export: Export) -> bool:
+    def completes(self, export: Export) -> bool:
         return self.state == "FAILED"
 
     @property
     def waiting_on(self) -> str:
-        return waits_for_table_export(self.arn)
+        return Operation.TABLE_EXPORT.waiting_on(self.arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +131,7 @@ class JobRunEnded:
 
     job_name: str
     run_id: str
-    state: str  # AWS tells of SUCCEEDED, FAILED, TIMEOUT and STOPPED; the reconciler also of ERROR, EXPIRED, DELETED
+    state: str  # AWS publishes SUCCEEDED, FAILED, TIMEOUT and STOPPED, the reconciler also ERROR, EXPIRED and DELETED
     message: str
 
     @classmethod
@@ -142,7 +140,7 @@ class JobRunEnded:
             job_name=_name(event, "detail.jobName", "the name of a Glue job"),
             run_id=_name(event, "detail.jobRunId", "the id of a Glue job run"),
             state=_name(event, "detail.state", "a job run's state, SUCCEEDED say"),
-            message=words(event["detail"].get("message"), NO_MESSAGE),
+            message=text_or_default(event["detail"].get("message"), NO_MESSAGE),
         )
 
     @property
@@ -158,7 +156,7 @@ class JobRunEnded:
 
     @property
     def failed_by_itself(self) -> bool:
-        """And was not stopped, so that another attempt may be made."""
+        """Whether the run failed without being stopped, so that another attempt may help."""
         return self.state in FAILED_RUNS
 
     @property
@@ -166,17 +164,17 @@ class JobRunEnded:
         """Whether the job says that another run would fail, too. Jobs of earlier versions never do."""
         return self.failed_by_itself and PERMANENT in self.message
 
-    def ends_the_wait_of(self, export: Export) -> bool:
+    def completes(self, export: Export) -> bool:
         return self.state in ("SUCCEEDED", "STOPPED") or self.failed_by_itself
 
     @property
     def waiting_on(self) -> str:
-        return waits_for_job_run(self.run_id)
+        return Operation.JOB_RUN.waiting_on(self.run_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlEnded:
-    """A crawler names itself but no crawl, so only times tell whose crawl this was."""
+    """A crawl ended. The event names the crawler but not the crawl, which only times can identify."""
 
     detail_type: ClassVar[str] = "Glue Crawler State Change"
 
@@ -198,12 +196,12 @@ class CrawlEnded:
             state=state,
             began=completed - ran if completed and ran is not None else None,
             ended=completed or _time(event, "time"),
-            message=words(detail.get("errorMessage") or detail.get("message"), NO_MESSAGE),
+            message=text_or_default(detail.get("errorMessage") or detail.get("message"), NO_MESSAGE),
         )
 
     @property
     def detail(self) -> dict[str, Any]:
-        """All values are strings, and times are to the second, as in AWS's."""
+        """The event's detail. As in AWS's own, all values are strings, and times are cut to the second."""
         ended = self.ended.astimezone(UTC).replace(microsecond=0)
         known = {"crawlerName": self.crawler, "state": self.state, "completionDate": f"{ended:%Y-%m-%dT%H:%M:%SZ}"}
         if self.began is not None:
@@ -215,14 +213,14 @@ class CrawlEnded:
 
     @property
     def waiting_on(self) -> str:
-        return waits_for_crawler(self.crawler)
+        return Operation.CRAWL.waiting_on(self.crawler)
 
     def just_after(self, now: datetime) -> datetime:
-        """When a wait may begin that this crawl does not end: it ended at a second, and by another clock."""
+        """Return a start for a new wait that this crawl cannot complete. Its end is rounded, and by another clock."""
         return max(now, min(self.ended, now + SKEW) + timedelta(seconds=1))
 
-    def ends_the_wait_of(self, export: Export) -> bool:
-        """Whether this is the crawl that the export waits for, and not one before it."""
+    def completes(self, export: Export) -> bool:
+        """Return whether this is the crawl that the export waits for, and not an earlier one."""
         assert export.waiting_since is not None
         if self.state not in ENDS_OF_CRAWLS:
             return False
@@ -242,7 +240,7 @@ class QueryEnded:
     message: str
     error_category: int | None = None
     error_type: int | None = None
-    called_retryable: bool = False  # by Athena
+    called_retryable: bool = False  # whether Athena says that a retry may help
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
@@ -255,7 +253,7 @@ class QueryEnded:
             workgroup=workgroup,
             query_id=query_id,
             state=state,
-            message=words(error.get("errorMessage"), NO_MESSAGE),
+            message=text_or_default(error.get("errorMessage"), NO_MESSAGE),
             error_category=_whole(error.get("errorCategory")),
             error_type=_whole(error.get("errorType")),
             called_retryable=error.get("retryable") is True,
@@ -263,7 +261,7 @@ class QueryEnded:
 
     @property
     def detail(self) -> dict[str, Any]:
-        told = {
+        detail: dict[str, Any] = {
             "currentState": self.state,
             "queryExecutionId": self.query_id,
             "workgroupName": self.workgroup,
@@ -271,30 +269,30 @@ class QueryEnded:
         numbers = {"errorCategory": self.error_category, "errorType": self.error_type}
         error = {name: number for name, number in numbers.items() if number is not None}
         if self.state != "FAILED" and not error and not self.called_retryable and self.message == NO_MESSAGE:
-            return told
-        return told | {"athenaError": error | {"retryable": self.called_retryable, "errorMessage": self.message}}
+            return detail
+        return detail | {"athenaError": error | {"retryable": self.called_retryable, "errorMessage": self.message}}
 
     @property
     def retryable(self) -> bool:
-        """Whether the same query may well succeed another time."""
+        """Whether the same query may succeed in another attempt."""
         return self.called_retryable or self.error_category == SYSTEM_ERROR
 
-    def ends_the_wait_of(self, export: Export) -> bool:
+    def completes(self, export: Export) -> bool:
         return self.state in ENDS_OF_QUERIES
 
     @property
     def waiting_on(self) -> str:
-        return waits_for_query(self.query_id)
+        return Operation.QUERY.waiting_on(self.query_id)
 
 
-Happening = SummaryWritten | TableExportFailed | JobRunEnded | CrawlEnded | QueryEnded
+Completion = SummaryWritten | TableExportFailed | JobRunEnded | CrawlEnded | QueryEnded
 
 
 def _name(event: Any, path: str, what: str, longest: int = LONGEST_NAME) -> str:
-    """A name or id that AWS always gives. Nothing in it is invisible: it becomes a key of ours."""
+    """Return a name or id that AWS always gives. All its characters are visible, because it becomes a key."""
     value = _at(event, path, what)
     if not isinstance(value, str) or not 1 <= len(value) <= longest or not _is_plain(value):
-        raise InvalidEvent(path, f"is {shown(value)}: it must be {what}, of 1 to {longest} visible ASCII characters")
+        raise InvalidEvent(path, f"is {preview(value)}: it must be {what}, of 1 to {longest} visible ASCII characters")
     return value
 
 
@@ -305,7 +303,7 @@ def _is_plain(text: str) -> bool:
 def _matching(event: Any, path: str, pattern: str, what: str) -> str:
     value = _at(event, path, what)
     if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        raise InvalidEvent(path, f"is {shown(value)}: it must be {what}")
+        raise InvalidEvent(path, f"is {preview(value)}: it must be {what}")
     return value
 
 
@@ -317,7 +315,7 @@ def _time(event: Any, path: str) -> datetime:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InvalidEvent(path, f"is {shown(value)}: it must be a time in UTC, as 2026-11-23T02:09:20Z")
+    raise InvalidEvent(path, f"is {preview(value)}: it must be a time in UTC, as 2026-11-23T02:09:20Z")
 
 
 def _seconds(event: Any, path: str) -> timedelta:
@@ -328,30 +326,31 @@ def _seconds(event: Any, path: str) -> timedelta:
         seconds = math.nan
     if not 0 <= seconds <= LONGEST_CRAWL.total_seconds():  # NaN is in no range
         longest = f"{LONGEST_CRAWL.total_seconds():.0f}"
-        raise InvalidEvent(path, f"is {shown(value)}: it must be a number of seconds from 0 to {longest}")
+        raise InvalidEvent(path, f"is {preview(value)}: it must be a number of seconds from 0 to {longest}")
     return timedelta(seconds=seconds)
 
 
 def _given(event: Any, path: str, read: Any) -> Any:
-    """What AWS may leave out: None where it did."""
+    """Return a field that AWS may omit. None if it did."""
     parent, _, name = path.rpartition(".")
     value = event[parent].get(name)
     return None if isinstance(value, str | None) and value in NOT_GIVEN else read(event, path)
 
 
 def _whole(value: Any) -> int | None:
-    """Athena writes its numbers as 2.0."""
+    """Return a whole number, which Athena may write as 2.0."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return int(value) if is_number and math.isfinite(value) and 0 <= value < 10**9 else None
 
 
 def _at(event: Any, path: str, what: str) -> Any:
-    """The value at `path`, `detail.bucket.name` say. Raises InvalidEvent if there is no such field."""
-    holder, walked = event, []
+    """Return the value at `path`, for example `detail.bucket.name`. Raises InvalidEvent if there is none."""
+    holder = event
+    walked: list[str] = []
     for name in path.split("."):
         if not isinstance(holder, dict):
             where = ".".join(walked) or "event"
-            raise InvalidEvent(where, f"is {shown(holder)}: it must be an object with {name}, {what}")
+            raise InvalidEvent(where, f"is {preview(holder)}: it must be an object with {name}, {what}")
         walked.append(name)
         if name not in holder:
             raise InvalidEvent(".".join(walked), f"is missing: it must be {what}")
@@ -360,4 +359,4 @@ def _at(event: Any, path: str, what: str) -> Any:
 
 
 def _is(holder: dict[str, Any], name: str) -> str:
-    return f"is {shown(holder[name])}" if name in holder else "is missing"
+    return f"is {preview(holder[name])}" if name in holder else "is missing"

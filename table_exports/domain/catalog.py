@@ -1,6 +1,6 @@
-"""A snapshot table and its partitions, as the Glue catalog has them. They follow the manifest.
+"""Snapshot tables and their partitions in the Glue catalog. They follow the manifest.
 
-A crawler infers types from text, and other SerDes than ours: what it leaves is corrected, what else it knows is kept.
+A crawler infers types from text, and may choose another SerDe. Both are corrected, and its other properties are kept.
 Shapes: Glue API reference, TableInput and PartitionInput.
 """
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from table_exports.domain import naming
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest
 
-CRAWL_DUE = "table_exports_crawl_due"  # a table's parameter: it has columns that its crawler has not seen yet
+CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"
 ONE = {"serialization.format": "1"}
@@ -22,7 +22,7 @@ GZIPPED = {"compressionType": "gzip", "typeOfData": "file"}
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How a format is read."""
+    """How Athena reads a format."""
 
     input_format: str
     output_format: str
@@ -54,34 +54,34 @@ STORAGE = {
     ),
 }
 
-FORMAT_OF = {storage.serde: name for name, storage in STORAGE.items()} | {  # the last two are crawlers' choice
+FORMAT_OF = {storage.serde: name for name, storage in STORAGE.items()} | {  # the last two are chosen by crawlers
     "org.openx.data.jsonserde.JsonSerDe": "json",
     f"{HIVE}.serde2.lazy.LazySimpleSerDe": "csv",
 }
 
-Described = dict[str, Any]  # a table or partition, as Glue describes it
+Described = dict[str, Any]  # a table or partition as Glue describes it
 
 
-def must_be_ours(export: Export, table: Described) -> None:
-    """Raises Refused if the table that has the snapshot table's name holds something else.
+def ensure_own_table(export: Export, table: Described) -> None:
+    """Raise PermanentError if the table with the snapshot table's name belongs to another dataset or format.
 
-    Another format, for one: a SerDe is the table's, so that snapshots in two could never be read together.
+    A table has one SerDe, so snapshots of two formats cannot be read together.
     """
     keys = [key["Name"] for key in table.get("PartitionKeys", [])]
     if keys != [naming.PARTITION_KEY]:
-        raise Refused(
+        raise PermanentError(
             f"Table {export.snapshot_table} is partitioned by {keys}, not by {naming.PARTITION_KEY} alone: "
-            "another dataset lies in its folder, or has its name"
+            "another dataset has its folder or its name"
         )
     location = table.get("StorageDescriptor", {}).get("Location", "")
     if location.rstrip("/") != export.output_prefix:
-        raise Refused(
+        raise PermanentError(
             f"Table {export.snapshot_table} is of {location or 'no folder'}, not of {export.output_prefix}/: "
             "another dataset has its name"
         )
     found = FORMAT_OF.get(_serde(table)[2], export.output_format)
     if found != export.output_format:
-        raise Refused(
+        raise PermanentError(
             f"Table {export.snapshot_table} is of snapshots in {found}, and the export is {export.output_format}: "
             'deploy another table stack with a CatalogName of its own, or start over: docs/schema.md, "Start over"'
         )
@@ -90,7 +90,7 @@ def must_be_ours(export: Export, table: Described) -> None:
 def table_input(
     export: Export, manifest: Manifest, existing: Described | None, *, crawl_due: bool = False
 ) -> Described:
-    """The snapshot table of this manifest. Of the existing one stays what is not ours to say."""
+    """Return the snapshot table of this manifest. Properties of the existing table that we do not set are kept."""
     existing = existing or {}
     kept = {name: existing[name] for name in ("Description", "Owner", "Retention") if existing.get(name)}
     parameters = {name: text for name, text in existing.get("Parameters", {}).items() if name != CRAWL_DUE}
@@ -106,7 +106,7 @@ def table_input(
 
 
 def partition_input(export: Export, manifest: Manifest, timestamp: str, existing: Described | None) -> Described:
-    """The partition of the snapshot of `timestamp`, with all columns of the manifest's table."""
+    """Return the partition of the snapshot of `timestamp`, with all columns of the manifest."""
     existing = existing or {}
     location = naming.snapshot_location(export.output_prefix, timestamp)
     return {
@@ -117,7 +117,7 @@ def partition_input(export: Export, manifest: Manifest, timestamp: str, existing
 
 
 def same_schema(export: Export, manifest: Manifest, table: Described) -> bool:
-    """Whether the table is read as the manifest says, and its crawler has seen it so."""
+    """Return whether the table matches the manifest, and its crawler has seen all its columns."""
     wanted, found = table_input(export, manifest, table), table.get("Parameters", {})
     return (
         CRAWL_DUE not in found
@@ -128,7 +128,7 @@ def same_schema(export: Export, manifest: Manifest, table: Described) -> bool:
 
 
 def same_partition(found: Described, wanted: Described) -> bool:
-    """Whether a partition has all its columns, and is read as it should be."""
+    """Return whether a partition has all columns, the SerDe and the location that it should have."""
     return (
         _columns(found) == _columns(wanted)
         and _read_alike(found, wanted)
@@ -138,9 +138,9 @@ def same_partition(found: Described, wanted: Described) -> bool:
 
 
 def fits_the_table(partition: Described, table: Described) -> bool:
-    """Whether Athena reads a partition with its table: its columns are the table's first, its SerDe the table's.
+    """Return whether Athena can read a partition with its table: same SerDe, and the table's first columns.
 
-    A snapshot from before some columns has fewer, and an Avro schema without them. Both are right.
+    A snapshot from before a column was added lacks the column, also in its Avro schema. Both are correct.
     """
     columns, all_columns = _columns(partition), _columns(table)
     fewer = 0 < len(columns) < len(all_columns)
@@ -171,7 +171,7 @@ def _descriptor(export: Export, manifest: Manifest, existing: Described, locatio
 
 
 def _known(described: Any) -> Any:
-    """Without what is empty: what nobody set may be described so, and is refused if it is handed back so."""
+    """Remove empty values. Glue describes unset properties as empty, and refuses them as input."""
     if isinstance(described, dict):
         known = {name: _known(value) for name, value in described.items()}
         return {name: value for name, value in known.items() if value not in ("", None, [], {})}
@@ -200,7 +200,7 @@ def _serde(described: Described) -> tuple[str, str, str, dict[str, str]]:
 
 
 def _read_alike(found: Described, wanted: Described) -> bool:
-    """The same formats and SerDe, with at least the parameters that are wanted."""
+    """Return whether both have the same formats and SerDe, and `found` has at least the parameters of `wanted`."""
     *found_names, found_parameters = _serde(found)
     *wanted_names, wanted_parameters = _serde(wanted)
     return found_names == wanted_names and wanted_parameters.items() <= found_parameters.items()

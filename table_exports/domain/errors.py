@@ -1,8 +1,8 @@
-"""What can be wrong with what we are given. Our own bugs are other exceptions."""
+"""What can be wrong with an input, a request to AWS, or a check of ours. Bugs are other exceptions."""
 
 
 class Invalid(Exception):
-    """Of what we are given. The message names the field and the remedy."""
+    """An invalid input. The message names the field and the remedy."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -10,16 +10,16 @@ class Invalid(Exception):
 
 
 class InvalidRequest(Invalid):
-    """A request that can never be carried out."""
+    """A request that can never be met."""
 
 
 class InvalidEvent(Invalid):
     """An event that is not as its sender documents it."""
 
 
-class Refused(Exception):
-    """AWS, or a proof of ours, refused this step for good: trying again would change nothing."""
+class PermanentError(Exception):
+    """AWS refused a step, or a check of ours failed, and a retry would not change that."""
 
 
-class Busy(Exception):
-    """AWS says "not now": nothing was started, and a later try may be taken."""
+class RetryableError(Exception):
+    """AWS is busy. Nothing was started, and a later try may succeed."""

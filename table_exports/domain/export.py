@@ -1,66 +1,36 @@
-"""An export: one run of a pipeline, from request to published view."""
+"""An export: one run of a pipeline, from the request to the published view."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 from table_exports.domain import naming
+from table_exports.domain.stages import STAGES, TERMINAL, Operation, Stage, parse_waiting_on
 
-
-class Stage(StrEnum):
-    STARTING = "STARTING"
-    STAGING = "STAGING"  # only in read mode export
-    EXPORTING = "EXPORTING"
-    CATALOGING = "CATALOGING"
-    PUBLISHING = "PUBLISHING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-
-
-TERMINAL = frozenset({Stage.SUCCEEDED, Stage.FAILED})
-
-# A stage that follows itself: another attempt; or another's crawl was in the way, now comes ours.
-NEXT = {
-    Stage.STARTING: {Stage.STAGING, Stage.EXPORTING},
-    Stage.STAGING: {Stage.EXPORTING},
-    Stage.EXPORTING: {Stage.EXPORTING, Stage.CATALOGING, Stage.PUBLISHING},  # the last: the catalog has the schema
-    Stage.CATALOGING: {Stage.CATALOGING, Stage.PUBLISHING},
-    Stage.PUBLISHING: {Stage.PUBLISHING, Stage.SUCCEEDED},
-}
-
-# How long an export may wait for one thing. A job run has its own timeout, too.
-PATIENCE = {
-    Stage.STARTING: timedelta(hours=1),  # AWS may say "not now" for a while
-    Stage.STAGING: timedelta(hours=24),  # DynamoDB promises no time; that of terabytes takes hours
-    Stage.EXPORTING: timedelta(hours=1),  # in Glue's queue
-    Stage.CATALOGING: timedelta(hours=2),
-    Stage.PUBLISHING: timedelta(hours=2),
-}
-STOPPED_WITHIN = timedelta(hours=1)  # what is overdue is stopped, and its end ends the export
-STAGED_FOR = timedelta(days=2)  # what DynamoDB exported is there so long at least: StagingDays is 3 or more
-CLAIM = timedelta(seconds=60)  # the functions' timeout: until then the delivery that claimed an export may be at it
+STOP_TIMEOUT = timedelta(hours=1)  # an overdue operation is stopped. Within this time its end fails the export
+TABLE_EXPORT_KEPT = timedelta(days=2)  # the least time that DynamoDB's files stay in S3: StagingDays is 3 or more
+CLAIM = timedelta(seconds=60)  # the functions' timeout: after it, the delivery that claimed the export is gone
 
 
 class IllegalTransition(Exception):
-    """A stage does not follow from the one before. Always a bug of ours, never bad input."""
+    """The stage cannot follow the one before. Always a bug of ours, never bad input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an export waited for, from when on."""
+    """One wait of an export: for what, and since when."""
 
     stage: Stage
     since: datetime
     waiting_on: str
     attempt: int = 1
-    until: datetime | None = None  # the export ended then; if not, it went on with the next step
+    until: datetime | None = None  # set if the export ended here. Otherwise the next step's `since` ends this one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """In flight it waits for exactly one outside thing; ended, for none."""
+    """An export in flight waits for exactly one external operation. An ended export waits for none."""
 
     pipeline: str
     export_id: str
@@ -70,43 +40,44 @@ class Export:
     timeout_minutes: int  # of the Glue job
     waiting_on: str | None = None
     waiting_since: datetime | None = None
-    claimed_at: datetime | None = None  # a delivery is starting what must not be started twice
-    held_up_by: str | None = None  # why AWS did not take the next step yet, in its own words
-    end_seen_at: datetime | None = None  # what it waits for has ended, AWS said when asked; its event may be on its way
-    steps: tuple[Step, ...] = ()  # all its waits, the last one too; none in a record of an earlier version
+    claimed_at: datetime | None = None  # a delivery is starting an operation that must not be started twice
+    blocked_reason: str | None = None  # why the next step could not be taken yet, in AWS's words
+    end_seen_at: datetime | None = None  # when AWS first said that the operation has ended. Its event may still arrive
+    steps: tuple[Step, ...] = ()  # all waits, including the current one. Empty in a record of an earlier version
 
-    attempt: int = 1  # never used again, so that whatever it starts can be told from an earlier attempt's
-    last_attempt: int = 1  # that may be made before a person is asked
-    resumed_by: str | None = None  # the request that had it go on after it failed, by its identity
+    attempt: int = 1  # identifies each operation that is started. Never reused, not even after a resume
+    max_attempts: int = 1  # of one operation, counted from the request or the last resume
+    resumed_by: str | None = None  # the identity of the request that resumed it last
 
     table_name: str
     catalog_name: str
     read_percentage: Decimal
-    read_mode: str = "scan"  # or export; decided once, with the two next
-    read_plan: str | None = None  # why so
-    read_cost_usd: Decimal | None = None  # estimated
-    table_export: str | None = None  # the table export's summary, where its manifest lies; None: the job scans
+    read_mode: str = "scan"  # or export. Decided once, with the next two
+    read_plan: str | None = None  # the reason for the read mode
+    read_cost_usd: Decimal | None = None  # an estimate
+    table_export: str | None = None  # the URI of the table export's summary. None: the job scans the table
     output_format: str
     output_prefix: str
     glue_job_name: str
     crawler_name: str
 
     glue_job_run_id: str | None = None  # of the last attempt
-    own_crawl: bool | None = None  # False: it waits for another's crawl to end
+    own_crawl: bool | None = None  # False: it waits for the end of another crawl
     crawled: bool | None = None
     items: int | None = None
     files: int | None = None
     bytes: int | None = None
-    warning: str | None = None  # of what may be wrong with a snapshot that is proven complete
+    warning: str | None = None  # of a possible problem with a snapshot that is proven complete
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
-    reason: str | None = None  # why it failed, in words an operator can act on
+    reason: str | None = None  # why it failed, so that an operator can act on it
 
     def __post_init__(self) -> None:
         if (self.waiting_on is None) != (self.stage in TERMINAL):
             raise IllegalTransition(f"{self.stage} with waiting_on={self.waiting_on!r}")
 
+    # ------------------------------------------------------------------------------------------------ What is known
     @property
     def record_key(self) -> str:
         """The sort key of its state record."""
@@ -114,36 +85,36 @@ class Export:
 
     @property
     def awaited_id(self) -> str:
-        """The ARN, id or name of what it waits for."""
-        return (self.waiting_on or "").partition("/")[2]
+        """The ARN, id or name of the operation that it waits for."""
+        return parse_waiting_on(self.waiting_on or "").awaited_id
 
     @property
     def deadline(self) -> datetime:
-        """Past it, what the export waits for is stopped."""
+        """When the operation is overdue, so that the reconciler stops it."""
         assert self.waiting_since is not None
-        own = timedelta(minutes=self.timeout_minutes) if self.stage == Stage.EXPORTING else timedelta(0)
-        return self.waiting_since + PATIENCE[self.stage] + own
+        job_timeout = timedelta(minutes=self.timeout_minutes) if self.stage == Stage.EXPORTING else timedelta(0)
+        return self.waiting_since + STAGES[self.stage].max_duration + job_timeout
 
     def is_overdue(self, now: datetime) -> bool:
         return not self.ended and self.deadline < now
 
     def is_given_up(self, now: datetime) -> bool:
-        """What it waits for should have come to an end, and did not: the reconciler fails the export."""
-        return not self.ended and self.deadline + STOPPED_WITHIN < now
+        """Whether the operation has not even ended after it was stopped, so that the reconciler fails the export."""
+        return not self.ended and self.deadline + STOP_TIMEOUT < now
 
     def is_claimed(self, now: datetime) -> bool:
-        """Whether another delivery may be at it still."""
+        """Whether another delivery may still be working on it."""
         return self.claimed_at is not None and now < self.claimed_at + CLAIM
 
     @property
     def began_at(self) -> datetime:
-        """When it was requested, or resumed for the last time."""
+        """When it was requested or last resumed."""
         begun = [step.since for step in self.steps if step.stage == Stage.STARTING]
         return begun[-1] if begun else self.requested_at
 
     @property
     def stage_since(self) -> datetime | None:
-        """Since when it is in its stage, whatever the attempt. None if it has ended."""
+        """When it entered its stage, over all attempts. None if it has ended."""
         since = self.waiting_since
         for step in reversed(self.steps):
             if step.stage != self.stage:
@@ -152,12 +123,25 @@ class Export:
         return since
 
     def seconds(self, now: datetime) -> int:
-        """How long it took since it began, or has taken by now."""
+        """How long it took since it began, or has taken so far."""
         return max(0, round(((self.ended_at or now) - self.began_at).total_seconds()))
 
     @property
-    def may_try_again(self) -> bool:
-        return self.attempt < self.last_attempt
+    def attempts_made(self) -> int:
+        """How many times its stage's operation was started since the request or the last resume."""
+        attempts = set()
+        for step in reversed(self.steps):
+            if step.stage == self.stage:
+                attempts.add(step.attempt)
+            if step.stage == Stage.STARTING:
+                return len(attempts)
+        return self.attempt  # a record of an earlier version, which has not all its steps
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether its stage's operation may be started once more."""
+        limit = STAGES[self.stage].max_attempts
+        return self.attempts_made < (self.max_attempts if limit is None else min(limit, self.max_attempts))
 
     @property
     def ended(self) -> bool:
@@ -173,89 +157,102 @@ class Export:
 
     @property
     def table_export_prefix(self) -> str:
-        """Under which DynamoDB writes its export of the table."""
+        """The folder in which DynamoDB writes its export of the table."""
         return naming.table_export_prefix(self.output_prefix, self.snapshot_timestamp)
 
     @property
     def manifest_uri(self) -> str:
         return naming.manifest_uri(self.output_prefix, self.snapshot_timestamp)
 
+    # ------------------------------------------------------------------------------------------------ Transitions
     def with_step(self) -> Self:
-        """The export with what it waits for now among its steps."""
+        """The export with its current wait added to its steps."""
         assert self.waiting_since is not None
         assert self.waiting_on is not None
         return replace(self, steps=(*self.steps, Step(self.stage, self.waiting_since, self.waiting_on, self.attempt)))
 
-    def claim(self, now: datetime, **learned: Any) -> Self:
-        """For one delivery alone: of two that read the same record, one can write this."""
-        return replace(self, claimed_at=now, **learned)
+    def claim(self, now: datetime) -> Self:
+        """The export, claimed by one delivery. Of two that read the same record, only one can write this."""
+        return replace(self, claimed_at=now)
 
-    def unclaim(self) -> Self:
+    def release(self) -> Self:
         return replace(self, claimed_at=None)
 
-    def hold_up(self, by: str) -> Self:
-        """AWS said "not now". The claim is given back, for nothing was started."""
-        return replace(self.unclaim(), held_up_by=by)
+    def defer(self, reason: str) -> Self:
+        """The export after AWS refused a step for now. Nothing was started, so the claim is released."""
+        return replace(self.release(), blocked_reason=reason)
 
-    def try_again(self) -> Self:
+    def retry(self) -> Self:
+        """The export with the number of its next attempt."""
         return replace(self, attempt=self.attempt + 1)
 
-    def advance(self, stage: Stage, *, waiting_on: str, now: datetime, **learned: Any) -> Self:
-        """The export in its next stage, waiting for `waiting_on`, with what was learned on the way."""
+    def wrote(self, *, items: int, files: int, size: int, warning: str | None) -> Self:
+        """The export with what its job wrote."""
+        return replace(self, items=items, files=files, bytes=size, warning=warning)
+
+    def advance(self, stage: Stage, awaited_id: str, now: datetime) -> Self:
+        """The export in `stage`, waiting for the stage's operation with this ARN, id or name."""
         self._allow(stage)
+        operation = STAGES[stage].operation
+        assert operation is not None
         return replace(
             self,
             stage=stage,
-            waiting_on=waiting_on,
+            waiting_on=operation.waiting_on(awaited_id),
             waiting_since=now,
             claimed_at=None,
-            held_up_by=None,
+            blocked_reason=None,
             end_seen_at=None,
-            **learned,
         ).with_step()
 
     def run_job(self, run_id: str, now: datetime) -> Self:
         """The export, waiting for the Glue job run of this attempt."""
-        return self.advance(Stage.EXPORTING, waiting_on=waits_for_job_run(run_id), now=now, glue_job_run_id=run_id)
+        return replace(self, glue_job_run_id=run_id).advance(Stage.EXPORTING, run_id, now)
+
+    def crawl(self, own_crawl: bool, now: datetime) -> Self:
+        """The export, waiting for its own crawl, or for another that must end before."""
+        return replace(self, own_crawl=own_crawl).advance(Stage.CATALOGING, self.crawler_name, now)
+
+    def after_own_crawl(self) -> Self:
+        return replace(self, crawled=True)
 
     def succeed(self, now: datetime) -> Self:
         self._allow(Stage.SUCCEEDED)
         return self._end(Stage.SUCCEEDED, now)
 
     def fail(self, reason: str, now: datetime, stopped: bool = False) -> Self:
-        """`stopped`: at its deadline, as the record says then; or by someone who knows why."""
+        """The failed export. `stopped`: the reconciler or a person stopped its operation."""
         if self.ended:
             raise IllegalTransition(f"{self.stage} -> {Stage.FAILED}")
         if stopped:
-            reason += f" ({self.held_up_by or 'resume the export once it may go on'})"
+            reason += f" ({self.blocked_reason or 'resume the export when it may continue'})"
         return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
 
-    def give_up(self, now: datetime, told: str = "") -> Self:
-        """`told` is what was found of the thing it waits for, and was handled by nobody."""
+    def give_up(self, now: datetime, unhandled: str = "") -> Self:
+        """The export, failed at its deadline. `unhandled`: the event that was published again, but not handled."""
         reason = f"Still waiting on {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC"
-        if told:
-            reason += (
-                f": it was told of {told}, and could not go on. See the functions' log, mend it, resume the export"
-            )
-        return self.fail(f"{reason} ({self.held_up_by})" if self.held_up_by else reason, now)
+        if unhandled:
+            reason += f": {unhandled} was published again and not handled. Find the error in the functions' log, "
+            reason += "correct its cause, then resume the export"
+        return self.fail(f"{reason} ({self.blocked_reason})" if self.blocked_reason else reason, now)
 
-    def resume(self, by: str, attempts: int, now: datetime) -> Self:
-        """The failed export, on its way again. What its record knows to be done is not done again.
+    def resume(self, requested_by: str, max_attempts: int, now: datetime) -> Self:
+        """The failed export, in flight again. Steps that its record shows as done are not repeated.
 
-        `by` is the request's identity: delivered again, it resumes nothing.
+        `requested_by` is the identity of the request, so that a redelivery resumes nothing.
         """
         if self.stage != Stage.FAILED:
             raise IllegalTransition(f"{self.stage} -> {Stage.STARTING}")
-        table_export = self.table_export if now < self.requested_at + STAGED_FOR else None
+        table_export = self.table_export if now < self.requested_at + TABLE_EXPORT_KEPT else None
         return replace(
             self,
             stage=Stage.STARTING,
-            waiting_on=waits_for_request(self.export_id),
+            waiting_on=Operation.REQUEST.waiting_on(self.export_id),
             waiting_since=now,
             claimed_at=now,
             attempt=self.attempt + 1,
-            last_attempt=self.attempt + attempts,
-            resumed_by=by,
+            max_attempts=max_attempts,
+            resumed_by=requested_by,
             table_export=table_export,
             read_plan=self.read_plan if table_export or self.glue_job_run_id else None,
             ended_at=None,
@@ -270,33 +267,12 @@ class Export:
             waiting_on=None,
             waiting_since=None,
             claimed_at=None,
-            held_up_by=None,
+            blocked_reason=None,
             end_seen_at=None,
             ended_at=now,
             steps=(*self.steps[:-1], *(replace(step, until=now) for step in self.steps[-1:])),
         )
 
     def _allow(self, stage: Stage) -> None:
-        if stage not in NEXT.get(self.stage, ()):
+        if stage not in STAGES[self.stage].next_stages:
             raise IllegalTransition(f"{self.stage} -> {stage}")
-
-
-def waits_for_request(export_id: str) -> str:
-    """What a STARTING export waits for: its own request, handled to the end."""
-    return f"export-request/{export_id}"
-
-
-def waits_for_table_export(arn: str) -> str:
-    return f"table-export/{arn}"
-
-
-def waits_for_job_run(run_id: str) -> str:
-    return f"glue-job-run/{run_id}"
-
-
-def waits_for_crawler(name: str) -> str:
-    return f"glue-crawler/{name}"
-
-
-def waits_for_query(query_id: str) -> str:
-    return f"athena-query/{query_id}"

@@ -1,10 +1,11 @@
-"""What the Glue job says it wrote, beside the snapshot: the proof that nothing is missing, and the columns."""
+"""The manifest, which the Glue job writes for each snapshot: the proof that it is complete, and its columns."""
 
+import builtins
 import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.naming import PARTITION_KEY
 
@@ -25,22 +26,22 @@ class Manifest:
     export_id: str
     snapshot_timestamp: str
     output_format: str
-    items_counted: int  # by DynamoDB, while it was read
-    items_written: int  # counted in the finished files, before they could be seen
+    items_counted: int  # by DynamoDB while the table was read
+    items_written: int  # counted in the finished files before they were published
     items_expected: int  # the table's own ItemCount
     files: int
     bytes: int
     columns: tuple[Column, ...]  # all of the snapshot table, in its order, without the partition key
-    serde_parameters: dict[str, str]  # what the catalog's SerDe needs beside the format's own
+    serde_parameters: dict[str, str]  # for the catalog's SerDe, in addition to those of the format
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Raises Refused if this is no manifest of the version that we know."""
+    def from_json(cls, text: str | builtins.bytes) -> Self:
+        """Parse a manifest. Raises PermanentError if it is malformed, or of another version."""
         try:
             content = json.loads(text)
             if content["version"] != VERSION:
-                raise Refused(
-                    f"The manifest has version {content['version']}, not {VERSION}: deploy job and services anew"
+                raise PermanentError(
+                    f"The manifest has version {content['version']}, not {VERSION}: deploy job and services again"
                 )
             values = {name: content[name] for name in cls.__slots__}
             values["columns"] = tuple(
@@ -50,47 +51,47 @@ class Manifest:
             manifest._check()
             return manifest
         except KeyError as missing:
-            raise Refused(
+            raise PermanentError(
                 f"The manifest cannot be read: it lacks {missing}. The job is of another version than the services: "
                 "update the table stack"
             ) from missing
         except (ValueError, TypeError) as error:
-            raise Refused(f"The manifest cannot be read: {error}") from error
+            raise PermanentError(f"The manifest cannot be read: {error}") from error
 
     def prove(self, export: Export) -> None:
-        """Raises Refused unless this is the proof that the export's snapshot is complete."""
+        """Raise PermanentError unless this proves that the export's snapshot is complete."""
         if (self.export_id, self.snapshot_timestamp) != (export.export_id, export.snapshot_timestamp):
-            raise Refused(f"The manifest is another export's, {self.export_id} of {self.snapshot_timestamp}")
+            raise PermanentError(f"The manifest is another export's, {self.export_id} of {self.snapshot_timestamp}")
         if self.output_format != export.output_format:
-            raise Refused(f"The snapshot is {self.output_format}, not {export.output_format}")
+            raise PermanentError(f"The snapshot is {self.output_format}, not {export.output_format}")
         if self.items_counted != self.items_written:
-            raise Refused(
+            raise PermanentError(
                 f"Incomplete snapshot: DynamoDB counted {self.items_counted} items, {self.items_written} were written"
             )
 
     @property
     def view_columns(self) -> list[tuple[str, str]]:
-        """Each attribute once: the last column that it was given, and the name of its first, under which it shows."""
+        """Each attribute once: its last column, and its name in the view, which is that of its first column."""
         first: dict[str, str] = {}
         last: dict[str, str] = {}
         for column in self.columns:
             first.setdefault(column.attribute, column.name)
             last[column.attribute] = column.name
-        return [(last[attribute], shown) for attribute, shown in first.items()]
+        return [(last[attribute], name) for attribute, name in first.items()]
 
     @property
     def warning(self) -> str | None:
-        """In words for an operator, if the table's own count is far from what was written."""
+        """A message for an operator if the table's own count is far from the number of items written."""
         off = abs(self.items_written - self.items_expected)
         if off <= FAR_OFF_ITEMS or off * 100 <= self.items_expected * FAR_OFF_SHARE:
             return None
         return (
             f"The snapshot has {self.items_written} items, the table's own ItemCount is {self.items_expected}. "
-            "DynamoDB updates it every six hours: if the table did not change as much meanwhile, look into it"
+            "DynamoDB updates it every six hours. If the table did not change that much meanwhile, find out why"
         )
 
     def _check(self) -> None:
-        """Raises ValueError for what the catalog cannot take, or a fact cannot tell."""
+        """Raise ValueError for values that neither the catalog nor an event can have."""
         for name in ("export_id", "snapshot_timestamp", "output_format"):
             _must(isinstance(getattr(self, name), str), f"{name} is no text")
         for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):

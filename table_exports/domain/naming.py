@@ -1,4 +1,4 @@
-"""Names that follow from other names. One place, one direction."""
+"""Names that follow from other names."""
 
 import re
 from datetime import UTC, datetime
@@ -12,14 +12,14 @@ FORMATS = ("parquet", "orc", "avro", "json", "csv")
 
 
 def catalog_name(table_name: str, chosen: str = "") -> str:
-    """The name of a table's view, and of its snapshot table and folder but for their prefix.
+    """Return the name of a table's view. Its snapshot table and folder have the same name with a prefix.
 
-    Lower case, every character outside `[a-z0-9_]` an underscore: so a crawler has nothing left to rename.
+    It is lower case, with an underscore for each character outside `[a-z0-9_]`, so that a crawler need not rename it.
 
     >>> catalog_name("My-Reviews.v2")
     'my_reviews_v2'
 
-    Raises InvalidRequest if the name is too long for the catalog, or is one that a snapshot table may have.
+    Raises InvalidRequest if the name is too long for the catalog, or could be that of a snapshot table.
     """
     name = re.sub(r"[^a-z0-9_]", "_", (chosen or table_name).lower())
     if len(name) > LONGEST_CATALOG_NAME:
@@ -28,23 +28,23 @@ def catalog_name(table_name: str, chosen: str = "") -> str:
         )
     if name.startswith(SNAPSHOT_PREFIX):
         raise InvalidRequest(
-            "CatalogName", f"{name} starts as snapshot tables do, with {SNAPSHOT_PREFIX}: choose another"
+            "CatalogName", f"{name} starts with {SNAPSHOT_PREFIX}, as snapshot tables do: choose another name"
         )
     return name
 
 
 def pipeline_name(catalog_name: str, output_format: str) -> str:
-    """One table-format combination: `reviews-parquet`."""
+    """Return the name of a pipeline, for example `reviews-parquet`."""
     return f"{catalog_name}-{output_format}"
 
 
 def resource_name(pipeline: str) -> str:
-    """Of the pipeline's Glue job and crawler: the prefix lets rules and policies tell ours from others'."""
+    """Return the name of a pipeline's Glue job and crawler. Rules and policies match its prefix."""
     return f"table-exports-{pipeline}"
 
 
 def snapshot_timestamp(moment: datetime) -> str:
-    """UTC to the second and without colons, which Spark would escape: `2026-11-23T02-00-07Z`."""
+    """Return a time in UTC, to the second and without colons, which Spark would escape: `2026-11-23T02-00-07Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
@@ -57,7 +57,7 @@ def snapshot_table(catalog_name: str) -> str:
 
 
 def output_prefix(bucket: str, catalog_name: str) -> str:
-    """The folder of every snapshot of a pipeline, without a slash at the end."""
+    """Return the folder of a pipeline's snapshots, without a slash at the end."""
     return f"s3://{bucket}/exports/{snapshot_table(catalog_name)}"
 
 
@@ -66,24 +66,24 @@ def snapshot_location(output_prefix: str, snapshot_timestamp: str) -> str:
 
 
 def staging_prefix(output_prefix: str) -> str:
-    """Where the job stages a table's items. Under one folder of the bucket, whose objects expire."""
+    """Return the folder in which the job stages items. It is in a folder of the bucket whose objects expire."""
     bucket, catalog_name = output_prefix.split(f"/exports/{SNAPSHOT_PREFIX}")
     return f"{bucket}/staging/{catalog_name}"
 
 
 def table_export_prefix(output_prefix: str, snapshot_timestamp: str) -> str:
-    """Of all that DynamoDB writes of a table in read mode export, without a slash at the end."""
+    """Return the folder in which DynamoDB writes a table export, without a slash at the end."""
     return f"{staging_prefix(output_prefix)}/{snapshot_timestamp}"
 
 
 def table_export_summary(table_export_prefix: str, arn: str) -> str:
-    """What DynamoDB writes last of a table export. Shape: DynamoDB developer guide, "Table export output format"."""
+    """Return the URI of a table export's last file. Shape: DynamoDB developer guide, "Table export output format"."""
     export_id = arn.rpartition("/")[2]
     return f"{table_export_prefix}/AWSDynamoDB/{export_id}/manifest-summary.json"
 
 
 def manifests_prefix(output_prefix: str) -> str:
-    """Beside the table's folder, out of the crawler's sight."""
+    """Return the folder of a pipeline's manifests, which is outside the folder that the crawler reads."""
     bucket, catalog_name = output_prefix.split(f"/exports/{SNAPSHOT_PREFIX}")
     return f"{bucket}/exports/manifests_{catalog_name}/"
 

@@ -1,6 +1,6 @@
-"""How an export reads its table: by a scan of the job's own, or by DynamoDB's export to S3. And what that costs.
+"""The read plan of an export: a scan by its job, or DynamoDB's export to S3, and an estimate of the cost.
 
-Prices: AWS price list, us-east-1, August 2026. Elsewhere, and for other table classes, they differ by a little.
+Prices: AWS price list, us-east-1, August 2026. In other Regions and for other table classes they differ slightly.
 """
 
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Self
 
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
 
 SCAN, EXPORT, AUTO = "scan", "export", "auto"
@@ -24,21 +24,21 @@ ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS docume
 
 TWO_DIGITS_UP = Context(prec=2, rounding=ROUND_UP)
 
-WORTH_USD = 0.05  # what a table export must save: it takes minutes, however small the table
+WORTH_USD = 0.05  # the least that a table export must save, because even that of a small table takes minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """What DynamoDB says of a table. Its size is up to six hours old."""
+    """DynamoDB's description of a table. Its size is up to six hours old."""
 
     bytes: int
     on_demand: bool
-    read_units: float  # per second that it serves
+    read_units: float  # per second
     point_in_time_recovery: bool
 
     @classmethod
     def described(cls, table: dict[str, Any], backups: dict[str, Any]) -> Self:
-        """From the answers of DescribeTable and DescribeContinuousBackups."""
+        """Parse the answers of DescribeTable and DescribeContinuousBackups."""
         on_demand = table.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST"
         if on_demand:
             capacity = table.get("WarmThroughput", {}).get("ReadUnitsPerSecond") or ON_DEMAND_READ_UNITS
@@ -55,14 +55,14 @@ class Table:
         )
 
     def read_rate(self, percentage: float, cap: float) -> float:
-        """Read units per second that an export may consume. The job has the same rule, as `read_rate`."""
+        """Return the read units per second that an export may consume. The job has the same rule, as `read_rate`."""
         return min(self.read_units * percentage, cap or math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPlan:
     mode: str  # scan or export
-    cost_usd: Decimal | None  # estimated; None where nobody could ask
+    cost_usd: Decimal | None  # an estimate. None if the table could not be described
     why: str
 
 
@@ -72,7 +72,7 @@ UNKNOWN = ReadPlan(
 
 
 def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> ReadPlan:
-    """Raises Refused if the pipeline asks for what cannot be, or has a budget that this exceeds."""
+    """Return the read plan. Raises PermanentError if the read mode is impossible or the cost is above the budget."""
     rate = table.read_rate(float(read_percentage), float(pipeline.read_capacity_cap))
     units = table.bytes / READ_UNIT_BYTES
     seconds = units / rate
@@ -93,18 +93,18 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
     elif scan_usd - export_usd >= WORTH_USD or scan_usd > budget >= export_usd:
         mode, reason = EXPORT, "the table export is cheaper"
     else:
-        mode, reason = SCAN, "the table export would not pay"
+        mode, reason = SCAN, "the table export would not save enough"
     why = f"By {'scan' if mode == SCAN else 'table export'}, because {reason}: {scan}; {export}"
 
     if mode == EXPORT and not table.point_in_time_recovery:
-        raise Refused(
+        raise PermanentError(
             f"ReadMode is export, but point-in-time recovery of table {pipeline.table_name} is off: "
-            "switch it on, or deploy the table stack with ReadMode auto or scan"
+            "enable it, or deploy the table stack with ReadMode auto or scan"
         )
     cost, other = (export_usd, scan_usd) if mode == EXPORT else (scan_usd, export_usd)
     if cost > budget:
         way = "scan (ReadMode scan)" if mode == EXPORT else "table export (ReadMode auto, point-in-time recovery on)"
-        raise Refused(
+        raise PermanentError(
             f"Reading table {pipeline.table_name} would cost {_usd(cost)}, above the budget of "
             f"${pipeline.max_read_cost:f}: deploy the table stack with MaxReadCost {_enough(cost)} or more"
             f"{f', or read by a {way}' if other <= budget else ''}. {why}"
@@ -117,7 +117,7 @@ def _usd(amount: float) -> str:
 
 
 def _enough(cost: float) -> str:
-    """The amount as MaxReadCost takes it, rounded up to two digits."""
+    """Return the amount for MaxReadCost, rounded up to two digits."""
     return f"{Decimal(str(cost)).normalize(TWO_DIGITS_UP):f}"
 
 

@@ -1,4 +1,4 @@
-"""An `Export Requested` event, read and judged before anything is touched."""
+"""An `Export Requested` event: parsed and validated before anything else happens."""
 
 import hashlib
 import json
@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self
 
 from table_exports.domain import naming
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.export import Export, Stage
-from table_exports.domain.foreign import shown
+from table_exports.domain.export import Export
+from table_exports.domain.foreign import preview
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.stages import Stage
 
 NAME = r"[A-Za-z0-9_.\-]{1,255}"
 LOWEST_READ_PERCENTAGE, HIGHEST_READ_PERCENTAGE = 0.1, 1.0
@@ -20,27 +21,27 @@ LOWEST_READ_PERCENTAGE, HIGHEST_READ_PERCENTAGE = 0.1, 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What the schedule asks for: the blog's payload, and which pipeline it is for. Or which export is to go on."""
+    """A request for a new export of a pipeline, or to resume a failed export."""
 
     stage: ClassVar[Stage] = Stage.STARTING
 
-    export_id: str  # of the export that answers this request, however often it is delivered
-    identity: str  # the same for each delivery
+    export_id: str  # of the export that this request starts or resumes, the same for each delivery
+    identity: str  # of the request, the same for each delivery
     pipeline: str
     resumes: bool = False
     read_percentage: Decimal = Decimal(0)
-    deployed: dict[str, str]  # what must be as the pipeline is deployed
+    expected: dict[str, str]  # values that the deployed pipeline must have
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
-        """Raises InvalidRequest for the first field that is missing, unknown, or not what it must be."""
+        """Parse the event. Raises InvalidRequest for the first field that is missing, unknown or invalid."""
         detail = event.get("detail")
         if not isinstance(detail, dict):
-            raise InvalidRequest("detail", f"is {shown(detail)}: it must be an object with {', '.join(_REQUIRED)}")
+            raise InvalidRequest("detail", f"is {preview(detail)}: it must be an object with {', '.join(_REQUIRED)}")
         for name in detail:
             if name not in _REQUIRED and name not in _OPTIONAL:
                 known = ", ".join([*_REQUIRED, *_OPTIONAL])
-                raise InvalidRequest(shown(name), f"is no field of a request: take it out. Known are {known}")
+                raise InvalidRequest(preview(name), f"is not a field of a request: remove it. The fields are {known}")
         resumes = "resume_export_id" in detail
         for name, rule in (_REQUIRED | _OPTIONAL).items():
             if name in detail:
@@ -55,23 +56,25 @@ class ExportRequest:
             pipeline=detail["pipeline"],
             resumes=resumes,
             read_percentage=Decimal(str(detail.get("read_percentage", 0))),
-            deployed={name: detail[name] for name in _DEPLOYED if name in detail},
+            expected={name: detail[name] for name in _DEPLOYED if name in detail},
         )
 
-    def must_fit(self, pipeline: Pipeline | None) -> Pipeline:
-        """The pipeline it is for. Raises InvalidRequest if that is not deployed, or not as the request says."""
+    def validate_against(self, pipeline: Pipeline | None) -> Pipeline:
+        """Return the request's pipeline. Raises InvalidRequest if it is not deployed, or differs from the request."""
         if pipeline is None:
             raise InvalidRequest("pipeline", f"{self.pipeline} is unknown: deploy its table stack, infra/table.yaml")
-        for name, asked in self.deployed.items():
+        for name, requested in self.expected.items():
             deployed = getattr(pipeline, name)
-            if asked != deployed:
-                raise InvalidRequest(name, f"is {asked}, but {self.pipeline} is deployed with {deployed}: send that")
+            if requested != deployed:
+                raise InvalidRequest(
+                    name, f"is {requested}, but {self.pipeline} is deployed with {deployed}: send that"
+                )
         return pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Resumption:
-    """The request that an export go on, as the reconciler makes it."""
+class ResumeRequest:
+    """A request to resume an export, as the reconciler publishes it for one whose start died."""
 
     detail_type: ClassVar[str] = "Export Requested"
 
@@ -82,23 +85,23 @@ class Resumption:
         return {"pipeline": self.export.pipeline, "resume_export_id": self.export.export_id}
 
 
-def a_request_for(pipeline: Pipeline, request_id: str, read_percentage: Decimal | None = None) -> dict[str, Any]:
-    """The detail of an Export Requested that asks for an export as the pipeline is deployed."""
+def request_detail(pipeline: Pipeline, request_id: str, read_percentage: Decimal | None = None) -> dict[str, Any]:
+    """Return the detail of an Export Requested for a new export of the pipeline as it is deployed."""
     percentage = pipeline.read_percentage if read_percentage is None else read_percentage
     deployed = {name: getattr(pipeline, name) for name in ("pipeline", *_DEPLOYED)}
     return deployed | {"read_percentage": float(percentage), "request_id": request_id}
 
 
-def a_resumption_of(export: Export, request_id: str) -> dict[str, Any]:
-    """The detail of an Export Requested that has a failed export go on."""
-    return Resumption(export).detail | {"request_id": request_id}
+def resume_detail(export: Export, request_id: str) -> dict[str, Any]:
+    """Return the detail of an Export Requested that resumes a failed export."""
+    return ResumeRequest(export).detail | {"request_id": request_id}
 
 
 def export_id(event: dict[str, Any]) -> str:
-    """The identity of a request, the same for each delivery of it, another for each replay.
+    """Return the identity of a request: the same for each delivery, a new one for each replay.
 
-    Built on what is documented to last: not on Scheduler's execution id, which changes with every attempt,
-    and on the event's own id only if the request brings nothing better, as a replay may change it.
+    It depends on what AWS documents as stable. Scheduler's execution id changes with every attempt. The event's own id
+    may change in a replay, so it counts only if the request has neither a scheduled time nor a request id.
     """
     detail = event["detail"]
     given = [detail.get("scheduled_time"), detail.get("request_id")]
@@ -114,7 +117,7 @@ class _Rule:
 
     def check(self, name: str, value: Any) -> None:
         if not self.holds(value):
-            raise InvalidRequest(name, f"is {shown(value)}: {self.remedy}")
+            raise InvalidRequest(name, f"is {preview(value)}: {self.remedy}")
 
 
 def _text(pattern: str) -> Callable[[Any], bool]:

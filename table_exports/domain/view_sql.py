@@ -1,4 +1,4 @@
-"""The view that shows a table's latest snapshot, as text. A pure function of the export and its manifest's columns."""
+"""The SQL of the view that shows a table's latest snapshot."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from table_exports.domain.naming import PARTITION_KEY
 
 
 def create_view(export: Export, database: str, columns: Sequence[tuple[str, str]]) -> str:
-    """`columns` are those of the snapshot table that the view shows, each with the name that it shows it under.
+    """Return the statement. `columns` are pairs of a column of the snapshot table and its name in the view.
 
-    They are listed, never `*`: a view of `*` goes stale when a column is added.
+    The columns are listed, because a view with `*` becomes invalid when a column is added.
 
     CREATE OR REPLACE VIEW "dynamodb_exports"."reviews" AS
     SELECT "asin", "price_2" AS "price", "snapshot_timestamp" FROM "dynamodb_exports"."snapshots_reviews"
@@ -18,21 +18,21 @@ def create_view(export: Export, database: str, columns: Sequence[tuple[str, str]
     """
     view = f"{identifier(database)}.{identifier(export.catalog_name)}"
     table = f"{identifier(database)}.{identifier(export.snapshot_table)}"
-    listed = ", ".join(selected(source, shown) for source, shown in [*columns, (PARTITION_KEY, PARTITION_KEY)])
+    listed = ", ".join(selected(source, name) for source, name in [*columns, (PARTITION_KEY, PARTITION_KEY)])
     latest = f"{identifier(PARTITION_KEY)} = {literal(export.snapshot_timestamp)}"
     return f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM {table} WHERE {latest}"
 
 
-def selected(source: str, shown: str) -> str:
-    return identifier(source) if source == shown else f"{identifier(source)} AS {identifier(shown)}"
+def selected(source: str, name: str) -> str:
+    return identifier(source) if source == name else f"{identifier(source)} AS {identifier(name)}"
 
 
 def request_token(export: Export, sql: str) -> str:
-    """Athena's ClientRequestToken, 64 characters: asking twice in one attempt starts one query."""
+    """Return Athena's ClientRequestToken, 64 characters. Two calls within one attempt start one query."""
     return hashlib.sha256(f"{export.export_id}\n{export.attempt}\n{sql}".encode()).hexdigest()
 
 
-# All that is foreign gets into SQL by one of these two.
+# All text of unknown origin enters SQL through these two.
 def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 

@@ -20,8 +20,8 @@ from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.domain import catalog, view_sql
 from table_exports.domain.aws_events import JobRunEnded
-from table_exports.domain.errors import Busy, Refused
-from table_exports.domain.facts import Fact
+from table_exports.domain.errors import PermanentError, RetryableError
+from table_exports.domain.public_events import PublicEvent
 
 JOB = CRAWLER = "table-exports-reviews-parquet"
 
@@ -68,7 +68,7 @@ def test_what_glue_refuses_for_good_is_refused_in_its_own_words(stubbed, code):
     client, glue = stubbed("glue")
     glue.add_client_error("start_job_run", code, "No such thing")
 
-    with pytest.raises(Refused, match=f"^Glue job {JOB} cannot be started: {code}: No such thing$"):
+    with pytest.raises(PermanentError, match=f"^Glue job {JOB} cannot be started: {code}: No such thing$"):
         Glue(client, lambda: client, "db").start_job_run(an_export())
 
 
@@ -79,7 +79,7 @@ def test_what_glue_cannot_do_now_is_a_wait(stubbed, code):
     client, glue = stubbed("glue")
     glue.add_client_error("start_job_run", code, "Later")
 
-    with pytest.raises(Busy, match=f"^Glue job {JOB} cannot be started: {code}: Later$"):
+    with pytest.raises(RetryableError, match=f"^Glue job {JOB} cannot be started: {code}: Later$"):
         Glue(client, lambda: client, "db").start_job_run(an_export())
 
 
@@ -193,7 +193,7 @@ def test_the_end_of_a_crawl_is_as_its_event_would_tell_and_ends_the_wait(stubbed
     export, end = asked_for_a_crawl(stubbed, own_crawl, Status=status, StartTime=SINCE, ErrorMessage="Why")
 
     assert (end.crawler, end.state, end.message) == (CRAWLER, state, "Why")
-    assert end.ends_the_wait_of(export)
+    assert end.completes(export)
 
 
 @pytest.mark.parametrize("last_crawl", [{}, {"Status": "SUCCEEDED", "StartTime": SINCE - timedelta(minutes=5)}])
@@ -201,13 +201,13 @@ def test_a_crawl_of_its_own_that_the_crawler_does_not_know_has_come_to_nothing(s
     export, end = asked_for_a_crawl(stubbed, True, **last_crawl)
 
     assert (end.state, end.message) == ("Cancelled", "The crawler knows of no such crawl")
-    assert end.ends_the_wait_of(export)
+    assert end.completes(export)
 
 
 def test_anothers_crawl_that_is_over_ends_the_wait_for_it_whenever_it_began(stubbed):
     export, end = asked_for_a_crawl(stubbed, False, Status="SUCCEEDED", StartTime=SINCE - timedelta(minutes=5))
 
-    assert end.ends_the_wait_of(export)
+    assert end.completes(export)
 
 
 def test_only_its_own_crawl_is_stopped_and_one_that_is_over_needs_no_stopping(stubbed):
@@ -246,7 +246,7 @@ def test_a_query_is_stopped_by_its_id(stubbed):
     Athena(client, "table-exports", "db").stop_query("q")
 
 
-def test_what_aws_should_have_told_is_put_on_our_bus_in_its_shape(stubbed):
+def test_a_missing_event_is_published_in_the_shape_of_awss(stubbed):
     client, events = stubbed("events")
     end = JobRunEnded(job_name=JOB, run_id="jr_1", state="SUCCEEDED", message="-")
     entry = {
@@ -257,7 +257,7 @@ def test_what_aws_should_have_told_is_put_on_our_bus_in_its_shape(stubbed):
     }
     events.add_response("put_events", {"FailedEntryCount": 0, "Entries": []}, {"Entries": [entry]})
 
-    Bus(client, "table-exports").tell([end])
+    Bus(client, "table-exports").republish_missing([end])
 
 
 def test_runs_from_before_the_request_end_the_search(stubbed):
@@ -327,7 +327,7 @@ def test_a_table_of_another_dataset_is_refused_and_left_alone(stubbed, step):
     theirs["Table"]["PartitionKeys"] = [{"Name": "day"}]
     glue.add_response("get_table", theirs)
 
-    with pytest.raises(Refused, match="another dataset lies in its folder"):
+    with pytest.raises(PermanentError, match="another dataset has its folder"):
         getattr(Glue(client, lambda: client, "db"), step)(an_export(), MANIFEST)
 
 
@@ -392,7 +392,7 @@ def test_a_catalog_that_says_no_is_refused_in_its_own_words(stubbed, missing):
         glue.add_client_error("get_table", "EntityNotFoundException")
     glue.add_client_error(missing, "AccessDeniedException", "Not you")
 
-    with pytest.raises(Refused, match=r"^Table snapshots_reviews cannot be .*: AccessDeniedException: Not you$"):
+    with pytest.raises(PermanentError, match=r"^Table snapshots_reviews cannot be .*: AccessDeniedException: Not you$"):
         Glue(client, lambda: client, "db").ensure_table(an_export(), MANIFEST)
 
 
@@ -425,7 +425,9 @@ def test_a_partition_that_the_catalog_refuses_is_refused_though_the_call_succeed
     client, glue = stubbed("glue")
     glue.add_response("batch_create_partition", failure([SNAPSHOT], "InvalidInputException"))
 
-    with pytest.raises(Refused, match=r"^Snapshot .*cannot be put into the catalog: InvalidInputException: Just so"):
+    with pytest.raises(
+        PermanentError, match=r"^Snapshot .*cannot be put into the catalog: InvalidInputException: Just so"
+    ):
         Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
@@ -565,7 +567,7 @@ def test_a_view_of_more_columns_than_athena_takes_is_refused_with_what_can_be_do
     client, _ = stubbed("athena")
     columns = [(f"column_{n:05}" + "x" * 100, "y" * 100) for n in range(1200)]
 
-    with pytest.raises(Refused, match=r"1200 columns, and Athena takes 262144\. Query snapshots_reviews"):
+    with pytest.raises(PermanentError, match=r"1200 columns, and Athena accepts 262144\. Query snapshots_reviews"):
         Athena(client, "table-exports", "db").create_view(an_export(), columns)
 
 
@@ -573,7 +575,7 @@ def test_what_botocore_refuses_to_send_is_refused(monkeypatch):
     """It would refuse it each time."""
     client = boto3.client("glue")
 
-    with pytest.raises(Refused, match="cannot be started: Parameter validation failed"):
+    with pytest.raises(PermanentError, match="cannot be started: Parameter validation failed"):
         Glue(client, lambda: client, "db").start_job_run(an_export(glue_job_name=""))
 
 
@@ -585,14 +587,14 @@ def test_a_crawler_that_is_gone_has_come_to_its_end(stubbed):
     end = Glue(client, lambda: client, "db").crawl_end(export, ASKED_AT)
 
     assert (end.state, end.message) == ("Cancelled", "Crawler x not found")
-    assert end.ends_the_wait_of(export)
+    assert end.completes(export)
 
 
 def test_athenas_limits_are_waits_not_refusals(stubbed):
     client, athena = stubbed("athena")
     athena.add_client_error("start_query_execution", "TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED")
 
-    with pytest.raises(Busy, match="TooManyRequestsException: CONCURRENT_QUERY"):
+    with pytest.raises(RetryableError, match="TooManyRequestsException: CONCURRENT_QUERY"):
         Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")])
 
 
@@ -612,23 +614,25 @@ def test_no_manifest_no_proof(stubbed):
     client, s3 = stubbed("s3")
     s3.add_client_error("get_object", "NoSuchKey")
 
-    with pytest.raises(Refused, match=r"^The job run left no manifest at s3://bucket/exports/manifests_reviews/"):
+    with pytest.raises(
+        PermanentError, match=r"^The job run left no manifest at s3://bucket/exports/manifests_reviews/"
+    ):
         Manifests(client).proof_of(an_export())
 
 
-def test_facts_go_out_ten_at_a_time(stubbed):
+def test_events_are_published_ten_at_a_time(stubbed):
     client, events = stubbed("events")
-    facts = [Fact("Export Started", {"n": n}) for n in range(11)]
+    published = [PublicEvent("Export Started", {"n": n}) for n in range(11)]
 
     def entries(these):
         envelope = {"EventBusName": "bus", "Source": "table-exports", "DetailType": "Export Started"}
-        return {"Entries": [envelope | {"Detail": json.dumps(fact.detail)} for fact in these]}
+        return {"Entries": [envelope | {"Detail": json.dumps(event.detail)} for event in these]}
 
-    for these in (facts[:10], facts[10:]):
+    for these in (published[:10], published[10:]):
         answer = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}] * len(these)}
         events.add_response("put_events", answer, entries(these))
 
-    Bus(client, "bus").publish(facts)
+    Bus(client, "bus").publish(published)
 
 
 def test_a_fact_that_the_bus_did_not_take_is_no_silence(stubbed):
@@ -637,4 +641,4 @@ def test_a_fact_that_the_bus_did_not_take_is_no_silence(stubbed):
     events.add_response("put_events", refused, {"Entries": ANY})
 
     with pytest.raises(NotPublished, match="ThrottlingException"):
-        Bus(client, "bus").publish([Fact("Export Started", {})])
+        Bus(client, "bus").publish([PublicEvent("Export Started", {})])

@@ -7,8 +7,8 @@ import pytest
 from examples import NOW, a_pipeline, an_export
 
 from table_exports.aws.records import export_of, pipeline_of
-from table_exports.domain.export import Stage
 from table_exports.domain.pipeline import RECENT, End
+from table_exports.domain.stages import Stage
 
 
 @pytest.fixture
@@ -53,20 +53,18 @@ def test_a_pipeline_moves_on_to_its_next_export(records, begun):
 
 
 def test_a_move_from_a_wait_that_is_over_changes_nothing(records, begun):
-    exporting = begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW)
+    exporting = begun.advance(Stage.EXPORTING, "jr_1", NOW)
     assert records.move(begun, exporting)
 
-    assert not records.move(begun, begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_2", now=NOW))
+    assert not records.move(begun, begun.advance(Stage.EXPORTING, "jr_2", NOW))
     assert not records.move(begun, begun.fail("late", NOW))
     assert records.export("reviews-parquet", begun.record_key) == exporting
 
 
 def test_of_two_waits_for_one_crawler_only_the_one_meant_is_ended(records, begun):
-    exporting = begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW)
-    first = exporting.advance(Stage.CATALOGING, waiting_on="glue-crawler/x", now=NOW, own_crawl=False)
-    again = first.advance(
-        Stage.CATALOGING, waiting_on="glue-crawler/x", now=datetime(2026, 11, 23, 3, tzinfo=UTC), own_crawl=True
-    )
+    exporting = begun.advance(Stage.EXPORTING, "jr_1", NOW)
+    first = exporting.crawl(False, NOW)
+    again = first.crawl(True, datetime(2026, 11, 23, 3, tzinfo=UTC))
     assert records.move(begun, exporting)
     assert records.move(exporting, first)
     assert records.move(first, again)
@@ -103,7 +101,7 @@ def test_a_write_leaves_the_attributes_of_a_newer_version_alone(records, begun):
         ExpressionAttributeValues={":x": {"S": "kept"}},
     )
 
-    assert records.move(begun, begun.advance(Stage.EXPORTING, waiting_on="glue-job-run/jr_1", now=NOW))
+    assert records.move(begun, begun.advance(Stage.EXPORTING, "jr_1", NOW))
 
     assert attributes(records, begun)["of_a_later_version"] == {"S": "kept"}
 
@@ -173,14 +171,14 @@ def test_of_two_deliveries_that_claim_an_export_one_gets_it(records, begun):
     assert records.move(begun, first)
     assert not records.move(begun, second)
     assert not records.move(begun, begun.fail("by one that had no claim", NOW))
-    assert records.move(first, first.hold_up("Glue is busy"))
+    assert records.move(first, first.defer("Glue is busy"))
 
 
 def test_a_move_that_changes_nothing_is_no_write(records, begun):
-    held_up = begun.hold_up("Glue is busy")
+    held_up = begun.defer("Glue is busy")
     assert records.move(begun, held_up)
 
-    assert records.move(held_up, held_up.hold_up("Glue is busy"))
+    assert records.move(held_up, held_up.defer("Glue is busy"))
 
 
 def test_those_in_flight_are_found_and_no_others(records, begun):
@@ -196,7 +194,7 @@ def test_those_in_flight_are_found_and_no_others(records, begun):
 def test_a_resumed_export_takes_the_lock_and_does_not_expire(records, begun):
     failed = begun.fail("no luck", NOW)
     assert records.move(begun, failed)
-    resumed = failed.resume("r1", attempts=2, now=NOW)
+    resumed = failed.resume("r1", max_attempts=2, now=NOW)
 
     assert records.resume(failed, resumed)
 
@@ -210,12 +208,12 @@ def test_an_export_is_resumed_once_and_not_while_another_holds_the_lock(records,
     assert records.move(begun, failed)
     other = an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z")
     assert records.begin(other)
-    assert not records.resume(failed, failed.resume("r1", attempts=2, now=NOW))
+    assert not records.resume(failed, failed.resume("r1", max_attempts=2, now=NOW))
     assert records.export("reviews-parquet", begun.record_key) == failed
 
     assert records.move(other, other.fail("no luck", NOW))
-    assert records.resume(failed, failed.resume("r1", attempts=2, now=NOW))
-    assert not records.resume(failed, failed.resume("r1", attempts=2, now=NOW + timedelta(seconds=1)))
+    assert records.resume(failed, failed.resume("r1", max_attempts=2, now=NOW))
+    assert not records.resume(failed, failed.resume("r1", max_attempts=2, now=NOW + timedelta(seconds=1)))
 
 
 def test_where_a_pipeline_stands_outlives_its_stack(records, begun):
@@ -253,7 +251,7 @@ def test_the_view_is_never_asked_for_an_older_snapshot_than_before(records, begu
     assert records.ask_to_show(newer)
     assert records.move(newer, newer.fail("its query was cancelled", NOW))
 
-    resumed = failed.resume("r1", attempts=1, now=NOW)
+    resumed = failed.resume("r1", max_attempts=1, now=NOW)
     assert records.resume(failed, resumed)
 
     assert not records.ask_to_show(resumed)
@@ -279,7 +277,7 @@ def test_an_export_keeps_the_steps_that_it_took(records):
     assert records.register(a_pipeline())
     begun = a_pipeline().begin("e1", Decimal("0.25"), NOW)
     exporting = begun.run_job("jr_1", NOW + timedelta(seconds=5))
-    again = exporting.try_again().run_job("jr_2", NOW + timedelta(seconds=9))
+    again = exporting.retry().run_job("jr_2", NOW + timedelta(seconds=9))
     assert records.begin(begun)
     assert records.move(begun, exporting)
     assert records.move(exporting, again)

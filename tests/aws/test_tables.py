@@ -12,7 +12,7 @@ from examples import an_export
 
 from table_exports.aws.tables import Summaries, Tables
 from table_exports.domain.aws_events import SummaryWritten, TableExportFailed
-from table_exports.domain.errors import Busy, Refused
+from table_exports.domain.errors import PermanentError, RetryableError
 from table_exports.domain.reading import Table
 
 ROLE = "arn:aws:iam::123456789012:role/table-exports/reviews-TableRole"
@@ -74,14 +74,18 @@ def test_a_table_that_is_not_there_is_refused_with_the_remedy(aws):
     aws.in_role()
     aws.answers.add_client_error("describe_table", "ResourceNotFoundException", "Requested resource not found")
 
-    with pytest.raises(Refused, match=r"^There is no table Reviews in this account and Region: create it, or delete"):
+    with pytest.raises(
+        PermanentError, match=r"^There is no table Reviews in this account and Region: create it, or delete"
+    ):
         aws.tables.describe(EXPORT, ROLE)
 
 
 def test_a_role_that_cannot_be_assumed_is_refused(aws):
     aws.sts_answers.add_client_error("assume_role", "AccessDenied", "Not you")
 
-    with pytest.raises(Refused, match=f"^The table stack's role {ROLE} cannot be assumed: AccessDenied: Not you$"):
+    with pytest.raises(
+        PermanentError, match=f"^The table stack's role {ROLE} cannot be assumed: AccessDenied: Not you$"
+    ):
         aws.tables.describe(EXPORT, ROLE)
 
 
@@ -92,7 +96,7 @@ def test_throttling_is_a_wait(aws, operation):
         aws.answers.add_response("describe_table", DESCRIBED)
     aws.answers.add_client_error(operation, "ThrottlingException", "Later")
 
-    with pytest.raises(Busy, match="ThrottlingException: Later"):
+    with pytest.raises(RetryableError, match="ThrottlingException: Later"):
         aws.tables.describe(EXPORT, ROLE)
 
 
@@ -120,7 +124,7 @@ def test_a_table_export_that_dynamodb_refuses_for_good_is_refused(aws, code):
     aws.answers.add_response("describe_table", DESCRIBED)
     aws.answers.add_client_error("export_table_to_point_in_time", code, "No")
 
-    with pytest.raises(Refused, match=f"^Table Reviews cannot be exported: {code}: No$"):
+    with pytest.raises(PermanentError, match=f"^Table Reviews cannot be exported: {code}: No$"):
         aws.tables.start_export(EXPORT, ROLE)
 
 
@@ -129,7 +133,7 @@ def test_too_many_table_exports_at_once_are_a_wait(aws):
     aws.answers.add_response("describe_table", DESCRIBED)
     aws.answers.add_client_error("export_table_to_point_in_time", "LimitExceededException", "Later")
 
-    with pytest.raises(Busy, match="LimitExceededException: Later"):
+    with pytest.raises(RetryableError, match="LimitExceededException: Later"):
         aws.tables.start_export(EXPORT, ROLE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from table_exports_cli import app, shown
+from table_exports_cli import app, output
 from table_exports_cli.system import System
 
 
@@ -39,7 +39,7 @@ def cli(monkeypatch, capsys, clients):
         return clients[self.region, service]
 
     monkeypatch.setattr(System, "client", client)
-    monkeypatch.setattr(shown.out, "width", 160)
+    monkeypatch.setattr(output.out, "width", 160)
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr("sys.argv", ["table-exports", *arguments])

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from examples import NOW, a_pipeline
 from hostile import NAMES
 
-from table_exports.domain.export import Stage
+from table_exports.domain.stages import Stage
 from table_exports_cli import system
-from table_exports_cli.problems import Problem
+from table_exports_cli.problems import CommandError
 
 ROOT = Path(__file__).parents[2]
 ID = "5f0d1c9a7be34f1c2a6e"
@@ -58,7 +58,7 @@ def test_all_is_well_where_nothing_fails(cli, begun):
 
     assert said.code == 0
     assert "EXPORTING, 5 min" in said.out
-    assert "2 pipelines, 1 in flight, all is well" in said.out
+    assert "2 pipelines, 1 in flight, no problems" in said.out
 
 
 def test_status_fails_where_a_person_is_needed_and_names_what_failed_first(cli, failed):
@@ -67,7 +67,7 @@ def test_status_fails_where_a_person_is_needed_and_names_what_failed_first(cli, 
     assert said.code == 1
     assert said.err == ""
     assert [pipeline["pipeline"] for pipeline in said.data["pipelines"]] == ["reviews-parquet", "orders-parquet"]
-    assert said.data["pipelines"][0]["troubles"] == ["failing"]
+    assert said.data["pipelines"][0]["problems"] == ["failing"]
     assert said.data["pipelines"][0]["last_export"] == {
         "export_id": ID,
         "stage": "FAILED",
@@ -106,7 +106,7 @@ def test_show_tells_the_story_of_an_export_or_of_a_pipelines_latest(cli, failed,
     for part in (failed.reason, "glue-job-run/jr_1", "/job/table-exports-reviews-parquet/run/jr_1", f"resume {ID}"):
         assert part in told.out
     data = cli("show", named, "--output", "json").data
-    assert [(step["stage"], step["seconds"]) for step in data["steps"]] == [("STARTING", 60), ("EXPORTING", 180)]
+    assert [(wait["stage"], wait["seconds"]) for wait in data["waits"]] == [("STARTING", 60), ("EXPORTING", 180)]
     assert (data["may_resume"], data["why_not_resume"]) == (True, None)
 
 
@@ -134,7 +134,7 @@ def test_a_name_that_is_none_is_answered_with_those_that_are(cli, registered, ar
     said = cli(*arguments)
 
     assert (said.code, said.out) == (3, "")
-    assert said.err == "There is no pipeline films-parquet. There are: orders-parquet, reviews-parquet\n"
+    assert said.err == "There is no pipeline films-parquet. Pipelines: orders-parquet, reviews-parquet\n"
 
 
 def test_an_export_without_a_record_may_have_expired(cli, registered):
@@ -176,7 +176,7 @@ def test_no_export_is_asked_for_while_one_is_in_flight(cli, begun, asked):
     said = cli("run", "reviews-parquet")
 
     assert (said.code, asked) == (1, [])
-    assert f"is at export {ID}: a pipeline has one export at a time" in said.err
+    assert f"Export {ID} of reviews-parquet is already running, and a pipeline has one export at a time" in said.err
 
 
 @pytest.mark.parametrize("percentage", ["0.05", "1.5", "nan", "much"])
@@ -198,7 +198,7 @@ def test_an_export_that_cannot_go_on_is_not_asked_to(cli, begun, asked):
     said = cli("resume", ID)
 
     assert (said.code, asked) == (1, [])
-    assert said.err == f"Export {ID} cannot be resumed: it is EXPORTING, and only what failed can go on\n"
+    assert said.err == f"Export {ID} cannot be resumed: it is EXPORTING, and only a failed export can be resumed\n"
 
 
 def test_no_failed_export_goes_on_beside_another(cli, registered, failed, asked):
@@ -230,7 +230,7 @@ def test_a_request_that_leads_to_nothing_is_not_waited_for_without_end(cli, regi
     said = cli("run", "orders-parquet", "--wait")
 
     assert said.code == 1
-    assert "Nothing has come of the request yet. It was refused or skipped" in said.err
+    assert "The request has not started an export yet. If it was refused or skipped" in said.err
 
 
 def test_a_request_goes_to_the_bus_as_a_schedules_would(cli, registered, bus):
@@ -258,7 +258,7 @@ def test_a_replay_says_what_it_would_do_and_does_nothing_of_it(cli, failed, bus)
     said = cli("replay", "--from", before, "--to", after, "--dry-run", "--output", "json")
 
     assert said.code == 0
-    assert said.data["exports_begun_then"] == [{"pipeline": "reviews-parquet", "export_id": ID}]
+    assert said.data["exports_in_window"] == [{"pipeline": "reviews-parquet", "export_id": ID}]
     assert (said.data["archive"], said.data["may_be_incomplete"]) == ("table-exports-requests", True)
     assert bus.list_replays()["Replays"] == []
 
@@ -266,8 +266,8 @@ def test_a_replay_says_what_it_would_do_and_does_nothing_of_it(cli, failed, bus)
 def test_a_replay_knows_of_the_window_alone(cli, failed, bus):
     said = cli("replay", "--from", "2026-11-20", "--to", "2026-11-21", "--dry-run")
 
-    assert "Known of that time: 0 exports, of no pipeline" in said.err
-    assert "may lag" not in said.err
+    assert "Exports that began in this window: 0, of no pipeline" in said.err
+    assert "can lag" not in said.err
 
 
 def test_a_replay_asks_first(cli, registered, bus, monkeypatch):
@@ -288,7 +288,7 @@ def test_a_replay_asks_first(cli, registered, bus, monkeypatch):
         (("--from", "2026-11-20"), "--to"),
         (
             ("--from", "2026-11-20", "--to", "2026-11-21", "--aws-events", "--pipeline", "orders-parquet"),
-            "leave out --pipeline",
+            "omit --pipeline",
         ),
     ],
 )
@@ -324,7 +324,7 @@ def test_without_a_region_or_with_no_such_profile_it_says_what_to_set(cli, dynam
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
     assert cli("status").code == 4
-    assert "say --region, or set AWS_REGION" in cli("status").err
+    assert "pass --region, or set AWS_REGION" in cli("status").err
     assert "aws configure list-profiles" in cli("--profile", "none-such", "status").err
 
 
@@ -374,7 +374,7 @@ def test_watch_tells_a_pipe_each_state_as_it_comes(cli, begun, monkeypatch, caps
 def test_an_address_that_is_none_is_named_with_its_remedy(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
 
-    with pytest.raises(Problem, match="Invalid endpoint: nonsense: AWS_ENDPOINT_URL is") as said:
+    with pytest.raises(CommandError, match="Invalid endpoint: nonsense: AWS_ENDPOINT_URL is") as said:
         system.System(None, "us-east-1").client("sqs")
 
     assert said.value.code == 4
@@ -403,5 +403,6 @@ def test_a_replay_that_cannot_be_followed_is_stopped(cli, registered, bus, monke
 
     assert said.code == 4
     assert said.err.splitlines()[-1] == (
-        f"The credentials have expired: sign in again. Replay {stopped[0]} is stopped; what it told by then is told"
+        f"The credentials have expired: sign in again. Replay {stopped[0]} is cancelled. "
+        "Events that it has sent by now take effect"
     )

@@ -1,4 +1,4 @@
-"""The checks whose trouble the sandbox cannot cause: on answers in the shapes of botocore's models, as AWS has them."""
+"""The checks whose problems the sandbox cannot cause, with answers in the shapes of botocore's models."""
 
 from types import SimpleNamespace
 
@@ -52,7 +52,7 @@ def deployed():
 
 
 def told(check, deployed):
-    return [(trouble.of, trouble.what) for trouble in check(deployed)]
+    return [(problem.subject, problem.description) for problem in check(deployed)]
 
 
 def resource(kind, physical, logical="X"):
@@ -61,7 +61,7 @@ def resource(kind, physical, logical="X"):
 
 
 @pytest.mark.parametrize(
-    ("common", "table", "troubles"),
+    ("common", "table", "problems"),
     [
         ("UPDATE_COMPLETE", "IMPORT_COMPLETE", []),
         ("UPDATE_ROLLBACK_COMPLETE", "CREATE_COMPLETE", []),  # as it was before
@@ -76,27 +76,27 @@ def resource(kind, physical, logical="X"):
             None,
             [
                 ("table-exports", "its last deployment failed: UPDATE_ROLLBACK_FAILED"),
-                ("reviews-parquet", "is registered, and its table stack is gone"),
+                ("reviews-parquet", "is registered, but its table stack is gone"),
             ],
         ),
-        (None, "CREATE_COMPLETE", [("table-exports", "its state table is there, and no stack of that name")]),
+        (None, "CREATE_COMPLETE", [("table-exports", "there is a state table, but no stack of that name")]),
     ],
 )
-def test_stacks_are_deployed_and_none_is_halfway(deployed, common, table, troubles):
-    assert told(doctor.stacks, deployed(a_pipeline(), common=common, table=table)) == troubles
+def test_stacks_are_deployed_and_none_is_halfway(deployed, common, table, problems):
+    assert told(doctor.stacks, deployed(a_pipeline(), common=common, table=table)) == problems
 
 
 @pytest.mark.parametrize(
-    ("scheduled", "state", "troubles"),
+    ("scheduled", "state", "problems"),
     [
         (True, "ENABLED", []),
         (False, "DISABLED", []),
-        (True, "DISABLED", ["was deployed with ScheduleState ENABLED, and its schedule is DISABLED"]),
-        (False, "ENABLED", ["was deployed with ScheduleState DISABLED, and its schedule is ENABLED"]),
+        (True, "DISABLED", ["was deployed with ScheduleState ENABLED, but its schedule is DISABLED"]),
+        (False, "ENABLED", ["was deployed with ScheduleState DISABLED, but its schedule is ENABLED"]),
         (True, None, ["its schedule nightly is gone"]),
     ],
 )
-def test_a_schedule_is_as_it_was_deployed(deployed, scheduled, state, troubles):
+def test_a_schedule_is_as_it_was_deployed(deployed, scheduled, state, problems):
     reconciler = {"Name": "table-exports-reconcile_exports", "State": "ENABLED"}
     schedules = [reconciler, *([{"Name": "nightly", "State": state}] if state else [])]
 
@@ -107,7 +107,7 @@ def test_a_schedule_is_as_it_was_deployed(deployed, scheduled, state, troubles):
         list_schedules={"Schedules": schedules},
     )
 
-    assert [what for _, what in told(doctor.schedules, found)] == troubles
+    assert [what for _, what in told(doctor.schedules, found)] == problems
 
 
 def test_a_reconciler_that_is_never_called_is_told(deployed):
@@ -117,7 +117,7 @@ def test_a_reconciler_that_is_never_called_is_told(deployed):
     )
 
     [(of, what)] = told(doctor.schedules, found)
-    assert (of, what.startswith("is DISABLED: lost events stay lost")) == ("table-exports-reconcile_exports", True)
+    assert (of, what.startswith("is DISABLED: lost events are not found")) == ("table-exports-reconcile_exports", True)
 
 
 def test_what_is_not_archived_cannot_be_replayed(deployed):
@@ -125,7 +125,7 @@ def test_what_is_not_archived_cannot_be_replayed(deployed):
 
     found = told(doctor.archives, deployed(list_archives={"Archives": archives}))
 
-    assert found == [(AWS_EVENTS, "is CREATE_FAILED: what happens now cannot be replayed")]
+    assert found == [(AWS_EVENTS, "is CREATE_FAILED: current events cannot be replayed")]
 
 
 def test_an_address_that_has_not_confirmed_is_told_of_nothing(deployed):
@@ -148,9 +148,9 @@ def test_an_alarm_that_is_on_says_what_it_says_and_where_to_read_on(deployed):
         "AlarmDescription": 'It failed. See docs/runbook.md, "failing"',
     }
 
-    [trouble] = doctor.quiet(deployed(describe_alarms={"MetricAlarms": [alarm], "CompositeAlarms": []}))
+    [problem] = doctor.quiet(deployed(describe_alarms={"MetricAlarms": [alarm], "CompositeAlarms": []}))
 
-    assert (trouble.what, trouble.remedy) == ("It failed.", 'see docs/runbook.md, "failing"')
+    assert (problem.description, problem.remedy) == ("It failed.", 'see docs/runbook.md, "failing"')
 
 
 def test_names_are_found_in_aws_physical_ids(deployed):
@@ -174,7 +174,7 @@ def test_what_is_asked_for_and_gone_is_trouble_and_what_may_not_be_asked_is_unkn
         return doctor._examined(doctor.roles, deployed(describe_event_bus=refusal))
 
     assert (answered("ResourceNotFoundException").state, answered("AccessDeniedException").state) == (
-        "trouble",
+        "problem",
         "unknown",
     )
 
@@ -188,8 +188,8 @@ def test_a_stack_that_is_gone_leaves_checks_unknown(deployed):
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        ({"EvalDecision": "allowed"}, "fine"),
-        ({"EvalDecision": "explicitDeny"}, "trouble"),
+        ({"EvalDecision": "allowed"}, "ok"),
+        ({"EvalDecision": "explicitDeny"}, "problem"),
         ({"EvalDecision": "implicitDeny", "MissingContextValues": ["aws:PrincipalTag/team"]}, "unknown"),
     ],
 )

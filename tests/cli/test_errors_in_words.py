@@ -13,9 +13,9 @@ def answer(code, message="", operation="CreateChangeSet"):
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (NoCredentialsError(), "sign in (`aws sso login`, `aws configure`), or say --profile"),
-        (NoRegionError(), "say --region"),
-        (ProfileNotFound(profile="p"), "`aws configure list-profiles` shows which there are"),
+        (NoCredentialsError(), "sign in (`aws sso login`, `aws configure`), or pass --profile"),
+        (NoRegionError(), "pass --region"),
+        (ProfileNotFound(profile="p"), "`aws configure list-profiles` lists all profiles"),
         (SSOTokenLoadError(error_msg="it has expired"), "sign in again"),
         (answer("ExpiredToken"), "sign in again"),
         (answer("InvalidClientTokenId"), "AWS does not know these credentials"),

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from templates import resources
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
@@ -27,20 +28,10 @@ def files(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def test_the_listing_is_the_choreography():
-    assert SERVICES == [
-        "on_crawler_complete",
-        "on_export_changed",
-        "on_export_succeeded",
-        "on_glue_complete",
-        "on_table_exported",
-        "on_view_complete",
-        "pipeline_widget",
-        "reconcile_exports",
-        "redeliver_events",
-        "register_pipeline",
-        "start_export",
-    ]
+def test_each_service_is_a_function_of_the_common_stack():
+    functions = resources("common", "AWS::Lambda::Function").values()
+
+    assert sorted(found["Properties"]["FunctionName"].removeprefix("table-exports-") for found in functions) == SERVICES
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -50,8 +41,14 @@ def test_no_service_imports_another(service):
     assert not others & set().union(*(imported(file) for file in files(f"services/{service}")))
 
 
-def test_the_shared_package_knows_no_service():
-    assert not set(SERVICES) & set().union(*(imported(file) for file in files("table_exports")))
+@pytest.mark.parametrize("package", ["table_exports", "table_exports_cli"])
+def test_neither_the_shared_package_nor_the_command_line_knows_a_service(package):
+    assert not set(SERVICES) & set().union(*(imported(file) for file in files(package)))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_knows_the_command_line(service):
+    assert "table_exports_cli" not in set().union(*(imported(file) for file in files(f"services/{service}")))
 
 
 def test_nothing_that_is_shipped_knows_the_sandbox_or_the_tests():

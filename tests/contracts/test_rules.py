@@ -8,7 +8,7 @@ from moto.events.models import EventPattern, EventPatternParser
 from templates import resources
 
 from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, TableExportFailed
-from table_exports.domain.request import Resumption
+from table_exports.domain.request import ResumeRequest
 
 
 def filled_in(pattern):
@@ -63,7 +63,7 @@ def test_an_end_reaches_the_one_service_that_reacts_to_it(aws_event, event, chan
         (JobRunEnded(job_name="table-exports-x", run_id="jr_1", state="EXPIRED", message="-"), "on_glue_complete"),
         (CrawlEnded(crawler="x", state="Cancelled", began=None, ended=NOW, message="-"), "on_crawler_complete"),
         (TableExportFailed(arn="arn", message="-"), "on_table_exported"),
-        (Resumption(an_export()), "start_export"),
+        (ResumeRequest(an_export()), "start_export"),
     ],
     ids=lambda value: getattr(value, "detail_type", value),
 )

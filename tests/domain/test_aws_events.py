@@ -18,7 +18,7 @@ from table_exports.domain.aws_events import (
     check_envelope,
 )
 from table_exports.domain.errors import InvalidEvent
-from table_exports.domain.export import Stage
+from table_exports.domain.stages import Stage
 
 ANY_TIME = settings(deadline=None, database=None)
 
@@ -58,7 +58,7 @@ def test_an_event_of_s3_says_where_the_summary_lies_and_not_of_what(aws_event):
 def test_a_summary_counts_only_where_dynamodb_was_asked_to_write_it(bucket, key, ours):
     export = an_export(stage=Stage.STAGING, waiting_on="table-export/x")
 
-    assert SummaryWritten(bucket=bucket, key=key, arn=ARN).ends_the_wait_of(export) is ours
+    assert SummaryWritten(bucket=bucket, key=key, arn=ARN).completes(export) is ours
 
 
 def test_a_job_run_is_known_by_its_id(aws_event):
@@ -101,7 +101,7 @@ def test_a_failed_crawl_tells_its_end_only_by_the_events_own_time(aws_event):
 def test_times_tell_the_crawl_that_is_waited_for_from_another(aws_event, since, own_crawl, ends):
     crawl = CrawlEnded.from_event(aws_event("glue_crawler_succeeded"))
 
-    assert crawl.ends_the_wait_of(waiting(since, own_crawl)) is ends
+    assert crawl.completes(waiting(since, own_crawl)) is ends
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_an_event_from_elsewhere_is_invalid(aws_event, change, message):
         check_envelope(aws_event("glue_job_succeeded") | change, "123456789012", "us-east-1")
 
     assert str(refusal.value).startswith(message)
-    assert "Take out the rule that sends it here" in str(refusal.value)
+    assert "Remove the rule that sends them here" in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["account", "region"])

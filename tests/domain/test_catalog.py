@@ -6,7 +6,7 @@ from botocore.validate import ParamValidator
 from examples import a_manifest, an_export
 
 from table_exports.domain import catalog
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 
 LITERAL = {"avro.schema.literal": '{"type": "record"}'}
 FORMATS = ["parquet", "orc", "avro", "json", "csv"]
@@ -283,21 +283,23 @@ def test_an_exports_own_partition_lies_in_its_folder():
 def test_a_table_that_is_partitioned_otherwise_is_not_ours(keys):
     table = table_of("parquet") | {"PartitionKeys": [{"Name": key} for key in keys]}
 
-    with pytest.raises(Refused, match="another dataset lies in its folder, or has its name"):
-        catalog.must_be_ours(an_export(), table)
+    with pytest.raises(PermanentError, match="another dataset has its folder or its name"):
+        catalog.ensure_own_table(an_export(), table)
 
 
 @pytest.mark.parametrize(
     "location", ["s3://bucket/exports/snapshots_reviews", "s3://bucket/exports/snapshots_reviews/"]
 )
 def test_a_table_of_the_snapshots_folder_is_ours(location):
-    catalog.must_be_ours(an_export(), {**table_of("parquet"), "StorageDescriptor": {"Location": location}})
+    catalog.ensure_own_table(an_export(), {**table_of("parquet"), "StorageDescriptor": {"Location": location}})
 
 
 @pytest.mark.parametrize("storage", [{"Location": "s3://theirs/reviews/"}, {}])
 def test_a_table_that_lies_elsewhere_is_not(storage):
-    with pytest.raises(Refused, match=r"is of .*, not of s3://bucket/exports/snapshots_reviews/: another dataset"):
-        catalog.must_be_ours(an_export(), table_of("parquet") | {"StorageDescriptor": storage})
+    with pytest.raises(
+        PermanentError, match=r"is of .*, not of s3://bucket/exports/snapshots_reviews/: another dataset"
+    ):
+        catalog.ensure_own_table(an_export(), table_of("parquet") | {"StorageDescriptor": storage})
 
 
 @pytest.mark.parametrize("wanted", FORMATS)
@@ -305,10 +307,10 @@ def test_a_table_that_lies_elsewhere_is_not(storage):
 def test_a_table_of_snapshots_in_another_format_is_refused_with_the_remedy(found, wanted):
     export = an_export(output_format=wanted)
     if found == wanted:
-        return catalog.must_be_ours(export, table_of(found))
+        return catalog.ensure_own_table(export, table_of(found))
 
-    with pytest.raises(Refused) as refusal:
-        catalog.must_be_ours(export, table_of(found))
+    with pytest.raises(PermanentError) as refusal:
+        catalog.ensure_own_table(export, table_of(found))
 
     assert str(refusal.value) == (
         f"Table snapshots_reviews is of snapshots in {found}, and the export is {wanted}: deploy another table stack "
@@ -329,4 +331,4 @@ def test_a_serde_that_a_crawler_or_a_person_chose_is_no_other_format(output_form
     table = copy.deepcopy(table_of(output_format))
     table["StorageDescriptor"]["SerdeInfo"] = {"SerializationLibrary": serde} if serde else {}
 
-    catalog.must_be_ours(an_export(output_format=output_format), table)
+    catalog.ensure_own_table(an_export(output_format=output_format), table)

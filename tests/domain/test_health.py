@@ -3,9 +3,9 @@ from datetime import timedelta
 import pytest
 from examples import NOW, a_pipeline, an_export, ends
 
-from table_exports.domain import health
-from table_exports.domain.export import Stage
 from table_exports.domain.pipeline import LONGEST_REASON, End
+from table_exports.domain.reports import health
+from table_exports.domain.stages import Stage
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from examples import a_manifest, an_export
 
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.manifest import Column, Manifest
 
 COMPLETE = {
@@ -54,7 +54,7 @@ def test_a_complete_snapshot_is_proven():
     ],
 )
 def test_any_other_manifest_proves_nothing(change, reason):
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(PermanentError, match=reason):
         read(**change).prove(an_export())
 
 
@@ -67,7 +67,7 @@ def test_an_attribute_may_have_no_name():
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 2}', b"\xff\xfe\x00"])
 def test_what_is_no_manifest_is_refused(text):
-    with pytest.raises(Refused, match="cannot be read"):
+    with pytest.raises(PermanentError, match="cannot be read"):
         Manifest.from_json(text)
 
 
@@ -100,7 +100,7 @@ def test_what_is_no_manifest_is_refused(text):
     ],
 )
 def test_a_manifest_that_the_catalog_could_not_follow_is_refused_with_the_reason(change, reason):
-    with pytest.raises(Refused, match=r"^The manifest cannot be read: ") as refused:
+    with pytest.raises(PermanentError, match=r"^The manifest cannot be read: ") as refused:
         read(**change)
     assert reason in str(refused.value)
 

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 from examples import NOW, a_pipeline, an_export, ends
 
-from table_exports.domain.export import Stage
-from table_exports.domain.overview import overview
+from table_exports.domain.reports.overview import overview
+from table_exports.domain.stages import Stage
 
 
 def named(name, **more):
@@ -16,7 +16,12 @@ def test_those_that_need_a_person_come_first_then_those_in_flight_then_by_name()
     found = overview(pipelines, [an_export(pipeline="c")], NOW)
 
     assert [row.name for row in found.rows] == ["d", "c", "a", "b"]
-    assert (found.in_flight, found.in_trouble, found.of_trouble("failing"), found.of_trouble("stale")) == (1, 1, 1, 0)
+    assert (found.in_flight, found.needing_attention, found.with_problem("failing"), found.with_problem("stale")) == (
+        1,
+        1,
+        1,
+        0,
+    )
 
 
 def test_a_row_says_how_old_and_large_the_latest_snapshot_is_and_how_long_exports_take():
@@ -25,7 +30,7 @@ def test_a_row_says_how_old_and_large_the_latest_snapshot_is_and_how_long_export
 
     [row] = overview([pipeline], [an_export(requested_at=NOW - timedelta(seconds=30))], NOW).rows
 
-    assert (row.seconds, row.usual_seconds, row.troubles) == (30, 100, ())
+    assert (row.seconds, row.usual_seconds, row.problems) == (30, 100, ())
     assert row.snapshot_age == timedelta(minutes=8, seconds=3)
     assert row.items is None  # of a version that did not remember
     assert row.last_end == latest[-1]
@@ -34,7 +39,7 @@ def test_a_row_says_how_old_and_large_the_latest_snapshot_is_and_how_long_export
 def test_a_pipeline_that_did_nothing_yet_has_a_row():
     [row] = overview([a_pipeline()], [], NOW).rows
 
-    assert (row.in_flight, row.seconds, row.snapshot_age, row.last_end, row.troubles) == (None, None, None, None, ())
+    assert (row.in_flight, row.seconds, row.snapshot_age, row.last_end, row.problems) == (None, None, None, None, ())
 
 
 def test_without_pipelines_there_is_nothing():

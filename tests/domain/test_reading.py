@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from examples import a_pipeline, a_table
 
-from table_exports.domain.errors import Refused
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.reading import GB, MB, Table, plan_read
 
 QUARTER = Decimal("0.25")
@@ -43,16 +43,18 @@ def test_a_table_export_costs_the_same_however_fast_the_table(table):
 @pytest.mark.parametrize(
     ("table", "configured", "mode", "reason"),
     [
-        pytest.param({}, {}, "scan", "would not pay", id="the scan is cheaper"),
+        pytest.param({}, {}, "scan", "would not save enough", id="the scan is cheaper"),
         pytest.param(PROVISIONED, {}, "export", "is cheaper", id="the table export is cheaper"),
         pytest.param(
             PROVISIONED | {"point_in_time_recovery": False}, {}, "scan", "recovery is off", id="cheaper, but impossible"
         ),
-        pytest.param(PROVISIONED | {"bytes": 100 * MB}, {}, "scan", "would not pay", id="cheaper by two cents only"),
-        pytest.param({"bytes": 0}, {}, "scan", "would not pay", id="nothing to read"),
+        pytest.param(
+            PROVISIONED | {"bytes": 100 * MB}, {}, "scan", "would not save enough", id="cheaper by two cents only"
+        ),
+        pytest.param({"bytes": 0}, {}, "scan", "would not save enough", id="nothing to read"),
         pytest.param({"bytes": 500 * GB}, {}, "export", "too slow", id="a scan of six hours in a job of eight"),
         pytest.param(
-            {"bytes": 300 * GB}, {}, "scan", "would not pay", id="a scan of under four hours in a job of eight"
+            {"bytes": 300 * GB}, {}, "scan", "would not save enough", id="a scan of under four hours in a job of eight"
         ),
         pytest.param(
             {"bytes": 500 * GB, "point_in_time_recovery": False}, {}, "scan", "recovery is off", id="no choice"
@@ -77,7 +79,8 @@ def test_the_way_to_read_follows_from_table_and_pipeline(table, configured, mode
 
 def test_the_reason_is_one_sentence_with_both_prices():
     assert plan().why == (
-        "By scan, because the table export would not pay: a scan at 3000 read units per second would take 44 s and "
+        "By scan, because the table export would not save enough: a scan at 3000 read units per second would take "
+        "44 s and "
         "cost about $0.03; a table export of 1.0 GB would cost about $0.10"
     )
 
@@ -89,7 +92,9 @@ def test_a_slow_scan_is_said_to_be_slow_also_where_there_is_no_choice():
 
 
 def test_an_export_without_point_in_time_recovery_is_refused_with_the_remedy():
-    with pytest.raises(Refused, match=r"recovery of table Reviews is off: switch it on, or deploy .* ReadMode auto or"):
+    with pytest.raises(
+        PermanentError, match=r"recovery of table Reviews is off: enable it, or deploy .* ReadMode auto or"
+    ):
         plan({"point_in_time_recovery": False}, read_mode="export")
 
 
@@ -122,7 +127,7 @@ def test_a_read_within_its_budget_goes_ahead():
     ],
 )
 def test_a_read_above_its_budget_is_refused_with_price_and_remedy(table, configured, words):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(PermanentError) as refusal:
         plan(table, **configured)
 
     assert words in str(refusal.value)
@@ -130,7 +135,7 @@ def test_a_read_above_its_budget_is_refused_with_price_and_remedy(table, configu
 
 @pytest.mark.parametrize("size", [1, 77, 100 * 1024, 3 * MB, GB, 37 * GB, 5_000 * GB])
 def test_the_budget_that_a_refusal_names_is_one_that_the_stack_takes_and_suffices(size):
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(PermanentError) as refusal:
         plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal("1E-15"))
 
     named = re.search(

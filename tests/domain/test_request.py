@@ -5,7 +5,7 @@ import pytest
 from examples import a_pipeline, a_request, an_event_of_ours, an_export
 
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.request import ExportRequest, a_request_for, a_resumption_of, export_id
+from table_exports.domain.request import ExportRequest, export_id, request_detail, resume_detail
 
 BAD = [
     ({"pipeline": ...}, "pipeline: is missing"),
@@ -34,7 +34,7 @@ BAD = [
     ({"crawler_name": "x" * 256}, "crawler_name: is"),
     ({"scheduled_time": "yesterday"}, "scheduled_time: is"),
     ({"request_id": ""}, "request_id: is"),
-    ({"read_percent": 0.5}, '"read_percent": is no field of a request'),
+    ({"read_percent": 0.5}, '"read_percent": is not a field of a request'),
 ]
 
 
@@ -60,7 +60,7 @@ def test_the_read_percentage_may_be_anything_from_a_tenth_to_one(percentage):
 
 def test_a_request_for_a_pipeline_that_is_not_deployed_is_refused():
     with pytest.raises(InvalidRequest, match=r"^pipeline: reviews-parquet is unknown: deploy its table stack"):
-        ExportRequest.from_event(a_request()).must_fit(None)
+        ExportRequest.from_event(a_request()).validate_against(None)
 
 
 @pytest.mark.parametrize("field", ["table_name", "output_prefix", "output_format", "glue_job_name", "crawler_name"])
@@ -68,7 +68,7 @@ def test_a_request_may_not_differ_from_what_is_deployed(field):
     deployed = a_pipeline(**{field: "other"})
 
     with pytest.raises(InvalidRequest, match=rf"^{field}: is .* is deployed with other"):
-        ExportRequest.from_event(a_request()).must_fit(deployed)
+        ExportRequest.from_event(a_request()).validate_against(deployed)
 
 
 def test_each_delivery_of_one_scheduled_request_is_for_the_same_export():
@@ -112,18 +112,18 @@ def test_the_published_schema_refuses_what_the_service_refuses(change, schema):
 
 
 def test_what_people_ask_for_is_taken_as_a_schedules_request_is():
-    asked = a_request_for(a_pipeline(read_percentage=Decimal("0.5")), "by-hand-1")
+    asked = request_detail(a_pipeline(read_percentage=Decimal("0.5")), "by-hand-1")
 
     request = ExportRequest.from_event(an_event_of_ours(asked))
 
-    assert request.must_fit(a_pipeline()) == a_pipeline()
+    assert request.validate_against(a_pipeline()) == a_pipeline()
     assert (request.read_percentage, request.resumes) == (Decimal("0.5"), False)
-    assert a_request_for(a_pipeline(), "x", Decimal("1.0"))["read_percentage"] == 1.0
+    assert request_detail(a_pipeline(), "x", Decimal("1.0"))["read_percentage"] == 1.0
 
 
 def test_what_people_have_go_on_is_that_export():
     request = ExportRequest.from_event(
-        an_event_of_ours(a_resumption_of(an_export(export_id="5f0d1c9a7be34f1c2a6e"), "x"))
+        an_event_of_ours(resume_detail(an_export(export_id="5f0d1c9a7be34f1c2a6e"), "x"))
     )
 
     assert (request.resumes, request.export_id) == (True, "5f0d1c9a7be34f1c2a6e")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from table_exports.domain.errors import InvalidEvent
-from table_exports.domain.retention import Published, superseded
+from table_exports.domain.retention import ExportSucceeded, superseded
 
 
 def snapshot(day):
@@ -80,5 +80,5 @@ def test_what_is_shown_or_in_the_making_is_never_removed(there, keep, published,
 )
 def test_a_fact_that_is_none_is_refused_with_the_field(detail, field):
     with pytest.raises(InvalidEvent) as refused:
-        Published.from_event({"detail": detail})
+        ExportSucceeded.from_event({"detail": detail})
     assert refused.value.field == field

@@ -107,7 +107,7 @@ def test_no_table_is_no_mistake(read, text):
         ("Orders: {}", "1: Orders: unknown section. Use defaults or tables"),
         ("defaults: {CatalogName: orders}", "1: defaults.CatalogName: cannot be a default"),
         ("defaults: {ReadMode: fast}", "1: defaults.ReadMode: fast must be one of auto, scan, export"),
-        ("tables:\n  snapshots_of_me:", "CatalogName: snapshots_of_me starts as snapshot tables do"),
+        ("tables:\n  snapshots_of_me:", "CatalogName: snapshots_of_me starts with snapshots_"),
         (
             "tables:\n  Films:\n  - {OutputFormat: orc}\n  - {OutputFormat: csv}",
             "4: Films[1]: Films[0] has the same catalog name, films. Set another CatalogName",

@@ -43,7 +43,7 @@ def test_an_export_is_asked_for_followed_and_told(cli, notes):
     assert "EXPORTING since" in ran.stderr
     assert json.loads(cli("show", story["export_id"], "-o", "json").stdout) == story
     [row] = [row for row in json.loads(cli("status", "-o", "json").stdout)["pipelines"] if row["pipeline"] == notes]
-    assert (row["items"], row["troubles"], row["in_flight"]) == (2, [], None)
+    assert (row["items"], row["problems"], row["in_flight"]) == (2, [], None)
 
 
 def test_a_failed_export_goes_on_when_its_cause_is_gone(cli, user, notes):
@@ -87,15 +87,15 @@ def test_the_shell_completes_pipelines_names(cli, notes):
 
 @pytest.fixture(scope="module")
 def doctor(cli):
-    """The troubles that it tells, by check, and what each is about."""
+    """The problems that it reports, by check and subject."""
 
     def ask(**environment):
         answer = cli("doctor", "--output", "json", **environment)
         found = json.loads(answer.stdout)
         states = {finding["state"] for finding in found}
-        assert answer.returncode == (1 if "trouble" in states else 4 if "unknown" in states else 0)
+        assert answer.returncode == (1 if "problem" in states else 4 if "unknown" in states else 0)
         return {
-            finding["check"]: finding["unknown"] or {trouble["of"]: trouble for trouble in finding["troubles"]}
+            finding["check"]: finding["unknown"] or {problem["subject"]: problem for problem in finding["problems"]}
             for finding in found
         }
 
@@ -108,7 +108,7 @@ def healthy(doctor, notes):
     found = doctor()
     ours = {"stacks", "functions", "deliveries", "rules", "streams", "archives", "alarms"}
     assert {check: found[check] for check in ours} == {check: {} for check in ours}
-    assert not any(notes in troubles for troubles in found.values())
+    assert not any(notes in problems for problems in found.values())
     return found
 
 
@@ -158,7 +158,7 @@ def test_it_tells_what_is_disabled_taken_away_or_gone(user, doctor, notes, healt
     } == {check: [of] for check, of in told.items() if check in ("rules", "deliveries", "functions", "streams")}
     assert all(of in found[check] for check, of in told.items())
     assert {"table-exports-health", f"table-exports-{notes}-slow"} == set(found["alarms"])
-    assert f"{job_role} may not dynamodb:Scan" in found["roles"][notes]["what"]
+    assert f"{job_role} may not dynamodb:Scan" in found["roles"][notes]["description"]
 
     remedies = [found["deliveries"][told["deliveries"]]["remedy"], found["rules"][told["rules"]]["remedy"]]
     assert (
@@ -208,7 +208,7 @@ def test_it_says_which_right_one_lacks_to_ask(user, doctor):
 
 def test_it_knows_who_is_told_of_alarms(user, doctor):
     topic, sns = "arn:aws:sns:us-east-1:123456789012:table-exports-alarms", user.client("sns")
-    assert "nobody is told of alarms" in doctor()["subscriptions"]["table-exports-alarms"]["what"]
+    assert "nobody is notified of alarms" in doctor()["subscriptions"]["table-exports-alarms"]["description"]
     queue = user.client("sqs").create_queue(QueueName="told-of-alarms")["QueueUrl"]
     arn = user.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 

@@ -13,16 +13,16 @@ def page(user, posted=False, **parameters):
         return answer.read().decode()
 
 
-def test_all_pipelines_are_seen_and_an_exports_story_is_a_click_away(user, orders):
+def test_all_pipelines_are_seen_and_an_exports_timeline_is_a_click_away(user, orders):
     pipeline, export = orders
 
     overview = page(user)
 
     assert f"?view=pipeline&amp;pipeline={pipeline['Pipeline']}&amp;theme=light" in overview
     assert "3,000 rows" in page(user, view="pipeline", pipeline=pipeline["Pipeline"])
-    story = page(user, view="story", export_id=export["export_id"], theme="dark")
+    timeline = page(user, view="timeline", export_id=export["export_id"], theme="dark")
     for step in export["steps"]:
-        assert step["waiting_on"].startswith("export-request/") or step["waiting_on"].partition("/")[2] in story
+        assert step["waiting_on"].startswith("export-request/") or step["waiting_on"].partition("/")[2] in timeline
 
 
 def test_a_button_exports_the_table_and_no_link_does(user):
@@ -34,7 +34,7 @@ def test_a_button_exports_the_table_and_no_link_does(user):
         page(user, view="run", pipeline=clicks["Pipeline"])
     answer = page(user, posted=True, view="run", pipeline=clicks["Pipeline"])
 
-    assert "An export was asked for" in answer
+    assert "Export requested" in answer
     [export] = user.ended_exports(clicks, 1)
     assert export["stage"] == "SUCCEEDED"
 

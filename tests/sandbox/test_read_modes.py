@@ -71,7 +71,7 @@ def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
     [export] = user.ended_exports(pipeline, 1)
 
     assert (export["stage"], export["read_mode"]) == ("SUCCEEDED", "scan"), export.get("reason")
-    assert export["read_plan"].startswith("By scan, because the table export would not pay: ")
+    assert export["read_plan"].startswith("By scan, because the table export would not save enough: ")
 
 
 def test_read_mode_export_needs_point_in_time_recovery(user):
@@ -83,7 +83,7 @@ def test_read_mode_export_needs_point_in_time_recovery(user):
 
     [export] = user.ended_exports(pipeline, 1)
     assert (export["stage"], export["failed_stage"]) == ("FAILED", "STARTING")
-    assert "point-in-time recovery of table Unprotected is off: switch it on, or" in export["reason"]
+    assert "point-in-time recovery of table Unprotected is off: enable it, or" in export["reason"]
     assert not {"StartJobRun", "ExportTableToPointInTime"} & set(calls(user, since, "start_export"))
 
 

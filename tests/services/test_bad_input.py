@@ -17,9 +17,9 @@ from on_glue_complete.handler import on_job_run_ended
 from on_table_exported.handler import on_table_export_ended
 from on_view_complete.handler import on_query_ended
 from start_export.handler import on_export_requested
-from table_exports.domain.export import Stage
-from table_exports.domain.facts import Fact
-from table_exports.telemetry import metrics
+from table_exports.domain.public_events import PublicEvent
+from table_exports.domain.stages import Stage
+from table_exports.functions.telemetry import metrics
 
 ENVELOPE = {"account": ACCOUNT, "region": REGION, "time": "2026-11-23T02:09:21Z"}
 EXPORT_ID = "0123456789abcdef0123"  # of the export that is in flight
@@ -45,14 +45,14 @@ class Touched(Exception):
 
 @dataclass
 class FactsOnly:
-    facts: list[Fact] = field(default_factory=list)
+    events: list[PublicEvent] = field(default_factory=list)
 
-    def publish(self, facts):
-        self.facts += facts
+    def publish(self, events):
+        self.events += events
 
 
 class NothingButRecords:
-    """A cloud whose every part but the records and the facts' way out gives the service away."""
+    """A cloud whose every part but the records and the bus gives the service away."""
 
     account, region = ACCOUNT, REGION
 
@@ -134,8 +134,8 @@ A_FOLDER = "it must be s3://BUCKET/FOLDER without a slash at the end"
 A_FORMAT = "it must be one of parquet, orc, avro, json, csv"
 A_TIME = "it must be a time in UTC, as 2026-11-23T02:"
 AN_EXPORT = "it must be the export_id of an export that failed"
-TAKE_OUT = "take it out. Known are pipeline, table_name"
-TAKE_OUT_RULE = "Take out the rule that sends it here"
+TAKE_OUT = "remove it. The fields are pipeline, table_name"
+TAKE_OUT_RULE = "Remove the rule that sends them here"
 MUST_SEND = "is deployed with"
 OURS = "reviews-parquet"
 
@@ -187,10 +187,10 @@ BAD_REQUESTS = [
     ("another format", a_request(output_format="csv"), "output_format: is csv", MUST_SEND, OURS),
     ("another job", a_request(glue_job_name="nightly-etl"), "glue_job_name: is nightly-etl", MUST_SEND, OURS),
     ("another crawler", a_request(crawler_name="theirs"), "crawler_name: is theirs", MUST_SEND, OURS),
-    ("an unknown field", a_request(read_percent=0.5), '"read_percent": is no field', TAKE_OUT, OURS),
-    ("a field of Python's", a_request(__class__="x"), '"__class__": is no field', TAKE_OUT, OURS),
+    ("an unknown field", a_request(read_percent=0.5), '"read_percent": is not a field', TAKE_OUT, OURS),
+    ("a field of Python's", a_request(__class__="x"), '"__class__": is not a field', TAKE_OUT, OURS),
     ("a very long field", a_request(**{LONG: 1}), '"xxx', TAKE_OUT, OURS),
-    ("an unseen field", a_request(**{"\u202e\ud800": 1}), '"\\u202e\\ud800": is no field', TAKE_OUT, OURS),
+    ("an unseen field", a_request(**{"\u202e\ud800": 1}), '"\\u202e\\ud800": is not a field', TAKE_OUT, OURS),
     ("no time", a_request(scheduled_time="yesterday"), 'scheduled_time: is "yesterday"', A_TIME, OURS),
     ("other digits", a_request(scheduled_time="\uff12026-11-23T02:00:00Z"), "scheduled_time: is", A_TIME, OURS),
     ("a list of times", a_request(scheduled_time=["2026-11-23T02:00:00Z"]), "scheduled_time: is [", A_TIME, OURS),
@@ -202,7 +202,7 @@ BAD_REQUESTS = [
     ("resuming many", a_resumption([EXPORT_ID]), "resume_export_id: is [", AN_EXPORT, OURS),
     ("resuming an id in capitals", a_resumption(EXPORT_ID.upper()), "resume_export_id: is", AN_EXPORT, OURS),
     ("resuming an id and a space", a_resumption(f"{EXPORT_ID} "), "resume_export_id: is", AN_EXPORT, OURS),
-    ("resuming what never was", a_resumption("f" * 20), "resume_export_id: is of no export", "request a new one", OURS),
+    ("resuming what never was", a_resumption("f" * 20), "resume_export_id: reviews-parquet has", "a new export", OURS),
     ("resuming into theirs", a_resumption("f" * 20, table_name="Salaries"), "table_name: is Salaries", MUST_SEND, OURS),
     ("resuming elsewhere", a_resumption(EXPORT_ID, pipeline="nowhere"), "pipeline: nowhere is", "deploy", "nowhere"),
 ]  # fmt: skip
@@ -278,7 +278,7 @@ def test_a_bad_request_ends_with_a_message_and_nothing_else(
 
     on_export_requested(event, cloud, NOW)
 
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert fact.detail_type == "Export Failed"
     assert fact.detail["reason"].startswith(problem)
     assert remedy in fact.detail["reason"]
@@ -307,7 +307,7 @@ def test_a_bad_event_ends_with_a_message_and_nothing_else(
     assert remedy in line.message
     assert len(line.message) < 1000
     assert metrics.metric_set["InvalidEvents"]["Value"] == [1.0]
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
     assert state() == before
 
 
@@ -332,7 +332,7 @@ def test_a_good_one_would_have_been_noticed(cloud, in_flight, state, service, ev
     except Touched:
         return
 
-    assert state() != before or [fact.detail_type for fact in cloud.bus.facts] == ["Export Skipped"]
+    assert state() != before or [fact.detail_type for fact in cloud.bus.events] == ["Export Skipped"]
 
 
 HARMLESS = [
@@ -359,7 +359,7 @@ def test_what_can_be_read_and_is_of_nobody_changes_nothing(cloud, in_flight, sta
     service(event, cloud, NOW)
 
     assert "No export waits for this event" in said(caplog)
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
     assert state() == before
 
 

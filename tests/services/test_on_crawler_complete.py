@@ -4,7 +4,8 @@ import pytest
 from examples import NOW, a_manifest
 
 from on_crawler_complete.handler import on_crawl_ended
-from table_exports.domain.export import CLAIM, Stage
+from table_exports.domain.export import CLAIM
+from table_exports.domain.stages import Stage
 
 CRAWLER = "glue-crawler/table-exports-reviews-parquet"
 ENDED = datetime(2026, 11, 23, 2, 9, 20, tzinfo=UTC)
@@ -47,7 +48,7 @@ def test_a_failed_crawl_fails_the_export_in_glues_own_words(cloud, cataloging, a
 
 
 def test_a_failed_crawl_is_followed_by_another(cloud, in_flight, aws_event, react):
-    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=NOW - timedelta(seconds=30), own_crawl=True, last_attempt=2)
+    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=NOW - timedelta(seconds=30), own_crawl=True, max_attempts=2)
     just_now = {"completionDate": "2026-11-23T02:08:05Z", "runningTime (sec)": "7"}
 
     for _ in range(2):
@@ -59,11 +60,13 @@ def test_a_failed_crawl_is_followed_by_another(cloud, in_flight, aws_event, reac
 
 
 def test_a_crawl_that_a_person_cancelled_fails_the_export(cloud, in_flight, aws_event, react):
-    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN, own_crawl=True, last_attempt=2)
+    in_flight(Stage.CATALOGING, CRAWLER, waiting_since=BEGAN, own_crawl=True, max_attempts=2)
 
     react(aws_event("glue_crawler_succeeded", state="Cancelled", errorMessage="by a person"))
 
-    reason = "Crawler table-exports-reviews-parquet ended Cancelled: by a person (resume the export once it may go on)"
+    reason = (
+        "Crawler table-exports-reviews-parquet ended Cancelled: by a person (resume the export when it may continue)"
+    )
     assert cloud.the_export().reason == reason
 
 
@@ -72,7 +75,7 @@ def test_while_athena_says_not_now_the_export_waits_and_says_why(cloud, catalogi
 
     react(aws_event("glue_crawler_succeeded"))
 
-    assert (cloud.the_export().stage, cloud.the_export().held_up_by) == (Stage.CATALOGING, cloud.athena.busy)
+    assert (cloud.the_export().stage, cloud.the_export().blocked_reason) == (Stage.CATALOGING, cloud.athena.busy)
 
 
 def test_what_the_crawl_made_of_the_files_is_corrected_before_the_view(cloud, cataloging, aws_event, react):
@@ -163,7 +166,7 @@ def test_when_the_crawl_in_the_way_ends_our_own_begins(cloud, in_flight, aws_eve
         ),
         (
             {"published_snapshot": "2026-11-24T02-00-07Z"},
-            "The view was asked to show a newer snapshot already: 2026-11-24T02-00-07Z",
+            "The view was already asked to show a newer snapshot: 2026-11-24T02-00-07Z",
         ),
     ],
 )

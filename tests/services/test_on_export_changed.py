@@ -3,7 +3,7 @@ import json
 from examples import NOW, an_export
 
 from on_export_changed.handler import on_export_changed
-from table_exports.domain.export import Stage
+from table_exports.domain.stages import Stage
 
 EXPORTING = an_export(stage=Stage.EXPORTING, waiting_on="glue-job-run/jr_1")
 
@@ -31,7 +31,7 @@ def test_a_record_that_changed_its_stage_is_told_on_the_bus(cloud):
 
     on_export_changed([{"eventName": "MODIFY", "dynamodb": {"OldImage": before, "NewImage": after}}], cloud)
 
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert (fact.detail_type, fact.detail["reason"]) == ("Export Failed", "out of memory")
 
 
@@ -41,7 +41,7 @@ def test_attributes_of_a_newer_version_are_passed_over(cloud):
 
     on_export_changed([{"dynamodb": {"OldImage": before, "NewImage": after}}], cloud)
 
-    assert len(cloud.bus.facts) == 1
+    assert len(cloud.bus.events) == 1
 
 
 def test_what_is_begun_or_expires_is_no_fact(cloud):
@@ -49,7 +49,7 @@ def test_what_is_begun_or_expires_is_no_fact(cloud):
 
     on_export_changed([{"dynamodb": {"NewImage": export}}, {"dynamodb": {"OldImage": export}}], cloud)
 
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_a_change_is_measured_by_stage_and_pipeline(cloud, capsys):

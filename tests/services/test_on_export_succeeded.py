@@ -2,7 +2,7 @@ import pytest
 from examples import a_pipeline, an_event_of_ours
 
 from on_export_succeeded.handler import on_export_succeeded
-from table_exports.telemetry import metrics
+from table_exports.functions.telemetry import metrics
 
 KNOWN = ["2026-11-20T02-00-07Z", "2026-11-21T02-00-07Z", "2026-11-22T02-00-07Z", "2026-11-23T02-00-07Z"]
 SUCCEEDED = an_event_of_ours({"pipeline": "reviews-parquet", "export_id": "e1"}) | {"detail-type": "Export Succeeded"}

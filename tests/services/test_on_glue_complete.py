@@ -5,8 +5,9 @@ from botocore.exceptions import ClientError
 from examples import NOW, a_manifest
 
 from on_glue_complete.handler import on_job_run_ended
-from table_exports.domain.export import CLAIM, Stage
-from table_exports.telemetry import metrics
+from table_exports.domain.export import CLAIM
+from table_exports.domain.stages import Stage
+from table_exports.functions.telemetry import metrics
 
 SUCCEEDED = "glue-job-run/jr_abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789"
 FAILED = "glue-job-run/jr_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -180,7 +181,7 @@ def test_a_run_that_did_not_succeed_fails_the_export_in_glues_own_words(cloud, i
 def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapshot(
     cloud, in_flight, aws_event, react, state
 ):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
 
     for _ in range(3):
         react(aws_event("glue_job_failed", state=state))
@@ -200,7 +201,7 @@ def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapsho
     ],
 )
 def test_a_run_that_failed_permanently_fails_the_export_at_once(cloud, in_flight, aws_event, react, message):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
 
     react(aws_event("glue_job_failed", message=message))
 
@@ -222,7 +223,7 @@ def test_a_run_that_failed_permanently_fails_the_export_at_once(cloud, in_flight
 def test_a_run_that_does_not_say_that_it_failed_permanently_is_followed_by_another(
     cloud, in_flight, aws_event, react, message
 ):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
 
     react(aws_event("glue_job_failed", message=message))
 
@@ -230,18 +231,19 @@ def test_a_run_that_does_not_say_that_it_failed_permanently_is_followed_by_anoth
 
 
 def test_an_attempt_that_is_refused_says_why_it_was_made(cloud, in_flight, aws_event, react):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
     cloud.glue.refuses = "Glue job cannot be started: EntityNotFoundException"
 
     react(aws_event("glue_job_failed", message="Out of memory"))
 
     assert cloud.the_export().reason.endswith(
-        "ended FAILED: Out of memory. And another attempt: Glue job cannot be started: EntityNotFoundException"
+        "ended FAILED: Out of memory. Another attempt could not start: "
+        "Glue job cannot be started: EntityNotFoundException"
     )
 
 
 def test_the_last_attempt_fails_the_export(cloud, in_flight, aws_event, react):
-    in_flight(Stage.EXPORTING, FAILED, attempt=2, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, attempt=2, max_attempts=2)
 
     react(aws_event("glue_job_failed"))
 
@@ -250,7 +252,7 @@ def test_the_last_attempt_fails_the_export(cloud, in_flight, aws_event, react):
 
 
 def test_a_run_that_a_person_stopped_is_not_started_again(cloud, in_flight, aws_event, react):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
 
     react(aws_event("glue_job_failed", state="STOPPED"))
 
@@ -259,7 +261,7 @@ def test_a_run_that_a_person_stopped_is_not_started_again(cloud, in_flight, aws_
 
 
 def test_of_two_deliveries_of_a_failure_at_once_one_starts_the_job(cloud, in_flight, aws_event, react, monkeypatch):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
     find = cloud.glue.find_job_run
 
     def slowly(export):
@@ -275,8 +277,8 @@ def test_of_two_deliveries_of_a_failure_at_once_one_starts_the_job(cloud, in_fli
 
 
 def test_another_run_that_an_earlier_delivery_started_is_taken_up(cloud, in_flight, aws_event, react):
-    export = in_flight(Stage.EXPORTING, FAILED, last_attempt=2, claimed_at=NOW - CLAIM)
-    cloud.glue.start_job_run(export.try_again())
+    export = in_flight(Stage.EXPORTING, FAILED, max_attempts=2, claimed_at=NOW - CLAIM)
+    cloud.glue.start_job_run(export.retry())
 
     react(aws_event("glue_job_failed"))
 
@@ -287,11 +289,11 @@ def test_another_run_that_an_earlier_delivery_started_is_taken_up(cloud, in_flig
 def test_when_glue_says_not_now_the_failed_run_is_waited_for_until_it_is_told_of_again(
     cloud, in_flight, aws_event, react
 ):
-    in_flight(Stage.EXPORTING, FAILED, last_attempt=2)
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
     cloud.glue.busy = "Glue job cannot be started: ResourceNumberLimitExceededException: 2000 runs"
     react(aws_event("glue_job_failed"))
     export = cloud.the_export()
-    assert (export.waiting_on, export.held_up_by, export.attempt) == (FAILED, cloud.glue.busy, 1)
+    assert (export.waiting_on, export.blocked_reason, export.attempt) == (FAILED, cloud.glue.busy, 1)
 
     cloud.glue.busy = None
     react(aws_event("glue_job_failed"))
@@ -310,12 +312,12 @@ def test_an_export_that_is_resumed_after_its_crawl_is_not_crawled_again(cloud, i
 
 
 def test_a_run_that_was_stopped_for_it_was_overdue_says_so(cloud, in_flight, aws_event, react):
-    in_flight(Stage.EXPORTING, FAILED, held_up_by="stopped, for it ran past 2026-11-23 11:00:00 UTC")
+    in_flight(Stage.EXPORTING, FAILED, blocked_reason="stopped because it ran past 2026-11-23 11:00:00 UTC")
 
     react(aws_event("glue_job_failed", state="STOPPED", message="Job run stopped"))
 
     assert cloud.the_export().reason.endswith(
-        "ended STOPPED: Job run stopped (stopped, for it ran past 2026-11-23 11:00:00 UTC)"
+        "ended STOPPED: Job run stopped (stopped because it ran past 2026-11-23 11:00:00 UTC)"
     )
 
 

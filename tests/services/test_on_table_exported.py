@@ -3,8 +3,8 @@ from examples import NOW
 from fakes import TABLE_EXPORT
 
 from on_table_exported.handler import on_table_export_ended
-from table_exports.domain.export import Stage
-from table_exports.telemetry import metrics
+from table_exports.domain.stages import Stage
+from table_exports.functions.telemetry import metrics
 
 STAGING = f"table-export/{TABLE_EXPORT}"
 SUMMARY = "s3://bucket/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01795399210000-06e2188f/manifest-summary.json"

@@ -2,7 +2,7 @@ import pytest
 from examples import NOW
 
 from on_view_complete.handler import on_query_ended
-from table_exports.domain.export import Stage
+from table_exports.domain.stages import Stage
 
 QUERY = "athena-query/01234567-0123-0123-0123-012345678901"
 
@@ -28,7 +28,7 @@ def test_a_published_view_ends_the_export_and_frees_the_lock(cloud, in_flight, a
     [
         ("FAILED", {"athenaError": {"errorMessage": "TABLE_NOT_FOUND: line 1:8"}}, "TABLE_NOT_FOUND: line 1:8"),
         ("FAILED", {}, "no message"),
-        ("CANCELLED", {}, "no message (resume the export once it may go on)"),
+        ("CANCELLED", {}, "no message (resume the export when it may continue)"),
     ],
 )
 def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, aws_event, react, state, more, words):
@@ -45,7 +45,7 @@ def test_a_view_that_could_not_be_made_fails_the_export(cloud, in_flight, aws_ev
 
 @pytest.mark.parametrize("error", [{"retryable": True}, {"errorCategory": 1.0, "retryable": False}])
 def test_what_athena_failed_at_by_itself_is_asked_for_again(cloud, in_flight, aws_event, react, error):
-    in_flight(Stage.PUBLISHING, QUERY, last_attempt=2)
+    in_flight(Stage.PUBLISHING, QUERY, max_attempts=2)
 
     for _ in range(2):
         react(aws_event("athena_query_succeeded", currentState="FAILED", athenaError=error))
@@ -55,7 +55,7 @@ def test_what_athena_failed_at_by_itself_is_asked_for_again(cloud, in_flight, aw
 
 
 def test_a_query_that_is_wrong_is_not_asked_again(cloud, in_flight, aws_event, react):
-    in_flight(Stage.PUBLISHING, QUERY, last_attempt=2)
+    in_flight(Stage.PUBLISHING, QUERY, max_attempts=2)
 
     react(aws_event("athena_query_succeeded", currentState="FAILED", athenaError={"errorCategory": 2.0}))
 

@@ -15,10 +15,10 @@ from pipeline_widget import pages
 from pipeline_widget.handler import widget
 from pipeline_widget.links import Actions
 from pipeline_widget.look import DARK, LIGHT
-from table_exports.domain.export import Stage
-from table_exports.domain.overview import overview
+from table_exports.domain.reports.overview import overview
+from table_exports.domain.reports.timeline import timeline
 from table_exports.domain.request import ExportRequest
-from table_exports.domain.story import story
+from table_exports.domain.stages import Stage
 
 ENDPOINT = "arn:aws:lambda:us-east-1:123456789012:function:table-exports-pipeline_widget"
 ACTIONS = Actions(ENDPOINT)
@@ -104,22 +104,22 @@ def test_what_cannot_be_read_is_named_and_hides_no_other(cloud, ask, failed):
 
     page = text_of(ask())
 
-    assert "one cannot read: deploy that version. Pipelines: odd-csv" in page
+    assert "version cannot read: deploy the newer version. Pipelines: odd-csv" in page
     assert "reviews-parquet" in page
 
 
 def test_what_was_asked_for_is_found_in_the_log_by_its_export(cloud, ask, failed, caplog):
     ask(view="run", pipeline="reviews-parquet")
 
-    [line] = [line for line in caplog.records if "asked for in the dashboard" in line.message]
-    request = ExportRequest.from_event(an_event_of_ours(cloud.bus.facts[0].detail))
+    [line] = [line for line in caplog.records if "requested in the dashboard" in line.message]
+    request = ExportRequest.from_event(an_event_of_ours(cloud.bus.events[0].detail))
     assert (line.pipeline, line.export_id, line.stage) == ("reviews-parquet", request.export_id, "STARTING")
 
 
 def test_a_pipeline_lists_its_exports_and_an_export_tells_its_story(ask, failed):
     assert failed.snapshot_timestamp in ask(view="pipeline", pipeline="reviews-parquet")
 
-    told = ask(view="story", export_id=EXPORT_ID)
+    told = ask(view="timeline", export_id=EXPORT_ID)
 
     assert "out of memory" in told
     assert "/job/table-exports-reviews-parquet/run/jr_1" in told
@@ -142,7 +142,7 @@ def actions_of(html, confirmed):
 def test_a_button_asks_as_a_schedule_does(cloud, ask, failed, parameters, resumes):
     ask(**parameters)
 
-    [asked] = cloud.bus.facts
+    [asked] = cloud.bus.events
     request = ExportRequest.from_event(an_event_of_ours(asked.detail))
     assert (asked.detail_type, request.resumes, request.pipeline) == ("Export Requested", resumes, "reviews-parquet")
     assert asked.detail["request_id"] == "widget-1"
@@ -157,7 +157,7 @@ def test_a_button_asks_as_a_schedule_does(cloud, ask, failed, parameters, resume
         {"view": "pipeline", "pipeline": "none-such"},
         {"view": "pipeline", "pipeline": {"S": "x"}},
         {"view": "run", "pipeline": "catalog-name/reviews"},
-        {"view": "story", "export_id": "<script>"},
+        {"view": "timeline", "export_id": "<script>"},
         {"view": "resume", "export_id": 7},
     ],
 )
@@ -165,15 +165,15 @@ def test_what_cannot_be_asked_for_is_answered_with_a_page_that_says_so(cloud, as
     page = ask(**parameters)
 
     assert 'class="te-card te-bad"' in page
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_nothing_is_asked_for_by_looking(cloud, ask, failed):
     ask()
     ask(view="pipeline", pipeline="reviews-parquet")
-    ask(view="story", export_id=EXPORT_ID)
+    ask(view="timeline", export_id=EXPORT_ID)
 
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_it_says_what_it_is_to_whoever_adds_it_to_a_dashboard(ask):
@@ -194,8 +194,8 @@ def test_whatever_a_name_or_reason_is_it_is_shown_as_text(name, reason, last):
         for text in (name, "plain")
     )
     export = replace(a_pipeline(pipeline=name).begin(name, None, NOW), glue_job_name=name, read_plan=reason)
-    failed = replace(export.run_job(name, NOW).fail(reason, NOW), held_up_by=reason, warning=reason)
-    texts = ("pipeline", "export_id", "glue_job_name", "reason", "read_plan", "held_up_by", "warning")
+    failed = replace(export.run_job(name, NOW).fail(reason, NOW), blocked_reason=reason, warning=reason)
+    texts = ("pipeline", "export_id", "glue_job_name", "reason", "read_plan", "blocked_reason", "warning")
     normal = replace(failed, **dict.fromkeys(texts, "plain"))
 
     for html, expected in [
@@ -208,8 +208,8 @@ def test_whatever_a_name_or_reason_is_it_is_shown_as_text(name, reason, last):
             pages.pipeline_page(overview([plain], [], NOW).rows[0], [normal], NOW, ACTIONS, LIGHT),
         ),
         (
-            pages.story_page(story(failed, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
-            pages.story_page(story(normal, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
+            pages.timeline_page(timeline(failed, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
+            pages.timeline_page(timeline(normal, a_pipeline(), NOW), "us-east-1", ACTIONS, LIGHT),
         ),
         (pages.problem_page(reason, ACTIONS, DARK), pages.problem_page("plain", ACTIONS, DARK)),
     ]:

@@ -8,9 +8,9 @@ from fakes import TABLE_EXPORT
 
 from reconcile_exports.handler import make_a_pass, reconcile
 from table_exports.domain.aws_events import CrawlEnded, JobRunEnded, QueryEnded, SummaryWritten, TableExportFailed
-from table_exports.domain.export import Stage
-from table_exports.domain.request import Resumption
-from table_exports.telemetry import metrics
+from table_exports.domain.request import ResumeRequest
+from table_exports.domain.stages import Stage
+from table_exports.functions.telemetry import metrics
 
 SINCE = NOW - timedelta(minutes=11)
 RUN = JobRunEnded(job_name="table-exports-reviews-parquet", run_id="jr_1", state="SUCCEEDED", message="-")
@@ -57,7 +57,7 @@ def test_an_end_that_no_event_told_of_is_told_in_its_stead(cloud, waits, stage, 
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == [end]
+    assert cloud.bus.republished == [end]
     assert cloud.the_export() == export  # whoever it is told to moves it
     assert metrics.metric_set["ReconciledEvents"]["Value"] == [1.0]
 
@@ -72,17 +72,17 @@ def test_an_end_of_just_now_is_noted_for_its_event_may_be_on_its_way(cloud, wait
     reconcile(cloud, NOW)
     reconcile(cloud, NOW + timedelta(seconds=119))
 
-    assert cloud.bus.told == []
+    assert cloud.bus.republished == []
     assert "ReconciledEvents" not in metrics.metric_set
     assert cloud.the_export() == replace(export, end_seen_at=NOW)
     reconcile(cloud, NOW + timedelta(seconds=120))
-    assert len(cloud.bus.told) == 1
+    assert len(cloud.bus.republished) == 1
 
 
 def test_an_export_that_went_on_has_no_end_to_wait_for(cloud, waits):
     export = waits(Stage.EXPORTING)
 
-    after = export.advance(Stage.CATALOGING, waiting_on="glue-crawler/c", now=NOW)
+    after = export.advance(Stage.CATALOGING, "c", NOW)
 
     assert (after.end_seen_at, export.fail("-", NOW).end_seen_at) == (None, None)
 
@@ -93,7 +93,7 @@ def test_a_table_export_that_failed_has_no_event_of_its_own(cloud, waits):
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == [FAILURE]
+    assert cloud.bus.republished == [FAILURE]
 
 
 @pytest.mark.parametrize("stage", WAITS)
@@ -102,7 +102,7 @@ def test_what_has_not_ended_is_left_alone(cloud, waits, stage):
 
     reconcile(cloud, NOW)
 
-    assert (cloud.bus.told, cloud.glue.stopped, cloud.athena.stopped) == ([], [], [])
+    assert (cloud.bus.republished, cloud.glue.stopped, cloud.athena.stopped) == ([], [], [])
     assert cloud.the_export() == export
 
 
@@ -113,7 +113,7 @@ def test_nobody_asks_before_an_event_can_be_late(cloud, waits, stage):
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == []
+    assert cloud.bus.republished == []
 
 
 def test_a_start_that_died_is_requested_again(cloud):
@@ -122,8 +122,8 @@ def test_a_start_that_died_is_requested_again(cloud):
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == [Resumption(export)]
-    assert cloud.bus.told[0].detail == {"pipeline": "reviews-parquet", "resume_export_id": "e1"}
+    assert cloud.bus.republished == [ResumeRequest(export)]
+    assert cloud.bus.republished[0].detail == {"pipeline": "reviews-parquet", "resume_export_id": "e1"}
 
 
 def test_a_start_that_another_delivery_is_at_is_left_to_it(cloud):
@@ -131,7 +131,7 @@ def test_a_start_that_another_delivery_is_at_is_left_to_it(cloud):
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == []
+    assert cloud.bus.republished == []
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_what_is_overdue_is_stopped_and_the_record_says_so(cloud, waits, stage, 
 
     assert cloud.glue.stopped + cloud.athena.stopped == stopped
     after = cloud.the_export()
-    assert (after.stage, after.held_up_by) == (
+    assert (after.stage, after.blocked_reason) == (
         stage,
-        f"stopped, for it ran past {export.deadline:%Y-%m-%d %H:%M:%S} UTC",
+        f"stopped because it ran past {export.deadline:%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
@@ -169,12 +169,12 @@ def test_what_does_not_end_even_so_is_given_up(cloud, waits, stage):
 
 
 def test_a_start_that_never_succeeds_is_given_up(cloud):
-    export = an_export(waiting_since=SINCE).hold_up("Glue job cannot be started: ConcurrentRunsExceededException: 1")
+    export = an_export(waiting_since=SINCE).defer("Glue job cannot be started: ConcurrentRunsExceededException: 1")
     assert cloud.records.begin(export)
 
     reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
 
-    assert cloud.bus.told == []
+    assert cloud.bus.republished == []
     assert cloud.the_export().reason.endswith("(Glue job cannot be started: ConcurrentRunsExceededException: 1)")
 
 
@@ -184,7 +184,7 @@ def test_it_is_too_late_to_give_up_a_view_that_shows(cloud, waits):
 
     reconcile(cloud, export.deadline + timedelta(days=1))
 
-    assert cloud.bus.told == [QUERY]
+    assert cloud.bus.republished == [QUERY]
     assert cloud.the_export() == export
 
 
@@ -215,7 +215,7 @@ def test_an_export_that_cannot_be_asked_about_does_not_keep_the_others_from_it(c
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == [QUERY]
+    assert cloud.bus.republished == [QUERY]
     assert metrics.metric_set["ExportsNotReconciled"]["Value"] == [1.0]
     assert "Export not reconciled" in [line.message for line in caplog.records]
 
@@ -230,7 +230,7 @@ def test_a_record_that_cannot_be_read_keeps_nobody_from_the_others(cloud, waits)
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == [RUN]
+    assert cloud.bus.republished == [RUN]
 
 
 def test_why_aws_cannot_be_asked_is_part_of_the_reason_in_the_end(cloud, waits):
@@ -259,7 +259,8 @@ def test_what_was_told_and_not_handled_until_it_is_given_up_says_so(cloud, waits
     reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
 
     assert cloud.the_export().reason.endswith(
-        "it was told of Glue Job State Change, and could not go on. See the functions' log, mend it, resume the export"
+        "Glue Job State Change was published again and not handled. Find the error in the functions' log, correct its "
+        "cause, then resume the export"
     )
 
 
@@ -273,7 +274,7 @@ def test_an_export_that_has_not_read_its_table_ends_with_its_stack(cloud, waits,
 
     reconcile(cloud, NOW)
 
-    assert cloud.bus.told == []
+    assert cloud.bus.republished == []
     assert cloud.the_export().reason == "Its table stack was deleted meanwhile"
 
 
@@ -283,7 +284,7 @@ def test_what_a_delivery_is_at_is_left_to_it(cloud, waits):
 
     reconcile(cloud, NOW)
 
-    assert (cloud.bus.told, cloud.the_export()) == ([], export)
+    assert (cloud.bus.republished, cloud.the_export()) == ([], export)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from moto.events.models import EventPattern, EventPatternParser
 from templates import resource
 
 from redeliver_events.cloud import Functions, Streams
-from redeliver_events.handler import of_an_export, on_events_sent_back
-from redeliver_events.messages import CannotBeSent, StreamBatch, errand
+from redeliver_events.handler import of_an_export, on_messages_redriven
+from redeliver_events.messages import CannotRedeliver, StreamBatch, parse_dead_letter
 
 OURS = "arn:aws:lambda:us-east-1:123456789012:function:table-exports-"
 STREAM = "arn:aws:dynamodb:us-east-1:123456789012:table/table-exports/stream/2026-11-23T00:00:00.000"
@@ -110,7 +110,7 @@ def cloud():
 
 def stay(*messages, cloud):
     """The ids of the messages that stay in the queue."""
-    answer = on_events_sent_back({"Records": list(messages)}, cloud)
+    answer = on_messages_redriven({"Records": list(messages)}, cloud)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
@@ -138,7 +138,7 @@ def test_an_event_that_a_function_could_not_handle_is_handed_to_it_again(cloud):
 def test_a_request_that_could_not_be_put_on_the_bus_is_put_there(cloud, body):
     assert stay(unscheduled(body), cloud=cloud) == []
 
-    [request] = cloud.bus.facts
+    [request] = cloud.bus.events
     assert (request.detail_type, request.detail) == ("Export Requested", REQUEST)
 
 
@@ -203,10 +203,10 @@ def test_the_template_filters_the_stream_in_the_same_way(record):
         (message({"requestContext": None}), "requestContext.functionArn is missing"),
         (message({"requestContext": {"functionArn": f"{OURS}start_export"}}), "requestPayload is missing"),
         (untold(last=None), "DDBStreamBatchInfo.endSequenceNumber is missing"),
-        (unhandled(function=f"{OURS}x".replace("table-exports-", "nightly-")), "is no function of table-exports"),
+        (unhandled(function=f"{OURS}x".replace("table-exports-", "nightly-")), "is not a function of table-exports"),
         (unhandled(function=f"{OURS}x".replace("123456789012", "210987654321")), "in this account and Region"),
         (undelivered(TARGET_ARN=f"{OURS}x".replace("us-east-1", "eu-west-1")), "in this account and Region"),
-        (undelivered(TARGET_ARN="arn:aws:sqs:us-east-1:123456789012:theirs"), "is no function of table-exports"),
+        (undelivered(TARGET_ARN="arn:aws:sqs:us-east-1:123456789012:theirs"), "is not a function of table-exports"),
     ],
     ids=range(15),
 )
@@ -214,8 +214,8 @@ def test_what_cannot_be_handed_over_stays_and_the_log_says_what_is_missing(cloud
     assert stay(sent_back, cloud=cloud) == ["m1"]
 
     assert cloud == FakeCloud()  # nothing was called
-    with pytest.raises(CannotBeSent, match=reason):
-        errand(sent_back)
+    with pytest.raises(CannotRedeliver, match=reason):
+        parse_dead_letter(sent_back)
 
 
 def test_one_message_that_stays_holds_up_no_other(cloud):
@@ -341,7 +341,7 @@ def test_what_the_stream_keeps_no_more_is_said_to_be_gone(stubbed, gone):
     client, stubber = stubbed
     stubber.add_client_error("get_shard_iterator", gone)
 
-    with pytest.raises(CannotBeSent, match=r"The stream has the records from 10+ no more"):
+    with pytest.raises(CannotRedeliver, match=r"The stream no longer has the records from 10+"):
         Streams(client).records(PAGED)
 
 

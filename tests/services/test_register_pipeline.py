@@ -9,7 +9,7 @@ from examples import NOW, an_export
 import register_pipeline.handler as register_pipeline
 from register_pipeline.schedule import longest_interval
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.export import Stage
+from table_exports.domain.stages import Stage
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/my-table/1"
 
@@ -170,14 +170,14 @@ def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (a_change(CatalogName="snapshots_x"), "CatalogName: snapshots_x starts as snapshot tables do"),
+        (a_change(CatalogName="snapshots_x"), "CatalogName: snapshots_x starts with snapshots_"),
         (a_change(TimeoutMinutes="1.5"), "TimeoutMinutes: is 1.5: write a whole number of minutes"),
         (a_change(ReadPercentage=".5"), "ReadPercentage: is .5: write a number as 0.25"),
         (a_change(ReadPercentage="nan"), "ReadPercentage: is nan"),
         (a_change(ReadCapacityCap="1e3"), "ReadCapacityCap: is 1e3"),
         (a_change(MaxReadCost="-1"), "MaxReadCost: is -1: write an amount in USD as 5 or 0.5"),
         (a_change(NumberOfWorkers="2.5"), "NumberOfWorkers: is 2.5: write a whole number of workers"),
-        (a_change(TableName=None), "AttributeError"),
+        (a_change(TableName=None), "TableName: is missing"),
     ],
 )
 def test_cloudformation_gets_an_answer_also_when_it_is_no(cloud, change, reason, monkeypatch):
@@ -237,7 +237,7 @@ def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, begins
 def test_a_schedule_that_cannot_be_read_needs_a_time_after_which_the_pipeline_is_stale(cloud):
     last_weekday = SCHEDULED | {"ScheduleExpression": "cron(0 2 LW * ? *)"}
 
-    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: it cannot be told how often .* StaleAfterHours"):
+    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: it is unknown how often .* StaleAfterHours"):
         registered(cloud, **last_weekday)
     assert registered(cloud, **last_weekday, StaleAfterHours="800").stale_after_seconds == 800 * 3600
 

@@ -6,11 +6,12 @@ import pytest
 from examples import NOW, a_pipeline, a_request, a_resumption, a_table, an_export
 from fakes import TABLE_EXPORT
 
-from start_export.handler import TryAgain, on_export_requested
+from start_export.handler import UnsettledLock, on_export_requested
 from table_exports.domain.aws_events import JobRunEnded
-from table_exports.domain.errors import Busy
-from table_exports.domain.export import CLAIM, Stage
+from table_exports.domain.errors import RetryableError
+from table_exports.domain.export import CLAIM
 from table_exports.domain.request import export_id
+from table_exports.domain.stages import Stage
 
 LATER = NOW + CLAIM + timedelta(seconds=1)
 
@@ -26,7 +27,7 @@ def test_a_request_starts_the_job_and_takes_the_lock(cloud):
     assert (export.stage, export.waiting_on) == (Stage.EXPORTING, f"glue-job-run/jr_of_{the_id()}")
     assert export.snapshot_timestamp == "2026-11-23T02-08-10Z"
     assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record_key
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_how_the_table_is_read_is_recorded_with_reason_and_price(cloud):
@@ -34,7 +35,9 @@ def test_how_the_table_is_read_is_recorded_with_reason_and_price(cloud):
 
     export = cloud.the_export(the_id())
     assert (export.read_mode, export.read_cost_usd) == ("scan", Decimal("0.0271"))
-    assert export.read_plan.startswith("By scan, because the table export would not pay: a scan at 3000 read units")
+    assert export.read_plan.startswith(
+        "By scan, because the table export would not save enough: a scan at 3000 read units"
+    )
     assert cloud.glue.started[0].read_mode == "scan"
     assert cloud.tables.exported == []
 
@@ -138,7 +141,7 @@ def test_the_same_request_again_starts_nothing(cloud, seconds):
     on_export_requested(a_request(), cloud, NOW + timedelta(seconds=seconds))
 
     assert len(cloud.glue.started) == 1
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_the_same_request_after_its_export_has_ended_starts_nothing(cloud):
@@ -159,7 +162,7 @@ def test_of_two_deliveries_at_once_one_starts_the_job(cloud, monkeypatch):
     on_export_requested(a_request(), cloud, NOW)
 
     assert len(cloud.glue.started) == 1
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_a_delivery_that_died_before_the_job_started_is_taken_up_again(cloud):
@@ -202,7 +205,7 @@ def test_a_request_while_another_export_is_in_flight_is_skipped(cloud):
     on_export_requested(a_request(scheduled_time="2026-11-24T02:00:00Z"), cloud, LATER)
 
     assert len(cloud.glue.started) == 1
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert fact.detail_type == "Export Skipped"
     assert fact.detail["export_id"] == the_id(scheduled_time="2026-11-24T02:00:00Z")
     assert fact.detail["reason"].startswith(f"export#2026-11-23T02-08-10Z#{the_id()} is in flight")
@@ -211,7 +214,7 @@ def test_a_request_while_another_export_is_in_flight_is_skipped(cloud):
 def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monkeypatch):
     monkeypatch.setattr(cloud.records, "begin", lambda _: False)
 
-    with pytest.raises(TryAgain, match="free when we looked why"):
+    with pytest.raises(UnsettledLock, match="is free now"):
         on_export_requested(a_request(), cloud, NOW)
 
 
@@ -221,7 +224,7 @@ def test_a_lock_of_an_export_that_was_deleted_is_freed_for_the_next_try(cloud):
     key = {"pipeline": {"S": gone.pipeline}, "record": {"S": gone.record_key}}
     cloud.records._client.delete_item(TableName=cloud.records._table, Key=key)
 
-    with pytest.raises(TryAgain, match="of which there is no record"):
+    with pytest.raises(UnsettledLock, match="which has no record"):
         on_export_requested(a_request(request_id="next"), cloud, LATER)
     on_export_requested(a_request(request_id="next"), cloud, LATER)
 
@@ -252,7 +255,7 @@ def test_a_bad_request_ends_as_export_failed_and_touches_nothing(cloud, change, 
 
     on_export_requested(a_request(**change), cloud, NOW)
 
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert fact.detail_type == "Export Failed"
     assert fact.detail["reason"].startswith(reason)
     assert cloud.glue.started == []
@@ -268,14 +271,14 @@ def test_when_aws_says_not_now_the_export_waits_and_says_why(cloud):
     on_export_requested(a_request(), cloud, NOW)
 
     export = cloud.the_export(the_id())
-    assert (export.stage, export.held_up_by, export.claimed_at) == (Stage.STARTING, cloud.glue.busy, None)
-    assert cloud.bus.facts == []
+    assert (export.stage, export.blocked_reason, export.claimed_at) == (Stage.STARTING, cloud.glue.busy, None)
+    assert cloud.bus.events == []
 
     cloud.glue.busy = None
     on_export_requested(a_resumption(the_id()), cloud, NOW + timedelta(seconds=1))
 
     export = cloud.the_export(the_id())
-    assert (export.stage, export.held_up_by) == (Stage.EXPORTING, None)
+    assert (export.stage, export.blocked_reason) == (Stage.EXPORTING, None)
     assert cloud.tables.described == [the_id()]  # planned once
 
 
@@ -301,7 +304,7 @@ def test_an_export_whose_snapshot_is_written_goes_on_without_another_run(cloud):
 
     export = cloud.the_export(export_id)
     assert (export.stage, export.waiting_on, export.reason) == (Stage.EXPORTING, "glue-job-run/jr_1", None)
-    assert cloud.bus.told == [cloud.glue.ends["jr_1"]]
+    assert cloud.bus.republished == [cloud.glue.ends["jr_1"]]
     assert cloud.glue.started == []
     assert cloud.records.pipeline("reviews-parquet").export_in_flight == export.record_key
 
@@ -312,7 +315,7 @@ def test_an_export_whose_run_is_still_at_it_waits_for_that_one(cloud):
     on_export_requested(a_resumption(export_id), cloud, LATER)
 
     assert cloud.the_export(export_id).waiting_on == "glue-job-run/jr_1"
-    assert (cloud.bus.told, cloud.glue.started) == ([], [])
+    assert (cloud.bus.republished, cloud.glue.started) == ([], [])
 
 
 def test_an_export_whose_run_failed_runs_the_job_again_for_the_same_snapshot(cloud):
@@ -323,7 +326,7 @@ def test_an_export_whose_run_failed_runs_the_job_again_for_the_same_snapshot(clo
 
     export = cloud.the_export(export_id)
     assert (export.stage, export.waiting_on) == (Stage.EXPORTING, f"glue-job-run/jr_of_{export_id}_2")
-    assert (export.attempt, export.last_attempt) == (2, 3)
+    assert (export.attempt, export.max_attempts) == (2, 2)
     assert export.snapshot_timestamp == "2026-11-23T02-00-07Z"
     assert cloud.tables.described == []
 
@@ -331,12 +334,12 @@ def test_an_export_whose_run_failed_runs_the_job_again_for_the_same_snapshot(clo
 def test_of_a_run_that_failed_long_ago_nobody_is_told(cloud):
     export_id = failed(cloud, glue_job_run_id="jr_1", read_plan="By scan")
     cloud.glue.ends["jr_1"] = ended("jr_1", "FAILED")
-    cloud.glue.start_job_run = Mock(side_effect=Busy("Glue is busy"))
+    cloud.glue.start_job_run = Mock(side_effect=RetryableError("Glue is busy"))
 
     on_export_requested(a_resumption(export_id), cloud, LATER)
 
-    assert cloud.the_export(export_id).held_up_by == "Glue is busy"
-    assert cloud.bus.told == []
+    assert cloud.the_export(export_id).blocked_reason == "Glue is busy"
+    assert cloud.bus.republished == []
 
 
 def test_an_export_that_failed_before_its_job_ran_is_planned_anew(cloud):
@@ -389,7 +392,7 @@ def test_an_export_is_not_resumed_while_another_is_in_flight(cloud):
 
     on_export_requested(a_resumption(export_id), cloud, LATER)
 
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert (fact.detail_type, fact.detail["export_id"]) == ("Export Skipped", export_id)
     assert cloud.the_export(export_id).stage is Stage.FAILED
 
@@ -400,9 +403,9 @@ def test_an_export_is_not_resumed_while_another_is_in_flight(cloud):
         (
             {"published_snapshot": "2026-11-24T02-00-07Z"},
             "0" * 20,
-            "resume_export_id: is of the snapshot 2026-11-23T02",
+            "resume_export_id: has the snapshot 2026-11-23T02",
         ),
-        ({}, "1" * 20, "resume_export_id: is of no export of reviews-parquet whose record is kept"),
+        ({}, "1" * 20, "resume_export_id: reviews-parquet has no record of this export"),
         ({}, "no-id", 'resume_export_id: is "no-id": it must be the export_id of an export that failed'),
     ],
 )
@@ -412,7 +415,7 @@ def test_what_cannot_be_resumed_is_refused(cloud, head, asked, reason):
 
     on_export_requested(a_resumption(asked), cloud, LATER)
 
-    [fact] = cloud.bus.facts
+    [fact] = cloud.bus.events
     assert (fact.detail_type, fact.detail["reason"][: len(reason)]) == ("Export Failed", reason)
     assert cloud.glue.started == []
 
@@ -421,13 +424,13 @@ def test_an_export_that_runs_or_has_succeeded_is_not_resumed(cloud):
     on_export_requested(a_request(), cloud, NOW)
     on_export_requested(a_resumption(the_id()), cloud, LATER)
     running = cloud.the_export(the_id())
-    publishing = running.advance(Stage.PUBLISHING, waiting_on="athena-query/q", now=LATER)
+    publishing = running.advance(Stage.PUBLISHING, "q", LATER)
     assert cloud.records.move(running, publishing)
     assert cloud.records.move(publishing, publishing.succeed(LATER))
     on_export_requested(a_resumption(the_id()), cloud, LATER)
 
     assert len(cloud.glue.started) == 1
-    assert cloud.bus.facts == []
+    assert cloud.bus.events == []
 
 
 def test_what_failed_is_resumed_by_a_person_alone(cloud):

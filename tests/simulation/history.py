@@ -22,7 +22,6 @@ from simulation.faults import WEATHER, Act, CallFault, EventFault, Fate, Faults
 from simulation.functions import Functions
 from simulation.invariants import Watcher
 from simulation.world import DAY, HOUR, MINUTE, Violation, World
-from table_exports import telemetry
 from table_exports.aws.athena import Athena as AthenaCalls
 from table_exports.aws.bus import Bus
 from table_exports.aws.glue import Glue as GlueCalls
@@ -31,6 +30,7 @@ from table_exports.aws.records import Records
 from table_exports.aws.tables import Summaries
 from table_exports.aws.tables import Tables as TableCalls
 from table_exports.domain.pipeline import Pipeline
+from table_exports.functions import telemetry
 
 DATABASE, WORKGROUP = "dynamodb_exports", "table-exports"
 RECONCILED_EVERY = 5 * MINUTE

@@ -26,7 +26,7 @@ MAY_BECOME = {
     "SUCCEEDED": {"SUCCEEDED"},
     "FAILED": {"FAILED", "STARTING"},
 }
-FACTS = {  # that become true when a stage follows another
+EVENTS = {  # to publish when a stage follows another
     ("STARTING", "STAGING"): ["Export Started"],
     ("STARTING", "EXPORTING"): ["Export Started"],
     ("EXPORTING", "CATALOGING"): ["Snapshot Written"],
@@ -41,9 +41,17 @@ def value(image: Image, name: str) -> Any:
     return next(iter(image[name].values())) if name in image else None
 
 
-def _is_held_up(record: Image) -> bool:
-    """By AWS, which takes no next step yet; not by the reconciler, which stops what is overdue."""
+def _is_deferred(record: Image) -> bool:
+    """Whether AWS was busy at the next step. The reconciler's note on an operation that it stopped does not count."""
     return not (value(record, "held_up_by") or "stopped").startswith("stopped")
+
+
+def _attempts_made(record: Image) -> int:
+    """How many attempts the export has made in its stage since it was requested or last resumed."""
+    steps = [step["M"] for step in value(record, "steps")]
+    starts = [n for n, step in enumerate(steps) if value(step, "stage") == "STARTING"]
+    since = steps[starts[-1] :]
+    return len({value(step, "attempt") for step in since if value(step, "stage") == value(record, "stage")})
 
 
 class Watcher:
@@ -107,8 +115,10 @@ class Watcher:
             self._promise("what has ended expires", "expires_at" in new, export_id)
             self._in_flight.pop(key, None)
         if before is not None:
-            attempts = (int(value(old, "attempt")), int(value(new, "attempt")), int(value(new, "last_attempt")))
-            self._promise("attempts are counted", attempts[0] <= attempts[1] <= attempts[2], f"{export_id}: {attempts}")
+            attempts = (int(value(old, "attempt")), int(value(new, "attempt")))
+            self._promise("attempts are counted", attempts[0] <= attempts[1], f"{export_id}: {attempts}")
+            made, allowed = _attempts_made(new), int(value(new, "max_attempts"))
+            self._promise("attempts are limited", made <= allowed, f"{export_id}: {made} of {allowed} in {after}")
             again = before == after and attempts[0] < attempts[1] and before in ("STAGING", "EXPORTING", "PUBLISHING")
             other = value(old, "waiting_on") != value(new, "waiting_on")
             self._promise("another attempt is another try", other or not again, f"{export_id} waits for the same")
@@ -136,7 +146,7 @@ class Watcher:
             ended = self._history.athena.queries[thing].ended
         since = datetime.fromisoformat(value(before, "waiting_since")) if ended else None
         late = ended and (self._world.now - max(ended, since)).total_seconds() > NOTICED_WITHIN
-        self._promise("ends are noticed", _is_held_up(before) or not late, f"{thing} ended at {ended}")
+        self._promise("ends are noticed", _is_deferred(before) or not late, f"{thing} ended at {ended}")
 
     def run_starts(self, run: Run) -> None:
         """Before it is among Glue's."""
@@ -216,7 +226,7 @@ class Watcher:
 
     def _is_true_that_its_job_run_failed(self, before: Image, found: dict[str, str]) -> bool:
         run = next((run for run in self._history.glue.all_runs if run.run_id == found["thing"]), None)
-        tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "STOPPED"
+        tried = _attempts_made(before) == int(value(before, "max_attempts")) or found["state"] == "STOPPED"
         if run is None or not tried:
             return False
         job = self._history.glue.jobs.get(run.job)
@@ -235,14 +245,14 @@ class Watcher:
         crawls = [crawl for crawl in self._history.glue.crawlers[name].crawls if crawl.ended]
         crawls = [crawl for crawl in crawls if crawl.own or crawl.began > since]
         own = [crawl for crawl in crawls if crawl.ended > since and crawl.status == found["state"].upper()]
-        tried = value(before, "attempt") == value(before, "last_attempt") or found["state"] == "Cancelled"
+        tried = _attempts_made(before) == int(value(before, "max_attempts")) or found["state"] == "Cancelled"
         return bool(own) and tried
 
     def _is_true_that_its_query_failed(self, before: Image, found: dict[str, str]) -> bool:
         query = self._history.athena.queries.get(found["thing"])
         if query is None or query.state != found["state"]:
             return False
-        tried = value(before, "attempt") == value(before, "last_attempt")
+        tried = _attempts_made(before) == int(value(before, "max_attempts"))
         return tried or not (query.error or {}).get("retryable")
 
     def _is_true_that_its_table_export_failed(self, before: Image, found: dict[str, str]) -> bool:
@@ -252,7 +262,7 @@ class Watcher:
     def _is_true_that_it_still_waits(self, before: Image, found: dict[str, str]) -> bool:
         kind, _, thing = found["thing"].partition("/")
         history = self._history
-        if _is_held_up(before):  # then that is a part of the reason
+        if _is_deferred(before):  # then that is a part of the reason
             return True
         match kind:
             case "glue-job-run":
@@ -288,7 +298,7 @@ class Watcher:
 
     # ------------------------------------------------------------------------------------------------ when all is quiet
     def check_the_end(self) -> None:
-        for check in (self._check_locks, self._check_views, self._check_runs, self._check_requests, self._check_facts):
+        for check in (self._check_locks, self._check_views, self._check_runs, self._check_requests, self._check_events):
             check()
         self.raise_what_was_found()
 
@@ -316,11 +326,11 @@ class Watcher:
             self._promise("no job run outlives its export", over, f"{run.run_id}, begun by {run.began_by}")
 
     def _check_requests(self) -> None:
-        skipped = {fact["detail"]["export_id"] for _, fact in self._facts("Export Skipped")}
+        skipped = {event["detail"]["export_id"] for _, event in self._events("Export Skipped")}
         refused = Counter(
-            fact["detail"].get("pipeline")
-            for _, fact in self._facts("Export Failed")
-            if "export_id" not in fact["detail"]
+            event["detail"].get("pipeline")
+            for _, event in self._events("Export Failed")
+            if "export_id" not in event["detail"]
         )
         queued = [event for function, event in self._history.functions.unhandled if function == "start_export"]
         asked = defaultdict(set)
@@ -346,27 +356,24 @@ class Watcher:
             found, wanted = len(exports), len(asked[name])
             self._promise("no export without a request", found <= wanted, f"{found} exports for {wanted} requests")
 
-    def _check_facts(self) -> None:
+    def _check_events(self) -> None:
         published: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for seconds, fact in self._facts():
-            if "snapshot_timestamp" in fact["detail"]:
-                published[fact["detail"]["export_id"], fact["detail-type"]].append(seconds)
-        true: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for seconds, event in self._events():
+            if "snapshot_timestamp" in event["detail"]:
+                published[event["detail"]["export_id"], event["detail-type"]].append(seconds)
+        due: dict[tuple[str, str], list[float]] = defaultdict(list)
         for export_id, changes in self._changes.items():
             for seconds, before, after in changes:
-                facts = ["Export Failed"] if after == "FAILED" else FACTS.get((before, after), [])
-                for fact in facts:
-                    true[export_id, fact].append(seconds)
-        for (export_id, fact), times in true.items():
-            told = published.get((export_id, fact), [])
-            self._promise(
-                "true facts are published", len(told) >= len(times), f"{fact} of {export_id}: {len(told)} times"
-            )
-        for (export_id, fact), times in published.items():
-            first = min(true.get((export_id, fact), [float("inf")]))
-            self._promise("published facts are true", first <= min(times), f"{fact} of {export_id}")
+                for kind in ["Export Failed"] if after == "FAILED" else EVENTS.get((before, after), []):
+                    due[export_id, kind].append(seconds)
+        for (export_id, kind), times in due.items():
+            count = len(published.get((export_id, kind), []))
+            self._promise("due events are published", count >= len(times), f"{kind} of {export_id}: {count} times")
+        for (export_id, kind), times in published.items():
+            first = min(due.get((export_id, kind), [float("inf")]))
+            self._promise("published events are due", first <= min(times), f"{kind} of {export_id}")
 
-    def _facts(self, kind: str | None = None) -> list[tuple[float, Event]]:
+    def _events(self, kind: str | None = None) -> list[tuple[float, Event]]:
         return [
             (seconds, event)
             for seconds, event in self._history.buses.sent
@@ -377,7 +384,7 @@ class Watcher:
 
 
 REASONS = {  # class -> form; the first that fits
-    "its job run failed and no other could start": r"Glue job run .* And another attempt: (?P<refusal>.*)",
+    "its job run failed and no other could start": r"Glue job run .* Another attempt could not start: (?P<refusal>.*)",
     "its job run failed": r"Glue job run (?P<thing>\S+) ended (?P<state>\w+): ",
     "its crawl failed": r"Crawler (?P<thing>\S+) ended (?P<state>\w+): ",
     "its query failed": r"Athena query (?P<thing>\S+) ended (?P<state>\w+): ",

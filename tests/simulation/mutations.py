@@ -6,7 +6,7 @@ A mutation is a file, a text that it has exactly once, and another text. To add 
 from dataclasses import dataclass
 
 RECORDS, GLUE = "table_exports/aws/records.py", "table_exports/aws/glue.py"
-EXPORT, REACTION = "table_exports/domain/export.py", "table_exports/reaction.py"
+EXPORT, HANDLING = "table_exports/domain/export.py", "table_exports/functions/event_handling.py"
 EVENTS = "table_exports/domain/aws_events.py"
 START, JOB, CRAWL, VIEW = (
     f"services/{name}/handler.py"
@@ -54,15 +54,17 @@ MUTATIONS = [
     Mutation(
         "StartJobRun is repeated by the client", GLUE, "once = self._connect_without_retries()", "once = self._client"
     ),
-    Mutation("a start that died is started again without a look", START, "look_first=True)", "look_first=False)"),
+    Mutation(
+        "a start that died is started again without a look", START, "find_run_first=True)", "find_run_first=False)"
+    ),
     Mutation(
         "a claim is not written",
-        REACTION,
+        HANDLING,
         "claimed is None or not cloud.records.move(export, claimed)",
         "claimed is None",
     ),
     Mutation(
-        "another's claim is passed over", REACTION, "None if export.is_claimed(now) else export.claim", "export.claim"
+        "another's claim is passed over", HANDLING, "None if export.is_claimed(now) else known.claim", "known.claim"
     ),
     Mutation(
         "a table export is not looked at before its job runs",
@@ -79,14 +81,14 @@ MUTATIONS = [
     Mutation("a claim lasts for five seconds", EXPORT, "CLAIM = timedelta(seconds=60)", "CLAIM = timedelta(seconds=5)"),
     Mutation(
         "a step is taken without a claim",
-        REACTION,
-        "if claimed := claim(export, cloud, now, **learned):",
-        "if claimed := export:",
+        HANDLING,
+        "if claimed := claim(export, cloud, now, learn=learn):",
+        "if claimed := (learn(export) if learn else export):",
     ),
     # Attempts.
-    Mutation("attempts have no limit", EXPORT, "return self.attempt < self.last_attempt", "return True"),
+    Mutation("attempts have no limit", EXPORT, "return self.attempts_made < ", "return True or "),
     Mutation("attempts are not counted", EXPORT, "return replace(self, attempt=self.attempt + 1)", "return self"),
-    Mutation("there is one attempt", EXPORT, "return self.attempt < self.last_attempt", "return False"),
+    Mutation("there is one attempt", EXPORT, "return self.attempts_made < ", "return False and "),
     Mutation(
         "what a person stopped runs again", EVENTS, 'FAILED_RUNS = {"FAILED",', 'FAILED_RUNS = {"STOPPED", "FAILED",'
     ),
@@ -106,12 +108,12 @@ MUTATIONS = [
     # What AWS says.
     Mutation(
         "busy is taken for a refusal",
-        REACTION,
-        "return export.hold_up(str(busy))",
-        "return export.fail(str(busy), now)",
+        HANDLING,
+        "after = claimed.defer(str(error))",
+        "after = claimed.fail(str(error), now)",
     ),
     Mutation(
-        "half a batch of facts is taken for all",
+        "half a batch of events is taken for all",
         "table_exports/aws/bus.py",
         'if answer["FailedEntryCount"]:',
         "if False:",
@@ -119,7 +121,7 @@ MUTATIONS = [
     # The catalog and the view.
     Mutation(
         "the partition is not put into the catalog",
-        "table_exports/publication.py",
+        "table_exports/functions/publishing.py",
         "    cloud.glue.ensure_partition(export, manifest)\n",
         "",
     ),
@@ -143,8 +145,8 @@ MUTATIONS = [
     Mutation(
         "an attempt is used again when resumed",
         EXPORT,
-        "            attempt=self.attempt + 1,\n            last_attempt",
-        "            last_attempt",
+        "            attempt=self.attempt + 1,\n            max_attempts",
+        "            max_attempts",
     ),
     Mutation(
         "each query is a new one",
@@ -159,8 +161,13 @@ MUTATIONS = [
         "export.export_id if export.attempt == 1 else",
         "export.export_id if export.attempt else",
     ),
-    # Facts.
-    Mutation("a failure is no fact", "table_exports/domain/facts.py", "case Stage.FAILED:", 'case "never":'),
+    # Public events.
+    Mutation(
+        "a failure has no event",
+        "table_exports/domain/stages.py",
+        'return ["Export Failed"] if before != Stage.FAILED else []',
+        "return []",
+    ),
     Mutation(
         "a request's identity is its event's",
         "table_exports/domain/request.py",
@@ -170,9 +177,12 @@ MUTATIONS = [
     Mutation("a replay is the same request", "table_exports/domain/request.py", ', event.get("replay-name")])', "])"),
     # The reconciler.
     Mutation(
-        "the reconciler speaks as we do", "table_exports/aws/bus.py", "self._entry(TOLD_AGAIN, ", "self._entry(SOURCE, "
+        "the reconciler speaks as we do",
+        "table_exports/aws/bus.py",
+        "self._entry(RECONCILER_SOURCE, ",
+        "self._entry(SOURCE, ",
     ),
-    Mutation("nobody asks about starts", RECONCILE, "return Resumption(export)", "return None"),
+    Mutation("nobody asks about starts", RECONCILE, "return ResumeRequest(export)", "return None"),
     Mutation(
         "nobody asks about table exports",
         RECONCILE,
@@ -190,7 +200,7 @@ MUTATIONS = [
     Mutation(
         "an overdue job run is not stopped", RECONCILE, "cloud.glue.stop_job_run(export, export.awaited_id)", "pass"
     ),
-    Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not shows:", "if False:"),
+    Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not view_shows_it:", "if False:"),
     Mutation(
         "the first page of exports is all",
         RECORDS,

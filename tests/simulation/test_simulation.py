@@ -11,8 +11,8 @@ from simulation.history import History, Plan
 from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
 from simulation.plans import plans
-from table_exports import telemetry
 from table_exports.aws.glue import Glue
+from table_exports.functions import telemetry
 
 HISTORIES, MORE_HISTORIES = 100, 1000
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 7200.0, 14_400.0))  # where all is told late, each takes an hour

@@ -1,45 +1,46 @@
-"""An export's story, told from its record alone: each wait, how long it was, and what came of it all."""
+"""The timeline of an export, from its record alone: each wait, how long it took, and how the export ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from table_exports.domain.export import Export, Stage, Step
+from table_exports.domain.export import Export, Step
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.stages import Stage, parse_waiting_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chapter:
-    """One wait."""
+class Wait:
+    """One wait for an operation."""
 
     stage: Stage
     since: datetime
-    until: datetime | None  # None: it goes on
-    seconds: int  # that it was, or has been by now
+    until: datetime | None  # None: it continues
+    seconds: int  # until its end, or until now
     attempt: int
-    waiting_on: str  # `glue-job-run/jr_…` and its like
+    waiting_on: str
 
     @property
-    def kind(self) -> str:
-        return self.waiting_on.partition("/")[0]
+    def operation(self) -> str:
+        return parse_waiting_on(self.waiting_on).operation
 
     @property
     def awaited_id(self) -> str:
-        return self.waiting_on.partition("/")[2]
+        return parse_waiting_on(self.waiting_on).awaited_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class Timeline:
     export: Export
-    chapters: tuple[Chapter, ...]
-    seconds: int  # since it was requested, or resumed
+    waits: tuple[Wait, ...]
+    seconds: int  # since it was requested or resumed
     may_resume: bool
-    may_run: bool  # another export of its pipeline
-    why_not_resume: str | None = None  # of one that failed
+    may_run: bool  # whether its pipeline may start another export
+    why_not_resume: str | None = None  # of a failed export
 
 
-def story(export: Export, pipeline: Pipeline | None, now: datetime) -> Story:
-    """`pipeline` is the export's; None if its table stack is gone."""
+def timeline(export: Export, pipeline: Pipeline | None, now: datetime) -> Timeline:
+    """Return the timeline. `pipeline` is the export's, or None if its table stack was deleted."""
     why_not = None
     if export.stage == Stage.FAILED:
         if pipeline is None:
@@ -48,9 +49,9 @@ def story(export: Export, pipeline: Pipeline | None, now: datetime) -> Story:
             why_not = "another export of its pipeline is in flight"
         else:
             why_not = pipeline.why_not_resume(export)
-    return Story(
+    return Timeline(
         export=export,
-        chapters=_chapters(export, now),
+        waits=_waits(export, now),
         seconds=export.seconds(now),
         may_resume=export.stage == Stage.FAILED and why_not is None,
         may_run=pipeline is not None and pipeline.export_in_flight is None,
@@ -58,13 +59,13 @@ def story(export: Export, pipeline: Pipeline | None, now: datetime) -> Story:
     )
 
 
-def _chapters(export: Export, now: datetime) -> tuple[Chapter, ...]:
-    steps = export.steps or _of_an_earlier_version(export)
+def _waits(export: Export, now: datetime) -> tuple[Wait, ...]:
+    steps = export.steps or _current_step(export)
     if not steps:
         return ()
     ends = [*(step.until or after.since for step, after in pairwise(steps)), export.ended_at]
     return tuple(
-        Chapter(
+        Wait(
             stage=step.stage,
             since=step.since,
             until=until,
@@ -76,8 +77,8 @@ def _chapters(export: Export, now: datetime) -> tuple[Chapter, ...]:
     )
 
 
-def _of_an_earlier_version(export: Export) -> tuple[Step, ...]:
-    """It noted its last wait alone."""
+def _current_step(export: Export) -> tuple[Step, ...]:
+    """Return the only wait that a record of an earlier version has, if it is in flight."""
     if export.waiting_since is None or export.waiting_on is None:
         return ()
     return (Step(export.stage, export.waiting_since, export.waiting_on, export.attempt),)

@@ -1,4 +1,4 @@
-"""Times and amounts as people read them."""
+"""Formats times and amounts for people."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
 def duration(seconds: float) -> str:
-    """Two figures at most: `48 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
+    """Format a duration with two figures at most.
 
     >>> duration(7500)
     '2 h 5 min'

@@ -1,4 +1,6 @@
-"""What is printed: tables for people, JSON for scripts. Names and reasons are someone else's: shown as plain text."""
+"""What the commands print: tables for people, JSON for scripts. Text of unknown origin is printed without control
+characters and markup.
+"""
 
 import json
 import os
@@ -14,24 +16,27 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from table_exports.domain import console as aws_console
-from table_exports.domain.export import Export, Stage
-from table_exports.domain.health import FAILING
-from table_exports.domain.overview import Overview, Row
-from table_exports.domain.story import Story
-from table_exports.domain.wording import age, count, duration, size
-from table_exports_cli.doctor import Finding, Trouble
+from table_exports.domain.export import Export
+from table_exports.domain.reports import console_links
+from table_exports.domain.reports.formatting import age, count, duration, size
+from table_exports.domain.reports.health import FAILING
+from table_exports.domain.reports.overview import Overview, Row
+from table_exports.domain.reports.timeline import Timeline
+from table_exports.domain.stages import Stage
+from table_exports_cli.doctor import Finding, Problem
 
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")  # and what turns the direction
+CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
+)  # and those that change the writing direction
 
-WIDE = 160  # columns, where there is no terminal to ask
+WIDE = 160  # columns, if there is no terminal
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 err = Console(stderr=True, highlight=False)
 
 
 def plain(text: object, style: str = "") -> Text:
-    """Of someone else's: no escapes, no markup, one line."""
+    """Return text in one line, without escapes and markup."""
     return Text(CONTROLS.sub(" ", str(text)), style=style)
 
 
@@ -51,22 +56,25 @@ def utc(moment: datetime | None) -> str | None:
 
 
 def status(found: Overview) -> Group:
-    table = _table("Pipeline", "Stands at", "Latest snapshot", "Last export", "")
+    table = _table("Pipeline", "Stage", "Latest snapshot", "Last export", "")
     for row in found.rows:
-        flags = plain(" ".join(row.troubles), "bold red" if FAILING in row.troubles else "bold yellow")
-        table.add_row(plain(row.name, "bold"), _stands(row), _latest(row), _last(row), flags)
-    odd = [plain(f"Cannot be read, for a newer version wrote it: {name}", "red") for name in found.unreadable]
-    return Group(table, *odd, plain(_totals(found), "bold red" if found.in_trouble else "green"))
+        flags = plain(" ".join(row.problems), "bold red" if FAILING in row.problems else "bold yellow")
+        table.add_row(plain(row.name, "bold"), _stage(row), _latest(row), _last(row), flags)
+    odd = [
+        plain(f"A newer version wrote a record that this version cannot read: {name}", "red")
+        for name in found.unreadable
+    ]
+    return Group(table, *odd, plain(_totals(found), "bold red" if found.needing_attention else "green"))
 
 
 def _totals(found: Overview) -> str:
     pipelines = f"{count(len(found.rows))} pipeline{'' if len(found.rows) == 1 else 's'}, {found.in_flight} in flight, "
-    if found.in_trouble:
-        return f"{pipelines}{found.in_trouble} need{'s' if found.in_trouble == 1 else ''} a person"
-    return f"{pipelines}all is well" if found.rows else "No pipelines yet: deploy a table stack for each table"
+    if found.needing_attention:
+        return f"{pipelines}{found.needing_attention} need{'s' if found.needing_attention == 1 else ''} attention"
+    return f"{pipelines}no problems" if found.rows else "No pipelines yet: deploy a table stack for each table"
 
 
-def _stands(row: Row) -> Text:
+def _stage(row: Row) -> Text:
     if row.in_flight is None or row.seconds is None:
         return plain("", "dim")
     usual = f" of usually {duration(row.usual_seconds)}" if row.usual_seconds else ""
@@ -92,7 +100,7 @@ def status_as_data(found: Overview) -> dict[str, Any]:
     return {
         "pipelines": [_row_as_data(row) for row in found.rows],
         "in_flight": found.in_flight,
-        "in_trouble": found.in_trouble,
+        "needing_attention": found.needing_attention,
         "unreadable": list(found.unreadable),
     }
 
@@ -106,7 +114,7 @@ def _row_as_data(row: Row) -> dict[str, Any]:
         "view": row.pipeline.catalog_name,
         "scheduled": row.pipeline.scheduled,
         "schedule_expression": row.pipeline.schedule_expression,
-        "troubles": list(row.troubles),
+        "problems": list(row.problems),
         "in_flight": None
         if export is None
         else {"export_id": export.export_id, "stage": export.stage, "seconds": row.seconds},
@@ -166,34 +174,34 @@ def export_as_data(export: Export, now: datetime) -> dict[str, Any]:
     }
 
 
-def story(told: Story, now: datetime, region: str) -> Group:
-    export = told.export
+def timeline(found: Timeline, now: datetime, region: str) -> Group:
+    export = found.export
     head = Text.assemble(plain(export.pipeline, "bold"), "  ", plain(export.stage, f"bold {_style(export)}"))
-    head.append(f"  {'after' if export.ended else 'for'} {duration(told.seconds)}")
+    head.append(f"  {'after' if export.ended else 'for'} {duration(found.seconds)}")
     parts: list[Any] = [head]
     if export.reason:
         parts.append(Padding(plain(export.reason, "red"), (1, 0)))
-    if export.held_up_by:
-        parts.append(Text.assemble("AWS said: ", plain(export.held_up_by, "yellow")))
+    if export.blocked_reason:
+        parts.append(Text.assemble("Waiting: ", plain(export.blocked_reason, "yellow")))
     if export.warning:
         parts.append(plain(export.warning, "yellow"))
     table = _table("Stage", "Attempt", "From", "Took", "Waited for")
-    for chapter in told.chapters:
-        took = duration(chapter.seconds) + ("" if chapter.until else " so far")
+    for wait in found.waits:
+        took = duration(wait.seconds) + ("" if wait.until else " so far")
         table.add_row(
-            plain(chapter.stage),
-            plain(chapter.attempt),
-            plain(local(chapter.since)),
+            plain(wait.stage),
+            plain(wait.attempt),
+            plain(local(wait.since)),
             plain(took),
-            plain(chapter.waiting_on),
+            plain(wait.waiting_on),
         )
     parts.append(table)
     for name, value in _about(export):
         parts.append(Text.assemble((f"{name:<10}", "dim"), plain(value)))
-    for chapter in told.chapters[-1:]:
-        for text, address in aws_console.of_chapter(chapter, export, region):
+    for wait in found.waits[-1:]:
+        for text, address in console_links.of_wait(wait, export, region):
             parts.append(Text.assemble((f"{text:<10}", "dim"), plain(address), no_wrap=True, overflow="ignore"))
-    if next_step := _next(told):
+    if next_step := _next(found):
         parts.append(plain(next_step, "bold"))
     return Group(*parts)
 
@@ -209,61 +217,66 @@ def _about(export: Export) -> list[tuple[str, str]]:
     return [(name, value) for name, value in known if value]
 
 
-def _next(told: Story) -> str:
-    if told.may_resume:
-        return f"Next: table-exports resume {told.export.export_id}"
-    if told.why_not_resume:
-        return f"It cannot be resumed: {told.why_not_resume}"
+def _next(found: Timeline) -> str:
+    if found.may_resume:
+        return f"Next: table-exports resume {found.export.export_id}"
+    if found.why_not_resume:
+        return f"It cannot be resumed: {found.why_not_resume}"
     return ""
 
 
-def story_as_data(told: Story, now: datetime) -> dict[str, Any]:
-    chapters = [
+def timeline_as_data(found: Timeline, now: datetime) -> dict[str, Any]:
+    waits = [
         {
-            "stage": chapter.stage,
-            "attempt": int(chapter.attempt),
-            "since": utc(chapter.since),
-            "until": utc(chapter.until),
-            "seconds": chapter.seconds,
-            "waiting_on": chapter.waiting_on,
+            "stage": wait.stage,
+            "attempt": int(wait.attempt),
+            "since": utc(wait.since),
+            "until": utc(wait.until),
+            "seconds": wait.seconds,
+            "waiting_on": wait.waiting_on,
         }
-        for chapter in told.chapters
+        for wait in found.waits
     ]
-    more = {"may_resume": told.may_resume, "why_not_resume": told.why_not_resume, "held_up_by": told.export.held_up_by}
-    return export_as_data(told.export, now) | {"read_plan": told.export.read_plan, "steps": chapters} | more
+    more = {
+        "may_resume": found.may_resume,
+        "why_not_resume": found.why_not_resume,
+        "blocked_reason": found.export.blocked_reason,
+    }
+    return export_as_data(found.export, now) | {"read_plan": found.export.read_plan, "waits": waits} | more
 
 
-# ------------------------------------------------------------------------------------------------------- what is found
+# ----------------------------------------------------------------------------------------------------- the doctor
 
 
 def findings(found: Sequence[Finding]) -> Group:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for finding in found:
-        table.add_row(plain(finding.state, LOOKS[finding.state]), plain(finding.check, "bold"), _said(finding))
-    troubles = sum(len(finding.troubles) for finding in found)
+        table.add_row(plain(finding.state, STYLES[finding.state]), plain(finding.check, "bold"), _result(finding))
+    problems = sum(len(finding.problems) for finding in found)
     unknown = sum(finding.state == "unknown" for finding in found)
-    if troubles:
-        end = plain(f"{troubles} {'thing is' if troubles == 1 else 'things are'} not as it should be", LOOKS["trouble"])
+    if problems:
+        end = plain(f"{problems} problem{'' if problems == 1 else 's'} found", STYLES["problem"])
     elif unknown:
-        end = plain(f"No trouble was found, and {unknown} checks could not be made", LOOKS["unknown"])
+        end = plain(f"No problems found, but {unknown} checks could not be made", STYLES["unknown"])
     else:
-        end = plain("All is as it should be", LOOKS["fine"])
+        end = plain("No problems found", STYLES["ok"])
     return Group(table, end)
 
 
-LOOKS = {"fine": "green", "trouble": "bold red", "unknown": "yellow"}
+STYLES = {"ok": "green", "problem": "bold red", "unknown": "yellow"}
 
 
-def _said(finding: Finding) -> Text | Group:
+def _result(finding: Finding) -> Text | Group:
     if finding.unknown:
-        return plain(f"could not be examined: {finding.unknown}")
-    if not finding.troubles:
-        return plain(finding.fine, "dim")
-    return Group(*(Text.assemble(*_told(trouble)) for trouble in finding.troubles))
+        return plain(f"could not be checked: {finding.unknown}")
+    if not finding.problems:
+        return plain(finding.ok, "dim")
+    return Group(*(Text.assemble(*_described(problem)) for problem in finding.problems))
 
 
-def _told(trouble: Trouble) -> tuple[Text, ...]:
-    return plain(trouble.of, "bold"), plain(f": {trouble.what}"), Text("\n"), plain(f"Remedy: {trouble.remedy}", "dim")
+def _described(problem: Problem) -> tuple[Text, ...]:
+    remedy = plain(f"Remedy: {problem.remedy}", "dim")
+    return plain(problem.subject, "bold"), plain(f": {problem.description}"), Text("\n"), remedy
 
 
 def findings_as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -271,7 +284,7 @@ def findings_as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
         {
             "check": finding.check,
             "state": finding.state,
-            "troubles": [asdict(trouble) for trouble in finding.troubles],
+            "problems": [asdict(problem) for problem in finding.problems],
             "unknown": finding.unknown,
         }
         for finding in found
@@ -281,5 +294,5 @@ def findings_as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading, overflow="fold")  # what is cut off cannot be copied
+        table.add_column(heading, overflow="fold")  # text that is cut off cannot be copied
     return table

@@ -1,0 +1,76 @@
+"""All pipelines at once: the state of each, and which need attention. The dashboard and the command line show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from table_exports.domain import naming
+from table_exports.domain.export import Export
+from table_exports.domain.pipeline import End, Pipeline
+from table_exports.domain.reports import health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The current state of one pipeline."""
+
+    pipeline: Pipeline
+    in_flight: Export | None
+    seconds: int | None  # that the export in flight has taken
+    usual_seconds: int | None  # that its exports take. None if there are too few
+    problems: tuple[str, ...]
+    snapshot_age: timedelta | None  # of the snapshot that the view shows
+    items: int | None  # in that snapshot. None if a version exported it that did not record the number
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.pipeline
+
+    @property
+    def last_end(self) -> End | None:
+        return self.pipeline.recent[-1] if self.pipeline.recent else None
+
+    @property
+    def _order(self) -> tuple[int, bool, str]:
+        severity = [n for n, problem in enumerate(health.PROBLEMS) if problem in self.problems]
+        return (min(severity, default=len(health.PROBLEMS)), self.in_flight is None, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    rows: tuple[Row, ...]  # those that need attention first, then those in flight, then by name
+    unreadable: tuple[str, ...] = ()  # pipelines with a record that this version cannot parse
+
+    def with_problem(self, problem: str) -> int:
+        """Return how many pipelines have the problem."""
+        return sum(problem in row.problems for row in self.rows)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(row.in_flight is not None for row in self.rows)
+
+    @property
+    def needing_attention(self) -> int:
+        return sum(bool(row.problems) for row in self.rows) + len(self.unreadable)
+
+
+def overview(
+    pipelines: Iterable[Pipeline], in_flight: Iterable[Export], now: datetime, unreadable: Iterable[str] = ()
+) -> Overview:
+    exports = {export.pipeline: export for export in in_flight}
+    rows = [_row(pipeline, exports.get(pipeline.pipeline), now) for pipeline in pipelines]
+    return Overview(tuple(sorted(rows, key=lambda row: row._order)), tuple(sorted({*unreadable})))
+
+
+def _row(pipeline: Pipeline, export: Export | None, now: datetime) -> Row:
+    published = pipeline.published_snapshot
+    items = {end.snapshot_timestamp: end.items for end in pipeline.recent if end.items is not None}
+    return Row(
+        pipeline=pipeline,
+        in_flight=export,
+        seconds=export.seconds(now) if export else None,
+        usual_seconds=health.usual_seconds(pipeline),
+        problems=health.problems(pipeline, export, now),
+        snapshot_age=now - naming.snapshot_moment(published) if published else None,
+        items=items.get(published) if published else None,
+    )

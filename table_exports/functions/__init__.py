@@ -1,0 +1,1 @@
+"""Code that only Lambda functions use: event handling, publishing and telemetry."""

@@ -1,0 +1,29 @@
+"""The last step before the view. Two services take it: after a crawl, or without one."""
+
+from datetime import datetime
+
+from table_exports.aws.cloud import Cloud
+from table_exports.domain.errors import PermanentError
+from table_exports.domain.export import Export
+from table_exports.domain.manifest import Manifest
+from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.stages import Stage
+
+
+def pipeline_to_publish(export: Export, cloud: Cloud) -> Pipeline:
+    """Return the export's pipeline. Raises PermanentError if the export must not publish in it any more."""
+    pipeline = cloud.records.pipeline(export.pipeline)
+    if pipeline is None:
+        raise PermanentError("Its table stack was deleted meanwhile")
+    if reason := pipeline.why_not_publish(export):
+        raise PermanentError(reason)
+    return pipeline
+
+
+def publish(export: Export, manifest: Manifest, cloud: Cloud, now: datetime) -> Export:
+    """Add the snapshot to the snapshot table, then start the query that makes the view show it."""
+    cloud.glue.ensure_partition(export, manifest)
+    if not cloud.records.ask_to_show(export):
+        raise PermanentError("Another export took over, or the view was asked to show a newer snapshot")
+    query_id = cloud.athena.create_view(export, manifest.view_columns)
+    return export.advance(Stage.PUBLISHING, query_id, now)

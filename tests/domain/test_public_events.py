@@ -1,0 +1,114 @@
+import json
+from datetime import timedelta
+
+import jsonschema
+import pytest
+from examples import NOW, a_pipeline, a_request, a_resumption, an_export
+
+from table_exports.domain import public_events
+from table_exports.domain.stages import Stage
+
+STARTING = an_export()
+EXPORTING = STARTING.advance(Stage.EXPORTING, "jr_1", NOW)
+TABLE_EXPORT = "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews/export/01795399210000-06e2188f"
+STAGING = an_export(read_mode="export").advance(Stage.STAGING, TABLE_EXPORT, NOW)
+STAGED = STAGING.advance(Stage.EXPORTING, "jr_1", NOW)
+CATALOGING = EXPORTING.wrote(items=2, files=1, size=1234, warning=None).crawl(False, NOW)
+CRAWLING_AGAIN = CATALOGING.crawl(True, NOW + timedelta(seconds=9))
+PUBLISHING = CATALOGING.advance(Stage.PUBLISHING, "q", NOW)
+SUCCEEDED = PUBLISHING.succeed(NOW)
+FAILED = EXPORTING.fail("out of memory", NOW)
+
+EXPORT = {
+    "version": "1",
+    "pipeline": "reviews-parquet",
+    "table_name": "Reviews",
+    "export_id": "e1",
+    "snapshot_timestamp": "2026-11-23T02-00-07Z",
+}
+RUN = {"glue_job_name": STARTING.glue_job_name, "glue_job_run_id": "jr_1"}
+WRITTEN = {"items": 2, "files": 1, "bytes": 1234}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "detail_type", "more"),
+    [
+        (STARTING, EXPORTING, "Export Started", {"read_mode": "scan", **RUN}),
+        (STARTING, STAGING, "Export Started", {"read_mode": "export", "table_export_arn": TABLE_EXPORT}),
+        (EXPORTING, CATALOGING, "Snapshot Written", {"location": STARTING.snapshot_location, **WRITTEN}),
+        (CATALOGING, PUBLISHING, "Snapshot Cataloged", {"snapshot_table": "snapshots_reviews"}),
+        (PUBLISHING, SUCCEEDED, "Export Succeeded", {"view": "reviews", **WRITTEN}),
+        (EXPORTING, FAILED, "Export Failed", {"stage": "EXPORTING", "reason": "out of memory"}),
+    ],
+)
+def test_a_change_of_stage_publishes_one_event(before, after, detail_type, more):
+    [event] = public_events.of_change(before, after)
+
+    assert (event.detail_type, event.detail) == (detail_type, EXPORT | more)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(CATALOGING, CRAWLING_AGAIN), (EXPORTING, EXPORTING), (None, STARTING), (STAGING, STAGED)]
+)
+def test_a_change_that_is_none_of_stage_or_was_told_before_publishes_nothing(before, after):
+    assert public_events.of_change(before, after) == []
+
+
+def test_a_snapshot_that_needs_no_crawl_is_written_and_cataloged_at_once():
+    published = EXPORTING.wrote(items=2, files=1, size=1234, warning=None).advance(Stage.PUBLISHING, "q", NOW)
+
+    written, cataloged = public_events.of_change(EXPORTING, published)
+
+    assert (written.detail_type, written.detail) == (
+        "Snapshot Written",
+        EXPORT | {"location": STARTING.snapshot_location, **WRITTEN},
+    )
+    assert (cataloged.detail_type, cataloged.detail) == (
+        "Snapshot Cataloged",
+        EXPORT | {"snapshot_table": "snapshots_reviews"},
+    )
+
+
+WARNED = EXPORTING.wrote(items=2, files=1, size=1234, warning="Far off").advance(Stage.PUBLISHING, "q", NOW)
+
+
+def test_a_warning_is_told_with_the_snapshot_and_at_the_end():
+    told = [*public_events.of_change(EXPORTING, WARNED), *public_events.of_change(WARNED, WARNED.succeed(NOW))]
+
+    assert {event.detail_type for event in told if event.detail.get("warning") == "Far off"} == {
+        "Snapshot Written",
+        "Export Succeeded",
+    }
+
+
+ALL = [
+    public_events.of_change(STARTING, EXPORTING)[0],
+    public_events.of_change(STARTING, STAGING)[0],
+    public_events.of_change(STAGING, STAGING.fail("nobody told", NOW))[0],
+    public_events.of_change(EXPORTING, CATALOGING)[0],
+    public_events.of_change(CATALOGING, PUBLISHING)[0],
+    public_events.of_change(PUBLISHING, SUCCEEDED)[0],
+    public_events.of_change(EXPORTING, WARNED)[0],
+    public_events.of_change(WARNED, WARNED.succeed(NOW))[0],
+    public_events.of_change(EXPORTING, FAILED)[0],
+    public_events.request_skipped(a_pipeline(export_in_flight="export#2026-11-23T02-00-07Z#e0"), "e1"),
+    public_events.request_rejected(a_request(), "read_percentage: is 1.5"),
+    public_events.request_rejected({"detail": None}, "detail: is null"),
+    public_events.PublicEvent("Export Requested", a_request()["detail"]),
+    public_events.PublicEvent("Export Requested", a_resumption("5f0d1c9a7be34f1c2a6e")["detail"]),
+]
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: event.detail_type)
+def test_every_event_matches_its_schema(event, schema):
+    jsonschema.validate(json.loads(json.dumps(event.detail)), schema(event.detail_type))
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: event.detail_type)
+def test_a_schema_refuses_a_field_that_it_does_not_know(event, schema):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(json.loads(json.dumps(event.detail)) | {"surprise": 1}, schema(event.detail_type))
+
+
+def test_every_schema_is_of_an_event_that_is_tested(schemas):
+    assert {path.stem for path in schemas} == {event.detail_type.lower().replace(" ", "_") for event in ALL}
