@@ -38,8 +38,12 @@ mutate: .venv/ready ## Break the code in small ways, and see that the simulation
 format: .venv/ready ## Sort imports, format the code and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix .; $(BIN)/ruff format --quiet .
 
-lint: setup .venv-scan/ready ## Style, templates and their security, and the direction of dependencies
+format: .venv/ready ## Format the code, and fix what can be fixed automatically
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+lint: setup .venv-scan/ready ## Style, types, templates and their security, and the direction of dependencies
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@found=$$($(BIN)/mypy) || { echo "$$found"; exit 1; }
 	@$(BIN)/cfn-lint infra/*.yaml
 	@found=$$(.venv-scan/bin/checkov --framework cloudformation --file infra/*.yaml --skip-download --compact --quiet) || { echo "$$found"; exit 1; }
 	@found=$$(PYTHONPATH=.:services:glue $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
