@@ -30,7 +30,7 @@ CONFIG = Config(user_agent_appid=NAME, retries={"mode": "standard", "max_attempt
 
 
 def session(profile: str | None, region: str | None) -> boto3.Session:
-    """By the AWS settings of the terminal, with AWS_REGION as the AWS CLI has it: boto3 knows AWS_DEFAULT_REGION alone.
+    """Create a session from the terminal's AWS settings. Like the AWS CLI it uses AWS_REGION, which boto3 ignores.
 
     Raises ProfileNotFound, or NoRegionError.
     """

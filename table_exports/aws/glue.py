@@ -102,7 +102,7 @@ class Glue:
                 self._client.stop_crawler(Name=export.crawler_name)
 
     def start_crawler(self, export: Export) -> bool:
-        """False if it runs already, for someone else: what it finds may be of before the snapshot was complete."""
+        """Start the export's crawl. False if the crawler is running: that crawl may not see the complete snapshot."""
         with translate_errors(f"Crawler {export.crawler_name} cannot be started"):
             try:
                 self._client.start_crawler(Name=export.crawler_name)
@@ -111,7 +111,7 @@ class Glue:
         return True
 
     def has_schema(self, export: Export, manifest: Manifest) -> bool:
-        """Whether the catalog has the snapshot table, with the manifest's schema.
+        """Return whether the catalog has the snapshot table with the manifest's schema.
 
         Raises PermanentError if a table of another dataset has its name.
         """
