@@ -35,9 +35,6 @@ simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=
 mutate: .venv/ready ## Break the code in small ways, and see that the simulation finds each
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation mutate
 
-format: .venv/ready ## Sort imports, format the code and fix what ruff can fix
-	@$(BIN)/ruff check --quiet --fix .; $(BIN)/ruff format --quiet .
-
 format: .venv/ready ## Format the code, and fix what can be fixed automatically
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 

@@ -12,6 +12,20 @@ PAGES = sorted(
     if not page.relative_to(ROOT).parts[0].startswith(".")
 )
 TOP_LEVEL = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build"}
+SHIPPED = [
+    path
+    for folder in ("glue", "infra", "sandbox", "services", "table_exports", "table_exports_cli")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".yaml")
+]
+LOGGED_BY_POWERTOOLS_OR_LAMBDA = {
+    "service",
+    "level",
+    "message",
+    "function_request_id",
+    "exception_name",
+    "errorMessage",
+}
 
 
 def prose(page):
@@ -19,10 +33,13 @@ def prose(page):
     return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+def headings(page):
+    return re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+
+
 def anchors(page):
     """The anchors that code hosts make of a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
 
 
 def links(page):
@@ -81,3 +98,29 @@ def test_each_file_and_folder_of_the_repository_exists(page):
     paths = [span for span in named if "/" in span and span.partition("/")[0] in TOP_LEVEL]
 
     assert [path for path in paths if not any(ROOT.glob(re.sub(r"<\w+>", "*", path.rstrip("/"))))] == []
+
+
+def test_each_message_and_comment_of_the_code_names_a_page_and_section_that_exist():
+    """`docs/runbook.md, "failing"`."""
+    named = {
+        reference
+        for file in SHIPPED
+        for reference in re.findall(r'docs/([\w-]+\.md)(?:,\s+"([^"]+)")?', file.read_text())
+    }
+
+    assert len(named) > 10
+    for page, section in named:
+        assert (ROOT / "docs" / page).is_file()
+        assert not section or section in headings(ROOT / "docs" / page)
+
+
+def test_each_field_that_a_documented_or_saved_query_displays_is_logged():
+    queries = [page.read_text() for page in PAGES] + [(ROOT / "infra/common.yaml").read_text()]
+    lists = [found for text in queries for found in re.findall(r"\| display ([@\w, ]+)", text)]
+    displayed = {field.strip() for fields in lists for field in fields.split(",")}
+    logging = [path for folder in ("services", "table_exports/functions") for path in (ROOT / folder).rglob("*.py")]
+    code = "".join(path.read_text() for path in logging)
+
+    assert len(lists) > 3
+    unknown = {field for field in displayed - LOGGED_BY_POWERTOOLS_OR_LAMBDA if not field.startswith("@")}
+    assert {field for field in unknown if not re.search(rf'"{field}"|\b{field}=', code)} == set()
