@@ -3,30 +3,26 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reports.health import PROBLEMS
+from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 from table_exports_cli.system import NAME, System
 
-AT_ONCE = 8  # concurrent calls, if a check makes one per pipeline
-BUSES = (NAME, "default")
 JOB_SCRIPT = f"/{NAME}/job-script"  # the SSM parameter from which table stacks read the address of the script
 DEPLOY = "make deploy"
 DEPLOY_AGAIN = "delete its table stack, then run make deploy: data and records stay"
 RESTORE = f"restore it; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
 GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
 NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,92 +44,6 @@ class Finding:
     @property
     def state(self) -> str:
         return "unknown" if self.unknown else "problem" if self.problems else "ok"
-
-
-class CannotTell(Exception):
-    """A check cannot be made. The message says why."""
-
-
-class Deployed:
-    """What is deployed. Each part is read once, all pages of it."""
-
-    def __init__(self, system: System) -> None:
-        self.client = system.client
-        self.pipelines = system.pipelines()
-
-    @cached_property
-    def stacks(self) -> dict[str, dict[str, Any]]:
-        """The stacks that exist, by id."""
-        return {stack["StackId"]: stack for stack in self._all("cloudformation", "describe_stacks", "Stacks")}
-
-    @cached_property
-    def common(self) -> dict[str, Any] | None:
-        return next((stack for stack in self.stacks.values() if stack["StackName"] == NAME), None)
-
-    @cached_property
-    def resources(self) -> list[dict[str, Any]]:
-        """The resources of the common stack."""
-        if self.common is None:
-            raise CannotTell(f"there is no stack {NAME}")
-        return self._all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=NAME)
-
-    def names(self, kind: str) -> list[str]:
-        """Return the names of the common stack's resources whose type ends with `kind`."""
-        found = [each for each in self.resources if each["ResourceType"].endswith(kind)]
-        return [each["PhysicalResourceId"].rpartition("|")[2] for each in found if each.get("PhysicalResourceId")]
-
-    def named(self, logical_id: str) -> str:
-        """Return the physical id of a resource of the common stack."""
-        for each in self.resources:
-            if each["LogicalResourceId"] == logical_id and each.get("PhysicalResourceId"):
-                return each["PhysicalResourceId"]
-        raise CannotTell(f"the stack {NAME} has no {logical_id}: make deploy")
-
-    @cached_property
-    def rules(self) -> list[tuple[str, dict[str, Any]]]:
-        """The rules with our prefix, each with its bus."""
-        return [
-            (bus, rule)
-            for bus in BUSES
-            for rule in self._all("events", "list_rules", "Rules", EventBusName=bus, NamePrefix=f"{NAME}-")
-        ]
-
-    @cached_property
-    def schedules(self) -> dict[str, str]:
-        """The state of each schedule, by name."""
-        found = self._all("scheduler", "list_schedules", "Schedules")
-        return {schedule["Name"]: schedule["State"] for schedule in found}
-
-    @cached_property
-    def jobs(self) -> dict[str, dict[str, Any]]:
-        return {job["Name"]: job for job in self._all("glue", "get_jobs", "Jobs")}
-
-    @cached_property
-    def crawlers(self) -> set[str]:
-        return {crawler["Name"] for crawler in self._all("glue", "get_crawlers", "Crawlers")}
-
-    @cached_property
-    def alarms(self) -> dict[str, dict[str, Any]]:
-        pages = self.client("cloudwatch").get_paginator("describe_alarms")
-        found = pages.paginate(AlarmNamePrefix=f"{NAME}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        return {
-            alarm["AlarmName"]: alarm
-            for page in found
-            for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
-        }
-
-    def outputs(self, pipeline: Pipeline) -> dict[str, str]:
-        """Return the outputs of the pipeline's table stack."""
-        stack = self.stacks.get(pipeline.stack_id, {})
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-
-    def of_each_pipeline(self, look: Callable[[Pipeline], T]) -> Iterator[T]:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield from pool.map(look, self.pipelines)
-
-    def _all(self, service: str, operation: str, key: str, **given: Any) -> list[dict[str, Any]]:
-        pages = self.client(service).get_paginator(operation).paginate(**given)
-        return [each for page in pages for each in page[key]]
 
 
 def examine(system: System) -> list[Finding]:

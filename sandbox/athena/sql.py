@@ -3,29 +3,23 @@
 Views are kept in the catalog as Athena keeps them, and expanded when they are queried.
 """
 
-import base64
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 import sqlglot
-from duckdb.sqltypes import DuckDBPyType
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
+from sandbox.athena.printing import printer
+from sandbox.athena.views import CATALOG, decode_view, encode_view, information_schema
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
-from sandbox.datalake.hive_types import hive_of_duckdb, trino_of_hive
+from sandbox.datalake.hive_types import hive_of_duckdb
 
-CATALOG = "awsdatacatalog"
 DIALECT = "athena"
 DUCKDB_NAMES = {"information_schema": "athena_information_schema"}  # DuckDB has one of its own
-VIEW_MARKER = "/* Presto View */"
 
 NAME = r'(?:"[^"]+"|`[^`]+`|\w+)'
 QUALIFIED = rf"(?P<name>{NAME}(?:\s*\.\s*{NAME}){{0,2}})"
@@ -406,126 +400,3 @@ def in_athenas_words(error: duckdb.Error) -> str:
     if found := re.search(r"Function with name (\S+) does not exist", text):
         return f"FUNCTION_NOT_FOUND: line 1:8: Function '{found[1]}' not registered"
     return f"SYNTAX_ERROR: line 1:1: {text}"
-
-
-# ---------------------------------------------------------------------------------------------------- views
-
-
-def encode_view(name: str, sql: str, database: str, columns: list[Column]) -> dict[str, Any]:
-    """A Glue TableInput, as Athena writes it: Trino's view inside a comment, Hive's columns beside it."""
-    view = {
-        "originalSql": sql,
-        "catalog": CATALOG,
-        "schema": database,
-        "columns": [{"name": column.name, "type": trino_of_hive(column.type)} for column in columns],
-    }
-    encoded = base64.b64encode(json.dumps(view).encode()).decode()
-    return {
-        "Name": name,
-        "TableType": "VIRTUAL_VIEW",
-        "Parameters": {"presto_view": "true", "comment": "Presto View"},
-        "PartitionKeys": [],
-        "StorageDescriptor": {
-            "Columns": [{"Name": column.name, "Type": column.type} for column in columns],
-            "Location": "",
-            "SerdeInfo": {},
-        },
-        "ViewOriginalText": f"/* Presto View: {encoded} */",
-        "ViewExpandedText": VIEW_MARKER,
-    }
-
-
-def decode_view(view: Table) -> dict[str, Any]:
-    found = re.fullmatch(r"/\* Presto View: (\S+) \*/", view.content.get("ViewOriginalText") or "")
-    if found is None:
-        raise QueryFailed(f"INVALID_VIEW: {view.content['Name']} is not a view of Athena")
-    return json.loads(base64.b64decode(found[1]))
-
-
-def information_schema(catalog: Catalog, name: str) -> pa.Table:
-    tables = [(database, table) for database in catalog.databases() for table in catalog.tables(database)]
-    match name:
-        case "schemata":
-            rows = [{"catalog_name": CATALOG, "schema_name": database} for database in catalog.databases()]
-        case "tables":
-            rows = [
-                {
-                    "table_catalog": CATALOG,
-                    "table_schema": database,
-                    "table_name": table.content["Name"],
-                    "table_type": "VIEW" if table.is_view else "BASE TABLE",
-                }
-                for database, table in tables
-            ]
-        case "columns":
-            rows = [
-                {
-                    "table_catalog": CATALOG,
-                    "table_schema": database,
-                    "table_name": table.content["Name"],
-                    "column_name": column.name,
-                    "ordinal_position": position,
-                    "is_nullable": "YES",
-                    "data_type": trino_of_hive(column.type),
-                }
-                for database, table in tables
-                for position, column in enumerate(table.columns + table.partition_keys, start=1)
-            ]
-        case _:
-            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:15: Table '{CATALOG}.information_schema.{name}' does not exist")
-    return pa.Table.from_pylist(rows)
-
-
-# ---------------------------------------------------------------------------------------------------- values
-
-
-def printer(kind: DuckDBPyType) -> Callable[[Any], str]:
-    """Prints a value of this type as Trino's CAST AS varchar and Athena's results do."""
-    match kind.id:
-        case "struct":
-            fields = [(name, printer(inner)) for name, inner in kind.children]
-            return lambda value: "{" + ", ".join(f"{n}={text(value[n], show)}" for n, show in fields) + "}"
-        case "map":
-            (_, key_type), (_, value_type) = kind.children
-            show_key, show_value = printer(key_type), printer(value_type)
-            return lambda value: "{" + ", ".join(f"{show_key(k)}={text(v, show_value)}" for k, v in value.items()) + "}"
-        case "list":
-            show = printer(kind.children[0][1])
-            return lambda value: "[" + ", ".join(text(inner, show) for inner in value) + "]"
-        case _:
-            return scalar
-
-
-def text(value: Any, show: Callable[[Any], str]) -> str:
-    return "null" if value is None else show(value)
-
-
-def scalar(value: Any) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case float():
-            return as_java(value)
-        case Decimal():
-            return format(value, "f")
-        case bytes():
-            return value.hex(" ")
-        case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
-
-
-def as_java(number: float) -> str:
-    """Java's Double.toString: 1.0E10, NaN, Infinity."""
-    if number != number or number in (float("inf"), float("-inf")):
-        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(number)]
-    if number == 0 or 1e-3 <= abs(number) < 1e7:
-        plain = format(Decimal(repr(number)), "f")
-        return plain if "." in plain else f"{plain}.0"
-    sign, digits, _ = Decimal(repr(number)).normalize().as_tuple()
-    exponent = Decimal(repr(number)).adjusted()
-    mantissa = f"{digits[0]}.{''.join(map(str, digits[1:])) or '0'}"
-    return f"{'-' if sign else ''}{mantissa}E{exponent}"

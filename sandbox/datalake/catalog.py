@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from sandbox.cloud import split_uri
 from sandbox.datalake.hive_types import arrow_of_hive, hive_of_arrow, same_type
-from sandbox.datalake.serdes import PARQUET, Column, QueryFailed, Storage, as_column, read_rows, schema_of, stored_as
+from sandbox.datalake.serdes import read_rows
+from sandbox.datalake.storage import PARQUET, Column, QueryFailed, Storage, as_column, schema_of, stored_as
 
 CACHED_FILES = 512
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import orc
 
 from sandbox.datalake.hive_types import hive_of_arrow, split_field, split_type
-from sandbox.datalake.serdes import AVRO, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, ORC, PARQUET, stored_as
+from sandbox.datalake.storage import AVRO, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, ORC, PARQUET, stored_as
 
 GZIP_MAGIC = b"\x1f\x8b"
 DELIMITERS = [",", "|", "\t", ";", "\x01"]

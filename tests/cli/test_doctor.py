@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 from examples import a_pipeline
 
 from table_exports_cli import doctor
-from table_exports_cli.doctor import AWS_EVENTS, REQUESTS, CannotTell, Deployed
+from table_exports_cli.deployed import CannotTell, Deployed
+from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 
 STACK = a_pipeline().stack_id
 COMMON = "arn:aws:cloudformation:us-east-1:123456789012:stack/table-exports/1"

@@ -1,0 +1,99 @@
+"""What is deployed in an account and Region, as AWS describes it."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
+
+from table_exports.domain.pipeline import Pipeline
+from table_exports_cli.system import NAME, System
+
+AT_ONCE = 8  # concurrent calls, if a check makes one per pipeline
+BUSES = (NAME, "default")
+T = TypeVar("T")
+
+
+class CannotTell(Exception):
+    """A check cannot be made. The message says why."""
+
+
+class Deployed:
+    """What is deployed. Each part is read once, all pages of it."""
+
+    def __init__(self, system: System) -> None:
+        self.client = system.client
+        self.pipelines = system.pipelines()
+
+    @cached_property
+    def stacks(self) -> dict[str, dict[str, Any]]:
+        """The stacks that exist, by id."""
+        return {stack["StackId"]: stack for stack in self._all("cloudformation", "describe_stacks", "Stacks")}
+
+    @cached_property
+    def common(self) -> dict[str, Any] | None:
+        return next((stack for stack in self.stacks.values() if stack["StackName"] == NAME), None)
+
+    @cached_property
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources of the common stack."""
+        if self.common is None:
+            raise CannotTell(f"there is no stack {NAME}")
+        return self._all("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=NAME)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the common stack's resources whose type ends with `kind`."""
+        found = [each for each in self.resources if each["ResourceType"].endswith(kind)]
+        return [each["PhysicalResourceId"].rpartition("|")[2] for each in found if each.get("PhysicalResourceId")]
+
+    def named(self, logical_id: str) -> str:
+        """Return the physical id of a resource of the common stack."""
+        for each in self.resources:
+            if each["LogicalResourceId"] == logical_id and each.get("PhysicalResourceId"):
+                return each["PhysicalResourceId"]
+        raise CannotTell(f"the stack {NAME} has no {logical_id}: make deploy")
+
+    @cached_property
+    def rules(self) -> list[tuple[str, dict[str, Any]]]:
+        """The rules with our prefix, each with its bus."""
+        return [
+            (bus, rule)
+            for bus in BUSES
+            for rule in self._all("events", "list_rules", "Rules", EventBusName=bus, NamePrefix=f"{NAME}-")
+        ]
+
+    @cached_property
+    def schedules(self) -> dict[str, str]:
+        """The state of each schedule, by name."""
+        found = self._all("scheduler", "list_schedules", "Schedules")
+        return {schedule["Name"]: schedule["State"] for schedule in found}
+
+    @cached_property
+    def jobs(self) -> dict[str, dict[str, Any]]:
+        return {job["Name"]: job for job in self._all("glue", "get_jobs", "Jobs")}
+
+    @cached_property
+    def crawlers(self) -> set[str]:
+        return {crawler["Name"] for crawler in self._all("glue", "get_crawlers", "Crawlers")}
+
+    @cached_property
+    def alarms(self) -> dict[str, dict[str, Any]]:
+        pages = self.client("cloudwatch").get_paginator("describe_alarms")
+        found = pages.paginate(AlarmNamePrefix=f"{NAME}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        return {
+            alarm["AlarmName"]: alarm
+            for page in found
+            for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
+        }
+
+    def outputs(self, pipeline: Pipeline) -> dict[str, str]:
+        """Return the outputs of the pipeline's table stack."""
+        stack = self.stacks.get(pipeline.stack_id, {})
+        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+    def of_each_pipeline(self, look: Callable[[Pipeline], T]) -> Iterator[T]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            yield from pool.map(look, self.pipelines)
+
+    def _all(self, service: str, operation: str, key: str, **given: Any) -> list[dict[str, Any]]:
+        pages = self.client(service).get_paginator(operation).paginate(**given)
+        return [each for page in pages for each in page[key]]
