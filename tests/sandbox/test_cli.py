@@ -69,7 +69,7 @@ def test_a_pipelines_requests_are_told_again_and_no_rule_stays(cli, user, notes)
 
     assert replayed.returncode == 0, replayed.stderr
     told = json.loads(replayed.stdout)
-    assert {export["pipeline"] for export in told["exports_begun_then"]} == {notes}
+    assert {export["pipeline"] for export in told["exports_in_window"]} == {notes}
     exports = user.ended_exports({"Pipeline": notes}, begun + 1)
     assert exports[0]["stage"] == "SUCCEEDED"
     rules = user.client("events").list_rules(EventBusName="table-exports", NamePrefix="table-exports-replay-")
