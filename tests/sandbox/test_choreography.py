@@ -4,9 +4,11 @@ import json
 import time
 import uuid
 from decimal import Decimal
+from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
+from permissions.calls import calls_of_handler, calls_of_job
 from sandbox_user import StackRefused
 
 
@@ -255,3 +257,21 @@ def test_an_enabled_schedule_exports_without_anyone_asking(user):
 
     [export] = user.ended_exports(pipeline, 1)
     assert (export["stage"], export["items"]) == ("SUCCEEDED", 1)
+
+
+def test_no_function_or_job_makes_a_call_whose_permissions_nobody_looked_up(user, orders):
+    """`tests/permissions` reads the calls from the code: none of those that are made may escape it.
+
+    The log has no names of operations of S3 and Lambda, only methods and paths.
+    """
+    with urlopen(f"{user.endpoint}/_sandbox/calls?since=0") as answer:
+        made = {(call["caller"], call["action"]) for call in json.load(answer) if " " not in call["action"]}
+    handlers = {caller: f"{caller}.handler.handle" for caller, _ in made if caller and caller.startswith("on_")}
+    handlers["start_export"] = "start_export.handler.handle"
+    looked_up = {"glue": {name for _, name in calls_of_job()}}
+    for caller, handler in handlers.items():
+        calls = calls_of_handler(handler)
+        looked_up[caller] = {name for _, name in calls.own | calls.assumed}
+
+    assert {"on_glue_complete", "on_crawler_complete", "on_view_complete"} < looked_up.keys()
+    assert [call for call in sorted(made, key=str) if call[0] in looked_up and call[1] not in looked_up[call[0]]] == []
