@@ -47,13 +47,16 @@ class Module:
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # local name -> module, name in it
 
     def functions(self) -> Iterator[Function]:
+        """Functions, methods, and what is assigned to a name of the module: a table may hold functions."""
         for node in self.tree.body:
-            if isinstance(node, ast.FunctionDef):
-                yield Function(self.name, None, node.name, node)
-            elif isinstance(node, ast.ClassDef):
-                for inner in node.body:
-                    if isinstance(inner, ast.FunctionDef):
-                        yield Function(self.name, node.name, inner.name, inner)
+            match node:
+                case ast.FunctionDef(name=name):
+                    yield Function(self.name, None, name, node)
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                    yield Function(self.name, None, name, node)
+                case ast.ClassDef(name=owner, body=body):
+                    methods = [inner for inner in body if isinstance(inner, ast.FunctionDef)]
+                    yield from (Function(self.name, owner, inner.name, inner) for inner in methods)
 
 
 @dataclass
