@@ -238,9 +238,7 @@ def test_the_format_of_a_pipeline_cannot_change(user):
     [refused] = user.ended_exports(anew, 1)
 
     assert refused["stage"] == "FAILED"
-    assert (
-        "the snapshots there are parquet, and this one was to be csv. Deploy another table stack" in refused["reason"]
-    )
+    assert "its snapshots are parquet, but --output_format is csv. Deploy another table stack" in refused["reason"]
     assert user.query("SELECT id, stars FROM formed") == [{"id": "1", "stars": "5"}]
     assert user.query("SELECT stars FROM snapshots_formed") == [{"stars": "5"}] * 2
 

@@ -165,7 +165,7 @@ def test_a_failed_job_ends_the_export_with_its_reason(user, facts):
 
     assert failed["stage"] == "EXPORTING"
     assert "Scan failed with AccessDenied" in failed["reason"]
-    assert "Allow this to the job's role." in failed["reason"]
+    assert "Allow this action in the job's role." in failed["reason"]
     [export] = user.ended_exports(pipeline, 1)
     assert export["stage"] == "FAILED"
 

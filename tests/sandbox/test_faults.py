@@ -40,16 +40,25 @@ def deploy(user, table, **parameters):
     return user.deploy_pipeline(table, **parameters)
 
 
+def reconcile_until(user, look, what):
+    """What `look` finds, with the reconciler at work."""
+
+    def found():
+        time.sleep(0.4)  # so that asking leaves the job some processor
+        user.invoke("reconcile_exports", {})
+        return look()
+
+    return user.wait_for(found, what)
+
+
 def reconciled(user, pipeline):
     """The pipeline's newest export when it has ended, with the reconciler at work."""
 
     def ended():
-        time.sleep(0.4)  # so that asking leaves the job some processor
-        user.invoke("reconcile_exports", {})
         export = user.exports(pipeline)[0]
         return export if export["stage"] in ("SUCCEEDED", "FAILED") else None
 
-    return user.wait_for(ended, "ended export")
+    return reconcile_until(user, ended, "ended export")
 
 
 def once(user, pipeline, **expected):
@@ -142,8 +151,8 @@ def test_what_a_function_started_before_it_died_is_not_started_again(user, stead
     user.request(steady)
     user.wait_for(lambda: True if len(runs(user, steady)) == 2 else None, "job run")
     let_its_claim_lapse(user, once(user, steady, stage="STARTING"))
-    user.invoke("reconcile_exports", {})
-    user.wait_for(lambda: True if len(queries(user, steady)) == 2 else None, "query")
+    # The job run may end before its export waits for it. Then the reconciler publishes its end.
+    reconcile_until(user, lambda: True if len(queries(user, steady)) == 2 else None, "query")
     let_its_claim_lapse(user, once(user, steady, stage="EXPORTING"))
     export = reconciled(user, steady)
 
