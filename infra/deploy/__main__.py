@@ -14,7 +14,7 @@ from infra.deploy.parameters import parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
 from infra.deploy.stacks import Interrupted, StackFailed, Stacks
-from infra.deploy.tables_file import COMMON_STACK, Pipeline
+from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
 
@@ -71,7 +71,7 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     version = artifacts.version(options.build)
     common_parameters = parameters(options.build / "common.yaml")
     kept = settings.read(options.settings, common_parameters) if options.settings.exists() else None
-    pipelines = read_tables(options)  # report its problems before anything else happens
+    table_stacks = read_tables(options)  # report its problems before anything else happens
     account = sign_in(options.profile, options.region or (kept.region if kept else None))
     stacks = Stacks(account.client("cloudformation"))
     if kept is None:
@@ -80,8 +80,8 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
         settings.write(options.settings, kept)
         if not options.tables.exists():
             guide.tables_file(options.tables, account, screen)
-            pipelines = read_tables(options)
-    selected = selection(pipelines, options.only, options.tables)
+            table_stacks = read_tables(options)
+    selected = selection(table_stacks, options.only, options.tables)
     check_account_and_region(account, kept, options.settings)
     screen.show(f"Deploying version {version} to account {account.id}, Region {account.region}, as {account.who}")
     guide.artifacts_bucket(kept, account, screen)
@@ -98,26 +98,26 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     if outcomes:
         screen.summary(outcomes)
     if options.tables.exists():
-        deployment.report_unlisted_stacks(pipelines, options.tables)
+        deployment.report_unlisted_stacks(table_stacks, options.tables)
     else:
         screen.show(f"{options.tables} does not exist, so no table stack was deployed")
     return int(any(outcome.failed for outcome in outcomes))
 
 
-def read_tables(options: argparse.Namespace) -> list[Pipeline]:
+def read_tables(options: argparse.Namespace) -> list[TableStack]:
     if not options.tables.exists():
         return []
     return tables_file.read(options.tables, parameters(options.build / "table.yaml"))
 
 
-def selection(pipelines: list[Pipeline], only: list[str] | None, file: Path) -> list[Pipeline]:
+def selection(table_stacks: list[TableStack], only: list[str] | None, file: Path) -> list[TableStack]:
     if only is None:
-        return pipelines
+        return table_stacks
     for name in only:
-        if not any(pipeline.is_named(name) for pipeline in pipelines):
-            known = ", ".join(dict.fromkeys(pipeline.table for pipeline in pipelines)) or "no table"
+        if not any(table_stack.is_named(name) for table_stack in table_stacks):
+            known = ", ".join(dict.fromkeys(table_stack.table for table_stack in table_stacks)) or "no table"
             raise CannotDeploy(f"--only {name}: not in {file}, which has {known}")
-    return [pipeline for pipeline in pipelines if any(pipeline.is_named(name) for name in only)]
+    return [table_stack for table_stack in table_stacks if any(table_stack.is_named(name) for name in only)]
 
 
 def check_account_and_region(account: Account, kept: Settings, file: Path) -> None:

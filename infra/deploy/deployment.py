@@ -14,7 +14,7 @@ from infra.deploy.parameters import parameters as template_parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
 from infra.deploy.stacks import NEVER_CREATED, TAG, Outcome, Plan, Stack, StackFailed, Stacks
-from infra.deploy.tables_file import COMMON_STACK, Pipeline
+from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
 PARALLEL_STACKS = 5  # more stacks would only wait for each other's calls to IAM and Glue
@@ -69,9 +69,10 @@ class Deployment:
         self.stacks.execute(plan, self.screen.event)
         return True
 
-    def deploy_table_stacks(self, pipelines: list[Pipeline]) -> list[Outcome]:
+    def deploy_table_stacks(self, table_stacks: list[TableStack]) -> list[Outcome]:
         """Returns the outcome of each stack, in order. Raises Declined."""
-        planned = self._each(self._plan_or_outcome, pipelines)
+        deletable = self._confirmed_deletions(table_stacks)
+        planned = self._each(lambda table_stack: self._plan_or_outcome(table_stack, deletable), table_stacks)
         changing = [plan for plan in planned if isinstance(plan, Plan) and plan.change_set]
         self.screen.changes(changing)
         if self.only_plan or not changing:
@@ -86,8 +87,8 @@ class Deployment:
             each if isinstance(each, Outcome) else result.get(each.stack.name) or unchanged(each) for each in planned
         ]
 
-    def report_unlisted_stacks(self, pipelines: list[Pipeline], file: Path) -> None:
-        known = {COMMON_STACK, *(pipeline.stack for pipeline in pipelines)}
+    def report_unlisted_stacks(self, table_stacks: list[TableStack], file: Path) -> None:
+        known = {COMMON_STACK, *(table_stack.stack for table_stack in table_stacks)}
         if unlisted := sorted(self.stacks.ours().keys() - known):
             self.screen.show(
                 f"Not in {file} any more: {', '.join(unlisted)}. To delete such a stack and keep its data:\n"
@@ -103,11 +104,30 @@ class Deployment:
             raise CannotDeploy(
                 f"{name} is {stack['StackStatus']}. A deployment deletes it and creates it again. It cannot be planned"
             )
-        if not self.screen.confirm(
-            f"An earlier creation of {name} failed ({stack['StackStatus']}). Delete the failed stack?"
-        ):
-            raise Declined
+        self._confirm_deletion({name: stack["StackStatus"]})
         self.stacks.delete(name)
+
+    def _confirmed_deletions(self, table_stacks: list[TableStack]) -> set[str]:
+        """Returns the names of the stacks whose creation failed, after the user agreed to delete them."""
+        if self.only_plan:
+            return set()
+        names = [table_stack.stack for table_stack in table_stacks]
+        found = self._each(lambda name: outcome_of(name, lambda: self.stacks.wait_until_idle(name)), names)
+        failed = {
+            name: stack["StackStatus"]
+            for name, stack in zip(names, found, strict=True)
+            if isinstance(stack, dict) and stack["StackStatus"] in NEVER_CREATED
+        }
+        if failed:
+            self._confirm_deletion(failed)
+        return set(failed)
+
+    def _confirm_deletion(self, failed: dict[str, str]) -> None:
+        """Asks whether to delete the stacks, given with their status. Raises Declined."""
+        listed = ", ".join(f"{name} ({status})" for name, status in failed.items())
+        stacks = "stacks" if len(failed) > 1 else "stack"
+        if not self.screen.confirm(f"An earlier creation failed: {listed}. Delete the failed {stacks}?"):
+            raise Declined
 
     def _adopt_retained(self, target: Stack) -> None:
         stack = self.stacks.describe(COMMON_STACK)
@@ -128,16 +148,18 @@ class Deployment:
         resources = retained.resources_to_import(found)
         self.stacks.adopt(COMMON_STACK, retained.template(found), target.parameters, resources)
 
-    def _plan_or_outcome(self, pipeline: Pipeline) -> Plan | Outcome:
+    def _plan_or_outcome(self, table_stack: TableStack, deletable: set[str]) -> Plan | Outcome:
         def plan() -> Plan | Outcome:
-            stack = self.stacks.wait_until_idle(pipeline.stack)
+            stack = self.stacks.wait_until_idle(table_stack.stack)
             if stack and stack["StackStatus"] in NEVER_CREATED:
                 if self.only_plan:
-                    return Outcome(stack=pipeline.stack, result="to be created", reason="its last creation failed")
-                self.stacks.delete(pipeline.stack)
-            return self.stacks.plan(self._stack(pipeline.stack, pipeline.parameters), self.version)
+                    return Outcome(stack=table_stack.stack, result="to be created", reason="its last creation failed")
+                if table_stack.stack not in deletable:
+                    raise CannotDeploy("Its creation failed a moment ago. Run this command again")
+                self.stacks.delete(table_stack.stack)
+            return self.stacks.plan(self._stack(table_stack.stack, table_stack.parameters), self.version)
 
-        return outcome_of(pipeline.stack, plan)
+        return outcome_of(table_stack.stack, plan)
 
     def _execute(self, plan: Plan) -> Outcome:
         def execute() -> Outcome:

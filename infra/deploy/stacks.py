@@ -277,7 +277,7 @@ class Stacks:
             for event in page["StackEvents"]:
                 if event["EventId"] == last_event:
                     return found[::-1]
-                found.append((read_event(event), event["EventId"]))
+                found.append((parse_event(event), event["EventId"]))
         return found[::-1]
 
     def _poll(self) -> Iterator[None]:
@@ -293,7 +293,7 @@ def as_parameters(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
 
 
-def read_event(event: dict[str, Any]) -> Event:
+def parse_event(event: dict[str, Any]) -> Event:
     return Event(
         resource=event["LogicalResourceId"],
         type=event["ResourceType"],

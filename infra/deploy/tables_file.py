@@ -22,7 +22,9 @@ NO_DEFAULT = ("CatalogName", "StackName")  # names of one pipeline: a default fo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pipeline:
+class TableStack:
+    """An entry of the file: one table in one format."""
+
     stack: str
     catalog_name: str
     parameters: dict[str, str]
@@ -32,17 +34,17 @@ class Pipeline:
         return self.parameters["TableName"]
 
     def is_named(self, name: str) -> bool:
-        """Whether a user can mean this pipeline by the name."""
+        """Whether a user can mean this table stack by the name."""
         return name.casefold() in (self.table.casefold(), self.catalog_name, self.stack.casefold())
 
 
-def read(path: Path, parameters: dict[str, Parameter]) -> list[Pipeline]:
-    """Returns the pipelines in the order of the file. Raises CannotDeploy with all problems of the file."""
+def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
+    """Returns the table stacks in the order of the file. Raises CannotDeploy with all problems of the file."""
     file = TablesFile(path, parameters)
-    pipelines = file.pipelines()
+    table_stacks = file.table_stacks()
     if file.problems:
         raise CannotDeploy("\n".join(f"{path}:{line}: {problem}" for line, problem in sorted(file.problems)))
-    return pipelines
+    return table_stacks
 
 
 class TablesFile:
@@ -62,17 +64,17 @@ class TablesFile:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}") from error
 
-    def pipelines(self) -> list[Pipeline]:
+    def table_stacks(self) -> list[TableStack]:
         sections = self._entries(self._root, "the file") if self._root else {}
         for name, node in sections.items():
             if name not in ("defaults", "tables"):
                 self._report(node, f"{name}: unknown section. Use defaults or tables")
         defaults = self._values(sections.get("defaults"), "defaults")
         tables = self._entries(sections.get("tables"), "tables")
-        found = [self._pipelines(table, node, defaults) for table, node in tables.items()]
-        return [pipeline for of_table in found for pipeline in of_table]
+        found = [self._table_stacks(table, node, defaults) for table, node in tables.items()]
+        return [table_stack for of_table in found for table_stack in of_table]
 
-    def _pipelines(self, table: str, node: yaml.Node, defaults: dict[str, str]) -> list[Pipeline]:
+    def _table_stacks(self, table: str, node: yaml.Node, defaults: dict[str, str]) -> list[TableStack]:
         if problem := self._parameters["TableName"].problem(table):
             self._report(node, f"tables: {problem}")
             return []
@@ -82,10 +84,10 @@ class TablesFile:
             several = [(f"{table}[{number}]", entry) for number, entry in enumerate(node.value)]
         else:
             several = [(table, node)]
-        found = [self._pipeline(where, table, entry, defaults) for where, entry in several]
-        return [pipeline for pipeline in found if pipeline]
+        found = [self._table_stack(where, table, entry, defaults) for where, entry in several]
+        return [table_stack for table_stack in found if table_stack]
 
-    def _pipeline(self, where: str, table: str, node: yaml.Node, defaults: dict[str, str]) -> Pipeline | None:
+    def _table_stack(self, where: str, table: str, node: yaml.Node, defaults: dict[str, str]) -> TableStack | None:
         own = self._values(node, where)
         stack = own.pop("StackName", None)
         values = {**defaults, **own, "TableName": table}
@@ -98,7 +100,7 @@ class TablesFile:
         stack = stack or stack_name(catalog_name, output_format)
         self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
         self._claim(self._stacks, stack, where, node, "StackName", "stack")
-        return Pipeline(stack=stack, catalog_name=catalog_name, parameters=values)
+        return TableStack(stack=stack, catalog_name=catalog_name, parameters=values)
 
     def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
         if name in taken:
