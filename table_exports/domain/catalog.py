@@ -54,6 +54,7 @@ STORAGE = {
     ),
 }
 
+FORMATS = tuple(STORAGE)
 FORMAT_OF = {storage.serde: name for name, storage in STORAGE.items()} | {  # the last two are chosen by crawlers
     "org.openx.data.jsonserde.JsonSerDe": "json",
     f"{HIVE}.serde2.lazy.LazySimpleSerDe": "csv",

@@ -8,7 +8,6 @@ from table_exports.domain.errors import InvalidRequest
 SNAPSHOT_PREFIX = "snapshots_"
 PARTITION_KEY = "snapshot_timestamp"
 LONGEST_CATALOG_NAME = 128 - len(SNAPSHOT_PREFIX)  # a crawler cuts table names at 128 characters
-FORMATS = ("parquet", "orc", "avro", "json", "csv")
 
 
 def catalog_name(table_name: str, chosen: str = "") -> str:

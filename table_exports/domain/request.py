@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
-from table_exports.domain import naming
+from table_exports.domain.catalog import FORMATS
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import preview
@@ -144,8 +144,8 @@ _REQUIRED = {
         "it must be s3://BUCKET/FOLDER without a slash at the end",
     ),
     "output_format": _Rule(
-        lambda value: isinstance(value, str) and value in naming.FORMATS,
-        f"it must be one of {', '.join(naming.FORMATS)}",
+        lambda value: isinstance(value, str) and value in FORMATS,
+        f"it must be one of {', '.join(FORMATS)}",
     ),
     "glue_job_name": _NAME,
     "crawler_name": _NAME,
