@@ -1,4 +1,4 @@
-"""Pictures of the page, by a real browser: an empty system, a busy one, failures, an export's story, 500 pipelines.
+"""Pictures of the page, by a real browser: an empty system, a busy one, failures, an export's timeline, 500 pipelines.
 
 Each in light and in dark, to .screenshots. The README's is `failures-light.png`. Needs Chromium:
 
@@ -83,13 +83,14 @@ def an_end(moment: datetime, seconds: int, items: int) -> End:
 def in_flight(of: Pipeline, stage: Stage, ago: timedelta) -> Export:
     export = of.begin("5f0d1c9a7be34f1c2a6e", QUARTER, NOW - ago).run_job("jr_0123456789abcdef", NOW - ago * 0.95)
     if stage != Stage.EXPORTING:
-        export = export.advance(Stage.CATALOGING, waiting_on=f"glue-crawler/{of.crawler_name}", now=NOW - ago * 0.3)
+        export = export.advance(Stage.CATALOGING, of.crawler_name, NOW - ago * 0.3)
     if stage == Stage.PUBLISHING:
         export = export.advance(Stage.PUBLISHING, "0f3a", NOW - ago * 0.1)
     return export
 
 
-def main() -> None:
+def pictures(look: Look) -> dict[str, tuple[str, int]]:
+    """The HTML of each picture, and its height."""
     reviews, orders = (
         pipeline("Reviews", 210, 230, 190, 240, 260),
         pipeline("Orders", 1800, 1900, 2100, items=81_234_567),
@@ -110,20 +111,21 @@ def main() -> None:
         orders,
         films,
     ]
-    story_of = replace(
-        in_flight(failing[0], Stage.EXPORTING, timedelta(minutes=9)), read_plan="By scan: a share of 25 %"
-    )
-    story_of = story_of.fail(OUT_OF_MEMORY, NOW)
+    failed = replace(in_flight(failing[0], Stage.EXPORTING, timedelta(minutes=9)), read_plan="By scan: a share of 25 %")
+    failed = failed.fail(OUT_OF_MEMORY, NOW)
     many = [pipeline(f"Table{n:03}", *range(100, 115)) for n in range(500)]
+    return {
+        "empty": (all_of([], [], look), 180),
+        "busy": (all_of(busy, flying, look), 460),
+        "failures": (all_of(failing, flying[1:2], look), 460),
+        "timeline": (pages.timeline_page(timeline(failed, failing[0], NOW), "us-east-1", ACTIONS, look), 540),
+        "many": (all_of(many, [], look), 900),
+    }
+
+
+def main() -> None:
     for theme, look in (("light", LIGHT), ("dark", DARK)):
-        shown: dict[str, tuple[str, int]] = {
-            "empty": (all_of([], [], look), 180),
-            "busy": (all_of(busy, flying, look), 460),
-            "failures": (all_of(failing, flying[1:2], look), 460),
-            "story": (pages.timeline_page(timeline(story_of, failing[0], NOW), "us-east-1", ACTIONS, look), 540),
-            "many": (all_of(many, [], look), 900),
-        }
-        for name, (html, height) in shown.items():
+        for name, (html, height) in pictures(look).items():
             take(f"{name}-{theme}", document(html, theme, refreshed=False), height)
 
 

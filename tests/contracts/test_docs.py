@@ -1,5 +1,6 @@
 """What the documentation names exists: pages, sections, make targets, files."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -124,3 +125,15 @@ def test_each_field_that_a_documented_or_saved_query_displays_is_logged():
     assert len(lists) > 3
     unknown = {field for field in displayed - LOGGED_BY_POWERTOOLS_OR_LAMBDA if not field.startswith("@")}
     assert {field for field in unknown if not re.search(rf'"{field}"|\b{field}=', code)} == set()
+
+
+def test_the_pictures_can_be_made():
+    """Their script needs a browser, so only the pages that it takes pictures of are made here."""
+    spec = importlib.util.spec_from_file_location("screenshots", ROOT / "docs/images/screenshots.py")
+    screenshots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(screenshots)
+
+    pages = {name: html for name, (html, _) in screenshots.pictures(screenshots.LIGHT).items()}
+
+    assert "orders-parquet" in pages["busy"]
+    assert all(screenshots.OUT_OF_MEMORY in pages[name] for name in ("failures", "timeline"))
