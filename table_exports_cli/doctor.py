@@ -20,7 +20,13 @@ from table_exports_cli.system import NAME, System
 JOB_SCRIPT = f"/{NAME}/job-script"  # the SSM parameter from which table stacks read the address of the script
 DEPLOY = "make deploy"
 DEPLOY_AGAIN = "delete its table stack, then run make deploy: data and records stay"
-RESTORE = f"restore it; aws cloudformation detect-stack-drift --stack-name {NAME} shows how it was"
+DEPLOY_ALL_AGAIN = (  # CloudFormation deletes no stack while others import its outputs
+    "delete all table stacks, then the common stack, then run make deploy: data and records stay"
+)
+RESTORE = (
+    f"restore it. To see how it was deployed: aws cloudformation detect-stack-drift --stack-name {NAME}, "
+    f"then aws cloudformation describe-stack-resource-drifts --stack-name {NAME}"
+)
 GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
 NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
 
@@ -149,7 +155,7 @@ def functions(deployed: Deployed) -> Iterator[Problem]:
         try:
             found = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
-            yield Problem(name, "is gone", "restore it: delete and deploy the common stack; its data stays")
+            yield Problem(name, "is gone", DEPLOY_ALL_AGAIN)
             continue
         if found.get("State", "Active") not in ("Active", "Inactive"):
             yield Problem(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", DEPLOY)
