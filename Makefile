@@ -54,7 +54,7 @@ bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 bench-export: setup .venv-bench/ready ## The benchmark of the whole job alone; ITEMS=1000000, ENDPOINT=pages
 	@$(BIN)/python -m benchmarks.export $(if $(ITEMS),--items $(ITEMS)) $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
-lock: ## Pin requirements/*.in anew
+lock: ## Pin requirements/*.in again
 	@requirements/lock.sh
 
 .venv/ready: requirements/dev.txt

@@ -19,7 +19,7 @@ does not break them. It lists each permission, the types of resources that it is
 page of AWS that says so. The templates narrow each permission to the resources of this product.
 
 The list is made from the code and the templates. A test compares it with the policies, and fails for a permission that
-is missing or superfluous. To write this page anew, run:
+is missing or superfluous. To write this page again, run:
 
 ```
 {COMMAND}

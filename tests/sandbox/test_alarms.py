@@ -29,7 +29,7 @@ LONG_AGO = "2025-01-01T00:00:00+00:00"
 
 
 class Operator(User):
-    """Who is told of alarms, by a queue that is subscribed as an address would be."""
+    """Receives notifications of alarms, by a queue that is subscribed as an address would be."""
 
     def subscribe(self):
         subscription = resource("common", "AlarmSubscription")["Properties"]
@@ -41,7 +41,7 @@ class Operator(User):
         lets_in |= {"Resource": queue, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
         policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [lets_in]})}
         self.inbox = self.client("sqs").create_queue(QueueName="operator", Attributes=policy)["QueueUrl"]
-        self.told = []
+        self.received = []
         self.client("sns").subscribe(
             TopicArn=topic,
             Protocol="sqs",
@@ -57,10 +57,10 @@ class Operator(User):
         """The alarms and what they became, of all messages until now."""
         sqs = self.client("sqs")
         while found := sqs.receive_message(QueueUrl=self.inbox, MaxNumberOfMessages=10).get("Messages"):
-            self.told += [json.loads(message["Body"]) for message in found]
+            self.received += [json.loads(message["Body"]) for message in found]
             entries = [{"Id": one["MessageId"], "ReceiptHandle": one["ReceiptHandle"]} for one in found]
             sqs.delete_message_batch(QueueUrl=self.inbox, Entries=entries)
-        return [(message["AlarmName"], message["NewStateValue"]) for message in self.told]
+        return [(message["AlarmName"], message["NewStateValue"]) for message in self.received]
 
     def alarms(self):
         """The state of each."""
@@ -116,7 +116,7 @@ def test_the_first_hour_is_quiet(operator, pipeline):
     time.sleep(max(0, operator.deployed_at + 60 * MINUTE - time.time()))
 
     operator.wait_for(lambda: {*operator.alarms().values()} == {OK} or None, "OK of all alarms")
-    assert operator.alarms().keys() == {*TELLING, *SILENT}
+    assert operator.alarms().keys() == {*NOTIFYING, *SILENT}
     assert [alarm for alarm in operator.alarms() if ALARM in operator.history(alarm)] == []
     assert operator.messages() == []
 
@@ -200,8 +200,8 @@ def test_the_saved_queries_are_there(operator):
     assert {*found["queryDefinitions"][0]["logGroupNames"]} == {"/table-exports/functions"}
 
 
-LATE = "table-exports-events-late"  # which fires as the trouble ends: the reconciler tells of it
-TELLING = {
+LATE = "table-exports-events-late"  # which fires as the trouble ends: the reconciler publishes an event
+NOTIFYING = {
     "table-exports-requests-refused",
     "table-exports-undelivered-events",
     "table-exports-unhandled-events",
@@ -246,7 +246,7 @@ def trouble(operator, pipeline):
         operator.clear_faults()
         now = datetime.now(UTC).isoformat()
         operator.change_record(pipeline, "pipeline", "SET scheduled_since = :now", now=now)
-        operator.invoke("reconcile_exports", {})  # which tells of the export's end
+        operator.invoke("reconcile_exports", {})  # which publishes the end of the operation
         stages = [export["stage"] for export in operator.ended_exports(pipeline, 3)]
         assert sorted(stages) == ["FAILED", "SUCCEEDED", "SUCCEEDED"]
         operator.invoke("reconcile_exports", {})
@@ -357,7 +357,7 @@ def take_every_wait_for_a_long_one(operator):
 
 
 def functions_are_throttled(operator):
-    """What only AWS can cause, and tells."""
+    """Writes the metric that only AWS can cause."""
     operator.put_metric("AWS/Lambda", "Throttles", 1, FunctionName="table-exports-start_export")
 
 
@@ -366,8 +366,8 @@ def the_heartbeat_is_old(operator):
     operator.put_metric("AWS/SQS", "ApproximateAgeOfOldestMessage", 3600, QueueName="table-exports-heartbeat")
 
 
-@pytest.mark.parametrize("alarm", sorted(TELLING - {LATE}))
-def test_it_fires_and_tells(operator, trouble, alarm):
+@pytest.mark.parametrize("alarm", sorted(NOTIFYING - {LATE}))
+def test_it_fires_and_notifies(operator, trouble, alarm):
     """Of real causes, but for `functions_are_throttled` and `the_heartbeat_is_old`."""
     operator.wait_for(lambda: (alarm, ALARM) in operator.messages() or None, f"message of {alarm}")
 
@@ -375,7 +375,7 @@ def test_it_fires_and_tells(operator, trouble, alarm):
 
 
 @pytest.mark.parametrize("alarm", SILENT)
-def test_a_summary_fires_and_tells_nobody(operator, trouble, alarm):
+def test_a_summary_fires_and_notifies_nobody(operator, trouble, alarm):
     operator.wait_for(lambda: ALARM in operator.history(alarm) or None, f"ALARM of {alarm}")
 
     assert alarm not in dict(operator.messages())
@@ -386,12 +386,12 @@ def over(trouble):
     trouble()
 
 
-def test_it_fires_when_the_reconciler_tells_of_an_event(operator, over):
+def test_it_fires_when_the_reconciler_publishes_an_event(operator, over):
     operator.wait_for(lambda: (LATE, ALARM) in operator.messages() or None, f"message of {LATE}")
 
 
-@pytest.mark.parametrize("alarm", sorted(TELLING))
-def test_it_tells_that_it_is_over(operator, over, alarm):
+@pytest.mark.parametrize("alarm", sorted(NOTIFYING))
+def test_it_notifies_that_it_is_over(operator, over, alarm):
     def is_over():
         return operator.history(alarm)[-1] == OK and dict(operator.messages()).get(alarm) == OK
 

@@ -58,17 +58,17 @@ def test_the_catalog_holds_the_snapshot_as_a_partition_and_the_view_as_a_view(us
     assert glue.get_table(**here, Name="customer_orders_v2")["Table"]["TableType"] == "VIRTUAL_VIEW"
 
 
-def test_one_query_of_the_log_tells_an_exports_story_across_the_services(user, orders):
+def test_one_query_of_the_log_shows_an_export_across_the_services(user, orders):
     """What the saved query in the stack filters by."""
     pipeline, export = orders
 
-    def story():
+    def log_lines():
         pages = user.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/table-exports/functions")
         texts = [event["message"] for page in pages for event in page["events"]]
         lines = [json.loads(text) for text in texts if text.startswith("{") and export["export_id"] in text]
         return lines if any(line.get("message") == "Export Succeeded" for line in lines) else None
 
-    lines = user.wait_for(story, "the story's end")
+    lines = user.wait_for(log_lines, "the log line of the last event")
 
     named = [(line["pipeline"], line["export_id"]) for line in lines]
     assert set(named) == {(pipeline["Pipeline"], export["export_id"])}
@@ -107,61 +107,63 @@ def test_the_next_export_adds_a_snapshot_and_moves_the_view(user):
 
 
 @pytest.fixture
-def facts(user):
+def published(user):
     """The events that exports publish, as any user of them receives them."""
-    with user.listening({"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}) as facts:
-        yield facts
+    with user.listening(
+        {"source": ["table-exports"], "detail-type": [{"anything-but": "Export Requested"}]}
+    ) as published:
+        yield published
 
 
-def test_the_life_of_an_export_is_told_on_the_bus(user, orders, facts):
+def test_an_export_publishes_its_events_on_the_bus(user, orders, published):
     pipeline, _ = orders
     user.request(pipeline)
 
-    succeeded = facts.wait_for("Export Succeeded")
+    succeeded = published.wait_for("Export Succeeded")
 
-    assert [fact["detail-type"] for fact in facts.received] == [
+    assert [event["detail-type"] for event in published.received] == [
         "Export Started",
         "Snapshot Written",
         "Snapshot Cataloged",
         "Export Succeeded",
     ]
-    assert {fact["detail"]["export_id"] for fact in facts.received} == {succeeded["detail"]["export_id"]}
+    assert {event["detail"]["export_id"] for event in published.received} == {succeeded["detail"]["export_id"]}
     assert succeeded["detail"]["items"] == 3000
 
 
-def test_a_bad_request_ends_as_export_failed_and_starts_nothing(user, orders, facts):
+def test_a_bad_request_ends_as_export_failed_and_starts_nothing(user, orders, published):
     pipeline, _ = orders
     before = user.exports(pipeline)
 
     user.request(pipeline, read_percentage=1.5)
 
-    failed = facts.wait_for("Export Failed")["detail"]
+    failed = published.wait_for("Export Failed")["detail"]
     assert failed["reason"] == "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"
     assert failed["pipeline"] == pipeline["Pipeline"]
     assert user.exports(pipeline) == before
 
 
-def test_a_table_that_is_gone_ends_the_export_before_the_job(user, facts):
+def test_a_table_that_is_gone_ends_the_export_before_the_job(user, published):
     user.make_table("Vanishing", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Vanishing")
     user.client("dynamodb").delete_table(TableName="Vanishing")
 
     user.request(pipeline)
 
-    failed = facts.wait_for("Export Failed")["detail"]
+    failed = published.wait_for("Export Failed")["detail"]
     assert failed["stage"] == "STARTING"
     assert failed["reason"].startswith("There is no table Vanishing in this account and Region: create it, or delete")
     assert user.client("glue").get_job_runs(JobName=pipeline["JobName"])["JobRuns"] == []
 
 
-def test_a_failed_job_ends_the_export_with_its_reason(user, facts):
+def test_a_failed_job_ends_the_export_with_its_reason(user, published):
     user.make_table("Forbidden", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Forbidden")
     role = user.client("glue").get_job(JobName=pipeline["JobName"])["Job"]["Role"]
 
     with user.denied(role, "dynamodb:Scan"):
         user.request(pipeline)
-        failed = facts.wait_for("Export Failed")["detail"]
+        failed = published.wait_for("Export Failed")["detail"]
 
     assert failed["stage"] == "EXPORTING"
     assert "Scan failed with AccessDenied" in failed["reason"]
@@ -170,15 +172,15 @@ def test_a_failed_job_ends_the_export_with_its_reason(user, facts):
     assert export["stage"] == "FAILED"
 
 
-def test_a_stopped_job_run_ends_the_export(user, facts):
+def test_a_stopped_job_run_ends_the_export(user, published):
     user.make_table("Stopped", [{"id": "1"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Stopped")
     user.request(pipeline)
-    run = facts.wait_for("Export Started")["detail"]["glue_job_run_id"]
+    run = published.wait_for("Export Started")["detail"]["glue_job_run_id"]
 
     user.client("glue").batch_stop_job_run(JobName=pipeline["JobName"], JobRunIds=[run])
 
-    assert facts.wait_for("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
+    assert published.wait_for("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ def notes(user):
 def test_an_export_is_asked_for_followed_and_told(cli, notes):
     ran = cli("run", notes, "--wait", "--output", "json")
 
-    story = json.loads(ran.stdout)
-    assert (ran.returncode, story["stage"], story["items"]) == (0, "SUCCEEDED", 2)
+    shown = json.loads(ran.stdout)
+    assert (ran.returncode, shown["stage"], shown["items"]) == (0, "SUCCEEDED", 2)
     assert "EXPORTING since" in ran.stderr
-    assert json.loads(cli("show", story["export_id"], "-o", "json").stdout) == story
+    assert json.loads(cli("show", shown["export_id"], "-o", "json").stdout) == shown
     [row] = [row for row in json.loads(cli("status", "-o", "json").stdout)["pipelines"] if row["pipeline"] == notes]
     assert (row["items"], row["problems"], row["in_flight"]) == (2, [], None)
 
@@ -55,12 +55,12 @@ def test_a_failed_export_goes_on_when_its_cause_is_gone(cli, user, notes):
 
     resumed = cli("resume", notes, "--wait", "--output", "json")
 
-    story = json.loads(resumed.stdout)
-    assert (resumed.returncode, story["stage"], story["items"]) == (0, "SUCCEEDED", 1)
-    assert story["export_id"] == json.loads(failed.stdout)["export_id"]
+    shown = json.loads(resumed.stdout)
+    assert (resumed.returncode, shown["stage"], shown["items"]) == (0, "SUCCEEDED", 1)
+    assert shown["export_id"] == json.loads(failed.stdout)["export_id"]
 
 
-def test_a_pipelines_requests_are_told_again_and_no_rule_stays(cli, user, notes):
+def test_a_pipelines_requests_are_replayed_and_no_rule_stays(cli, user, notes):
     begun = len(json.loads(cli("list", notes, "-o", "json").stdout))
     now = datetime.now(UTC)
     window = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (now - timedelta(minutes=10), now)]
@@ -68,8 +68,8 @@ def test_a_pipelines_requests_are_told_again_and_no_rule_stays(cli, user, notes)
     replayed = cli("replay", "--from", window[0], "--to", window[1], "--pipeline", notes, "--yes", "-o", "json")
 
     assert replayed.returncode == 0, replayed.stderr
-    told = json.loads(replayed.stdout)
-    assert {export["pipeline"] for export in told["exports_in_window"]} == {notes}
+    replayed_window = json.loads(replayed.stdout)
+    assert {export["pipeline"] for export in replayed_window["exports_in_window"]} == {notes}
     exports = user.ended_exports({"Pipeline": notes}, begun + 1)
     assert exports[0]["stage"] == "SUCCEEDED"
     rules = user.client("events").list_rules(EventBusName="table-exports", NamePrefix="table-exports-replay-")
@@ -112,7 +112,7 @@ def healthy(doctor, notes):
     return found
 
 
-def test_it_tells_what_is_disabled_taken_away_or_gone(user, doctor, notes, healthy):
+def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, healthy):
     """All at once, each by its own remedy; and nothing more once that is mended."""
     events, functions, cloudwatch = user.client("events"), user.client("lambda"), user.client("cloudwatch")
     glue, ssm, iam = user.client("glue"), user.client("ssm"), user.client("iam")
@@ -143,7 +143,7 @@ def test_it_tells_what_is_disabled_taken_away_or_gone(user, doctor, notes, healt
     user.client("dynamodb").delete_table(TableName="Notes")
     found = doctor()
 
-    told = {
+    expected = {
         "rules": "table-exports-on_export_succeeded on table-exports",
         "deliveries": "table-exports-on_export_succeeded on table-exports",
         "functions": "table-exports-pipeline_widget",
@@ -154,13 +154,13 @@ def test_it_tells_what_is_disabled_taken_away_or_gone(user, doctor, notes, healt
         "tables": notes,
     }
     assert {
-        check: list(found[check]) for check in told if check in ("rules", "deliveries", "functions", "streams")
-    } == {check: [of] for check, of in told.items() if check in ("rules", "deliveries", "functions", "streams")}
-    assert all(of in found[check] for check, of in told.items())
+        check: list(found[check]) for check in expected if check in ("rules", "deliveries", "functions", "streams")
+    } == {check: [of] for check, of in expected.items() if check in ("rules", "deliveries", "functions", "streams")}
+    assert all(of in found[check] for check, of in expected.items())
     assert {"table-exports-health", f"table-exports-{notes}-slow"} == set(found["alarms"])
     assert f"{job_role} may not dynamodb:Scan" in found["roles"][notes]["description"]
 
-    remedies = [found["deliveries"][told["deliveries"]]["remedy"], found["rules"][told["rules"]]["remedy"]]
+    remedies = [found["deliveries"][expected["deliveries"]]["remedy"], found["rules"][expected["rules"]]["remedy"]]
     assert (
         remedies[1] == "aws events enable-rule --name table-exports-on_export_succeeded --event-bus-name table-exports"
     )
@@ -174,8 +174,8 @@ def test_it_tells_what_is_disabled_taken_away_or_gone(user, doctor, notes, healt
     user.make_table("Notes", [{"id": "1"}], {"id": "S"})
     mended = doctor()
 
-    for check in told.keys() - {"crawlers"}:
-        assert told[check] not in mended[check]
+    for check in expected.keys() - {"crawlers"}:
+        assert expected[check] not in mended[check]
     assert notes in mended["crawlers"]
 
 
@@ -209,10 +209,10 @@ def test_it_says_which_right_one_lacks_to_ask(user, doctor):
 def test_it_knows_who_is_told_of_alarms(user, doctor):
     topic, sns = "arn:aws:sns:us-east-1:123456789012:table-exports-alarms", user.client("sns")
     assert "nobody is notified of alarms" in doctor()["subscriptions"]["table-exports-alarms"]["description"]
-    queue = user.client("sqs").create_queue(QueueName="told-of-alarms")["QueueUrl"]
+    queue = user.client("sqs").create_queue(QueueName="alarms")["QueueUrl"]
     arn = user.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
-    told = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    expected = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
 
     assert doctor()["subscriptions"] == {}
-    sns.unsubscribe(SubscriptionArn=told)
+    sns.unsubscribe(SubscriptionArn=expected)

@@ -123,7 +123,7 @@ def test_an_export_whose_every_event_is_lost_comes_to_its_end_all_the_same(user)
 
 @pytest.fixture(scope="module")
 def steady(user):
-    """A pipeline whose first export was told of everything twice."""
+    """A pipeline whose first export received every event twice."""
     pipeline = deploy(user, "Steady")
     user.inject_faults(*({"when": {"event": event}, "do": "repeat"} for event in (JOB_RUN, CRAWL, QUERY)))
     user.request(pipeline)
