@@ -169,10 +169,9 @@ def run(
     system = the_system(ctx)
     found = system.pipeline(pipeline)
     if found.export_in_flight:
-        running = found.export_in_flight.rpartition("#")[2]
         raise CommandError(
-            f"Export {running} of {pipeline} is already running, and a pipeline has one export at a time. "
-            f"To follow it: table-exports watch {pipeline}"
+            f"Export {found.export_id_in_flight} of {pipeline} is already running, and a pipeline has one export at a "
+            f"time. To follow it: table-exports watch {pipeline}"
         )
     percentage = None if read_percentage is None else Decimal(str(read_percentage))
     export_id = system.request_export(found, percentage)
@@ -261,7 +260,7 @@ def follow(system: System, look: Callable[[], Export | None], output: Output) ->
     while export is None or not export.ended:
         if export is None and time.monotonic() - began > APPEARS_WITHIN_SECONDS:
             raise CommandError(
-                "The request has not started an export yet. If it was refused or skipped, the query "
+                "The request has had no effect yet. If it was refused or skipped, the query "
                 "table-exports/failures and refusals in Logs Insights shows why. Otherwise run table-exports doctor"
             )
         if export and export.stage != reported:

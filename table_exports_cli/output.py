@@ -77,7 +77,7 @@ def _totals(found: Overview) -> str:
 def _stage(row: Row) -> Text:
     if row.in_flight is None or row.seconds is None:
         return plain("", "dim")
-    usual = f" of usually {duration(row.usual_seconds)}" if row.usual_seconds else ""
+    usual = f" (usually {duration(row.usual_seconds)})" if row.usual_seconds else ""
     return plain(f"{row.in_flight.stage}, {duration(row.seconds)}{usual}", "cyan")
 
 
@@ -257,7 +257,9 @@ def findings(found: Sequence[Finding]) -> Group:
     if problems:
         end = plain(f"{problems} problem{'' if problems == 1 else 's'} found", STYLES["problem"])
     elif unknown:
-        end = plain(f"No problems found, but {unknown} checks could not be made", STYLES["unknown"])
+        end = plain(
+            f"No problems found, but {unknown} check{'' if unknown == 1 else 's'} could not be made", STYLES["unknown"]
+        )
     else:
         end = plain("No problems found", STYLES["ok"])
     return Group(table, end)

@@ -20,12 +20,10 @@ from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
 from table_exports.domain.reports.overview import Overview
 from table_exports.domain.reports.timeline import Timeline, timeline
-from table_exports.domain.request import export_id, request_detail, resume_detail
+from table_exports.domain.request import EXPORT_ID, request_detail, request_identity, resume_detail
 from table_exports_cli.problems import AWS_ERROR, DENIED, NOT_FOUND, CommandError
 
 NAME = "table-exports"  # of the common stack, the bus and the state table
-HISTORY_DAYS = 0  # not used: the command line writes no records
-EXPORT_ID = re.compile(r"[0-9a-f]{20}")
 CONFIG = Config(user_agent_appid=NAME, retries={"mode": "standard", "max_attempts": 5})  # type: ignore[call-arg]  # newer than the stubs
 
 
@@ -70,7 +68,7 @@ class System:
         except ClientError as error:
             if error.response["Error"]["Code"] not in DENIED:
                 raise  # reading the table does not require the permission to describe it
-        return Records(client, NAME, HISTORY_DAYS)
+        return Records(client, NAME)
 
     def pipelines(self) -> list[Pipeline]:
         found, _ = readable(self.records.pipelines(), pipeline_of)
@@ -88,7 +86,7 @@ class System:
 
     def export(self, named: str) -> Export:
         """Return an export by its id, or the latest of a pipeline. Raises CommandError if there is none."""
-        if EXPORT_ID.fullmatch(named):
+        if re.fullmatch(EXPORT_ID, named):
             if found := self.records.find_export(named):
                 return found
             raise CommandError(f"There is no record of export {named}: it may have expired", NOT_FOUND)
@@ -104,7 +102,7 @@ class System:
         """Request an export and return its id, which follows from the request."""
         detail = request_detail(pipeline, f"cli-{uuid.uuid4().hex}", read_percentage)
         self._put(detail)
-        return export_id({"detail": detail})
+        return request_identity({"detail": detail})
 
     def request_resume(self, export: Export) -> None:
         self._put(resume_detail(export, f"cli-{uuid.uuid4().hex}"))

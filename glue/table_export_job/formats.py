@@ -18,6 +18,7 @@ from table_export_job.types import TypeRules
 
 MB = 1024 * 1024
 ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
+ANY_NUMBER_OF_ROWS = 2**40  # in a row group: ROW_GROUP_BYTES is its limit. PyArrow's default is a million
 
 
 class Writer(Protocol):
@@ -42,7 +43,7 @@ class ParquetWriter:
 
     def _flush(self) -> None:
         if self._group:
-            self._file.write_table(pa.Table.from_batches(self._group, self._schema), row_group_size=MB * MB)
+            self._file.write_table(pa.Table.from_batches(self._group, self._schema), row_group_size=ANY_NUMBER_OF_ROWS)
         self._group = []
 
     def close(self) -> None:
@@ -183,6 +184,6 @@ FORMATS = {
     "parquet": Format(".zstd.parquet", ParquetWriter, count_parquet),
     "orc": Format(".orc", OrcWriter, count_orc),
     "avro": Format(".avro", AvroWriter, count_avro, TypeRules(ascii_names=True), avro_serde_parameters),
-    "json": Format(".json.gz", JsonWriter, count_lines, TypeRules(base64_binary=True)),
+    "json": Format(".json.gz", JsonWriter, count_lines, TypeRules(binary_as_text=True)),
     "csv": Format(".csv.gz", CsvWriter, count_csv, TypeRules(text_only=True)),
 }

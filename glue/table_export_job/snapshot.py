@@ -122,11 +122,16 @@ def publish(s3: Any, arguments: JobArguments, files: list[SnapshotFile]) -> None
     expected = {bucket_and_key(file.uri)["Key"]: file.bytes for file in files}
     found = {each["Key"]: each["Size"] for each in list_objects(s3, arguments.location)}
     if found != expected:
-        missing, others = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+        missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
         raise ExportFailed(
-            f"{arguments.location} does not hold exactly the {len(expected)} files of the snapshot: {len(missing)} are "
-            f"missing {missing[:3]}, {len(others)} are others {others[:3]}. Run the export again."
+            f"{arguments.location} does not hold exactly the {len(expected)} files of the snapshot. Missing: "
+            f"{count_and_first(missing)}, unexpected: {count_and_first(unexpected)}. Run the export again."
         )
+
+
+def count_and_first(keys: list[str]) -> str:
+    """How many there are, with the first three: `2 (a, b)`."""
+    return f"{len(keys)} ({', '.join(keys[:3])})" if keys else "0"
 
 
 def build_manifest(

@@ -24,7 +24,7 @@ class TypeRules(NamedTuple):
     """What a format requires of types and names. Without these requirements, a format can hold every type and name."""
 
     text_only: bool = False  # all columns are text
-    base64_binary: bool = False  # binary values are text, in base64
+    binary_as_text: bool = False  # binary values are text, in base64
     ascii_names: bool = False  # names are ASCII and do not start with a digit
 
 
@@ -64,7 +64,7 @@ def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
 
 
 def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
-    """The type of an attribute, of an element or of a field. All rules are here.
+    """The type of an attribute, of an element or of a field.
 
     - S is string, BOOL boolean, B binary.
     - N is bigint if all values are integers of 64 bits. Otherwise decimal(38, s), with as many digits after the point
@@ -77,7 +77,7 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
     """
     kinds = seen.kinds - {"NULL"} or {"S"}
     kind = kinds.pop() if len(kinds) == 1 else None
-    if kind == "S" or (kind == "B" and rules.base64_binary):
+    if kind == "S" or (kind == "B" and rules.binary_as_text):
         return text_of(kind)
     if kind == "BOOL":
         return ColumnType(pa.bool_(), kind, lambda flags: pa.array(flags, pa.bool_()), pa.bool_())
@@ -100,6 +100,7 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
 
 
 def text_of(kind: str) -> ColumnType:
+    # DynamoDB JSON has B in base64 already.
     return ColumnType(pa.string(), kind, lambda texts: pa.array(texts, pa.string()), pa.string())
 
 

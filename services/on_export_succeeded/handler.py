@@ -5,7 +5,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain.retention import ExportSucceeded, superseded
+from table_exports.domain.public_events import ExportSucceeded
+from table_exports.domain.retention import superseded
 from table_exports.functions.event_handling import parse_event
 from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 

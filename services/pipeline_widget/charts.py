@@ -90,9 +90,9 @@ def progress(row: Row, look: Look) -> Html:
         width=width,
         height=14,
         role="img",
-        aria_label=f"{taken} of usually {duration(usual)}",
+        aria_label=f"{taken} (usually {duration(usual)})",
     )
-    return join(el("span", f"{taken} of usually {duration(usual)}", class_="te-num"), bar)
+    return join(el("span", f"{taken} (usually {duration(usual)})", class_="te-num"), bar)
 
 
 def sparkline(ends: Sequence[End], look: Look) -> Html:

@@ -18,7 +18,7 @@ from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import PublicEvent
 from table_exports.domain.reports.overview import overview
 from table_exports.domain.reports.timeline import timeline
-from table_exports.domain.request import NAME, export_id, request_detail, resume_detail
+from table_exports.domain.request import EXPORT_ID, NAME, request_detail, request_identity, resume_detail
 from table_exports.domain.stages import Stage
 from table_exports.functions.telemetry import logger, metrics, tracer
 
@@ -72,7 +72,7 @@ def view(
         case "run":
             pipeline = the_pipeline(event, cloud)
             detail = request_detail(pipeline, request_id)
-            request(detail, export_id({"detail": detail}), cloud)
+            request(detail, request_identity({"detail": detail}), cloud)
             return pages.requested_page("Export requested", pipeline.pipeline, actions, look)
         case "resume":
             export = the_export(event, cloud)
@@ -103,7 +103,7 @@ def the_pipeline(event: dict[str, Any], cloud: Cloud) -> Pipeline:
 def the_export(event: dict[str, Any], cloud: Cloud) -> Export:
     export_id = event.get("export_id")
     export = None
-    if isinstance(export_id, str) and re.fullmatch(NAME, export_id):
+    if isinstance(export_id, str) and re.fullmatch(EXPORT_ID, export_id):
         export = cloud.records.find_export(export_id)
     if export is None:
         raise InvalidRequest(

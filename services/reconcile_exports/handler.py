@@ -24,7 +24,6 @@ from table_exports.domain.stages import STAGES, Stage
 from table_exports.functions.event_handling import record
 from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
-NEEDS_PIPELINE = {Stage.STARTING, Stage.STAGING}  # stages whose operation needs the table stack's role
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
 
 
@@ -61,14 +60,14 @@ def has_waited(export: Export, longer_than: timedelta, now: datetime) -> bool:
 
 def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
     pipeline = cloud.records.pipeline(export.pipeline)
-    if pipeline is None and export.stage in NEEDS_PIPELINE:
-        record(export, export.fail("Its table stack was deleted meanwhile", now), cloud)
+    if pipeline is None and STAGES[export.stage].needs_table_stack:
+        record(export, export.fail("The table stack was deleted while the export was running", now), cloud)
         return
     try:
         missing = find_completion(export, pipeline, cloud, now)
     except Exception as error:
         if not export.is_given_up(now):
-            record(export, replace(export, blocked_reason=f"AWS cannot be asked for it: {error}"), cloud)
+            record(export, replace(export, blocked_reason=f"Its status could not be read: {error}"), cloud)
             raise
         missing = None
     view_shows_it = missing is not None and export.stage == Stage.PUBLISHING  # then it is too late to give up

@@ -62,8 +62,8 @@ def refusal(pipeline: Pipeline, holder: str | None) -> InvalidRequest:
         )
     return InvalidRequest(
         "OutputFormat",
-        f"{name} has {holder.removeprefix(f'{name}-')}: deploy another table stack with a CatalogName of its own for "
-        f"{pipeline.output_format}",
+        f"the snapshots of {name} are {holder.removeprefix(f'{name}-')}. For {pipeline.output_format}, deploy another "
+        "table stack with another CatalogName",
     )
 
 

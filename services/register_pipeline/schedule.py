@@ -34,7 +34,6 @@ def next_firings(fields: str, expression: str, now: datetime) -> list[datetime]:
     except Exception as error:  # the library raises whatever it meets
         raise InvalidRequest(
             "ScheduleExpression",
-            f"it is unknown how often {expression} fires ({error}): set StaleAfterHours, so that the stale alarm works "
-            "all the same",
+            f"{expression} cannot be evaluated ({error}). Set StaleAfterHours, so that the stale alarm works",
         ) from error
     return [firing for firing in found if firing is not None]  # None: it does not fire again

@@ -105,7 +105,9 @@ def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
         raise UnsettledLock("The lock was taken a moment ago, and is free now")
     if cloud.records.export(pipeline.pipeline, pipeline.export_in_flight) is None:
         cloud.records.free(pipeline.pipeline, pipeline.export_in_flight)
-        raise UnsettledLock(f"The lock was held by {pipeline.export_in_flight}, which has no record: it is free now")
+        raise UnsettledLock(
+            f"The lock was held by export {pipeline.export_id_in_flight}, which has no record: it is free now"
+        )
     publish_events([public_events.request_skipped(pipeline, export_id)], cloud)
 
 

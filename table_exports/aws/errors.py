@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from table_exports.domain.errors import PermanentError, RetryableError
 from table_exports.domain.foreign import text_or_default
 
-PERMANENT = frozenset(
+PERMANENT_CODES = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
@@ -20,7 +20,7 @@ PERMANENT = frozenset(
         "InvalidRequestException",
     }
 )
-RETRYABLE = frozenset(
+RETRYABLE_CODES = frozenset(
     {
         "ConcurrentRunsExceededException",
         "LimitExceededException",
@@ -36,7 +36,7 @@ RETRYABLE = frozenset(
 
 
 @contextmanager
-def translate_errors(what: str, permanent: Set[str] = PERMANENT) -> Iterator[None]:
+def translate_errors(what: str, permanent: Set[str] = PERMANENT_CODES) -> Iterator[None]:
     """Turn AWS's errors into PermanentError and RetryableError, with AWS's own message after `what`."""
     try:
         yield
@@ -44,7 +44,7 @@ def translate_errors(what: str, permanent: Set[str] = PERMANENT) -> Iterator[Non
         raise PermanentError(f"{what}: {text_or_default(str(error), 'no message')}") from error
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code not in permanent and code not in RETRYABLE:
+        if code not in permanent and code not in RETRYABLE_CODES:
             raise
         kind = PermanentError if code in permanent else RetryableError
         raise kind(

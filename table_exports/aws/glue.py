@@ -44,7 +44,7 @@ class Glue:
         Raises PermanentError if there is no such job.
         """
         pages = self._client.get_paginator("get_job_runs").paginate(JobName=export.glue_job_name)
-        with translate_errors(f"Glue job {export.glue_job_name} cannot be asked for its runs"):
+        with translate_errors(f"The runs of Glue job {export.glue_job_name} could not be listed"):
             for run in (run for page in pages for run in page["JobRuns"]):  # newest first
                 if _is_of(export, run.get("Arguments", {})):
                     return run["Id"]
@@ -54,7 +54,7 @@ class Glue:
 
     def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
         """Return how the run ended. None if it has not."""
-        with translate_errors(f"Glue job run {run_id} cannot be asked for"):
+        with translate_errors(f"Glue job run {run_id} could not be read"):
             try:
                 run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
             except self._client.exceptions.EntityNotFoundException as error:
@@ -218,7 +218,7 @@ def _arguments(export: Export) -> dict[str, str]:
     """Return the job arguments of one export. infra/table.yaml has those that are the same for all its exports."""
     return {
         "--export_id": export.export_id,
-        "--attempt": str(export.attempt),
+        "--attempt": str(export.attempt),  # for find_job_run only: the job ignores it
         "--snapshot_timestamp": export.snapshot_timestamp,
         "--table_name": export.table_name,
         "--read_percentage": str(export.read_percentage),

@@ -27,7 +27,8 @@ NOT_BEGUN_BEFORE = "(attribute_not_exists(latest_export_id) OR latest_export_id 
 
 
 class Records:
-    def __init__(self, client: Any, table: str, history_days: int) -> None:
+    def __init__(self, client: Any, table: str, history_days: int = 0) -> None:
+        """`history_days`: how long records of ended exports are kept. Only writers need it."""
         self._client = client
         self._table = table
         self._history = timedelta(days=history_days)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from table_exports.aws.errors import PERMANENT, translate_errors
+from table_exports.aws.errors import PERMANENT_CODES, translate_errors
 from table_exports.domain import naming
 from table_exports.domain.aws_events import NO_MESSAGE, SummaryWritten, TableExportFailed
 from table_exports.domain.errors import PermanentError
@@ -18,7 +18,7 @@ from table_exports.domain.reading import Table
 
 ARN = r"arn:[!-~]{1,1020}"
 NO_TABLE = {"ResourceNotFoundException", "TableNotFoundException"}
-PERMANENT_FOR_EXPORTS = PERMANENT | {
+PERMANENT_FOR_EXPORTS = PERMANENT_CODES | {
     "ExportConflictException",
     "PointInTimeRecoveryUnavailableException",
     "TableNotFoundException",

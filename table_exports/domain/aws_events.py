@@ -109,7 +109,7 @@ class TableExportFailed:
     def from_event(cls, event: dict[str, Any]) -> Self:
         return cls(
             arn=_name(event, "detail.exportArn", "the ARN of a table export", LONGEST_ARN),
-            state=_name(event, "detail.state", "a table export's state, FAILED say"),
+            state=_name(event, "detail.state", "a table export's state, such as FAILED"),
             message=text_or_default(event["detail"].get("message"), NO_MESSAGE),
         )
 
@@ -139,7 +139,7 @@ class JobRunEnded:
         return cls(
             job_name=_name(event, "detail.jobName", "the name of a Glue job"),
             run_id=_name(event, "detail.jobRunId", "the id of a Glue job run"),
-            state=_name(event, "detail.state", "a job run's state, SUCCEEDED say"),
+            state=_name(event, "detail.state", "a job run's state, such as SUCCEEDED"),
             message=text_or_default(event["detail"].get("message"), NO_MESSAGE),
         )
 
@@ -179,7 +179,7 @@ class CrawlEnded:
     detail_type: ClassVar[str] = "Glue Crawler State Change"
 
     crawler: str
-    state: str  # AWS tells of Succeeded and Failed; the reconciler also of Cancelled
+    state: str  # AWS publishes Succeeded and Failed, the reconciler also Cancelled
     began: datetime | None  # unknown of a failed crawl
     ended: datetime  # or when the reconciler found it ended
     message: str
@@ -187,7 +187,7 @@ class CrawlEnded:
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         crawler = _name(event, "detail.crawlerName", "the name of a crawler")
-        state = _name(event, "detail.state", "a crawl's state, Succeeded say")
+        state = _name(event, "detail.state", "a crawl's state, such as Succeeded")
         detail = event["detail"]
         completed = _given(event, "detail.completionDate", _time)
         ran = _given(event, "detail.runningTime (sec)", _seconds)
@@ -246,7 +246,7 @@ class QueryEnded:
     def from_event(cls, event: dict[str, Any]) -> Self:
         workgroup = _name(event, "detail.workgroupName", "the name of a workgroup")
         query_id = _name(event, "detail.queryExecutionId", "the id of a query")
-        state = _name(event, "detail.currentState", "a query's state, SUCCEEDED say")
+        state = _name(event, "detail.currentState", "a query's state, such as SUCCEEDED")
         error = event["detail"].get("athenaError")
         error = error if isinstance(error, dict) else {"errorMessage": error}
         return cls(
@@ -315,7 +315,7 @@ def _time(event: Any, path: str) -> datetime:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InvalidEvent(path, f"is {preview(value)}: it must be a time in UTC, as 2026-11-23T02:09:20Z")
+    raise InvalidEvent(path, f"is {preview(value)}: it must be a time in UTC, such as 2026-11-23T02:09:20Z")
 
 
 def _seconds(event: Any, path: str) -> timedelta:

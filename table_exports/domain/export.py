@@ -230,7 +230,7 @@ class Export:
 
     def give_up(self, now: datetime, unhandled: str = "") -> Self:
         """The export, failed at its deadline. `unhandled`: the event that was published again, but not handled."""
-        reason = f"Still waiting on {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC"
+        reason = f"Waited for {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC, without a result"
         if unhandled:
             reason += f": {unhandled} was published again and not handled. Find the error in the functions' log, "
             reason += "correct its cause, then resume the export"

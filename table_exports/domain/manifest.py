@@ -87,27 +87,29 @@ class Manifest:
             return None
         return (
             f"The snapshot has {self.items_written} items, the table's own ItemCount is {self.items_expected}. "
-            "DynamoDB updates it every six hours. If the table did not change that much meanwhile, find out why"
+            "DynamoDB updates it every six hours. If the table did not change that much since then, find out why"
         )
 
     def _check(self) -> None:
         """Raise ValueError for values that neither the catalog nor an event can have."""
         for name in ("export_id", "snapshot_timestamp", "output_format"):
-            _must(isinstance(getattr(self, name), str), f"{name} is no text")
+            _must(isinstance(getattr(self, name), str), f"{name} is not text")
         for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):
-            _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, no count")
-        _must(_is_text_to_text(self.serde_parameters), "serde_parameters are not text to text")
-        _must(bool(self.columns), "it names no columns")
+            _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, which is not a count")
+        _must(_is_text_to_text(self.serde_parameters), "serde_parameters must map text to text")
+        _must(bool(self.columns), "it has no columns")
         names = set()
         for column in self.columns:
             _must(
                 all(isinstance(text, str) for text in (column.name, column.type, column.attribute))
                 and bool(column.name and column.type),  # an attribute's name may be empty
-                f"{column} is no column",
+                f"{column} is not a column",
             )
             folded = column.name.lower()  # as the catalog has it
-            _must(folded not in names, f"two columns are called {folded}")
-            _must(folded != PARTITION_KEY, f"a column is called {PARTITION_KEY}, as the partition key")
+            _must(folded not in names, f"two columns are named {folded}")
+            _must(
+                folded != PARTITION_KEY, f"a column is named {PARTITION_KEY}, which is reserved for the partition key"
+            )
             names.add(folded)
 
 

@@ -1,4 +1,4 @@
-"""The parameters of a table stack, as one row per parameter.
+"""The parameters that a table stack passes to register_pipeline, as one row per parameter.
 
 infra/table.yaml declares the same parameters to CloudFormation, and docs/deploy.md describes them.
 tests/contracts/test_parameters.py holds both to this table.
@@ -40,13 +40,13 @@ PARAMETERS = {
         Parameter(name="CatalogUpdate", default="on-schema-change"),
         Parameter(name="KeepSnapshots", default="0", form=WHOLE, expected="a whole number of snapshots, 0 for all"),
         Parameter(name="ReadMode", default="auto"),
-        Parameter(name="ReadPercentage", default="0.25", form=r"[01]|[01]\.\d+", expected="a number as 0.25"),
-        Parameter(name="ReadCapacityCap", default="0", form=DECIMAL, expected="a number as 100 or 0.5"),
-        Parameter(name="MaxReadCost", default="0", form=DECIMAL, expected="an amount in USD as 5 or 0.5"),
+        Parameter(name="ReadPercentage", default="0.25", form=r"[01]|[01]\.\d+", expected="a number such as 0.25"),
+        Parameter(name="ReadCapacityCap", default="0", form=DECIMAL, expected="a number such as 100 or 0.5"),
+        Parameter(name="MaxReadCost", default="0", form=DECIMAL, expected="an amount in USD such as 5 or 0.5"),
         Parameter(name="WorkerType", default="G.1X"),
         Parameter(name="NumberOfWorkers", default="2", form=WHOLE, expected="a whole number of workers"),
         Parameter(name="TimeoutMinutes", default="480", form=WHOLE, expected="a whole number of minutes"),
-        Parameter(name="MaxAttempts", default="2", form=r"[1-9]\d*", expected="a whole number of attempts, 2 say"),
+        Parameter(name="MaxAttempts", default="2", form=r"[1-9]\d*", expected="a whole number of attempts, such as 2"),
         Parameter(name="ScheduleState", default="DISABLED"),
         Parameter(name="ScheduleExpression", default="cron(0 2 * * ? *)"),
         Parameter(name="StaleAfterHours", default="0", form=WHOLE, expected="a whole number of hours"),

@@ -88,6 +88,10 @@ class Pipeline:
         """The newest snapshot that the view may show. Even a query that failed may have changed the view."""
         return max(self.published_snapshot or "", self.asked_to_show or "")
 
+    @property
+    def export_id_in_flight(self) -> str | None:
+        return self.export_in_flight.rpartition("#")[2] if self.export_in_flight else None
+
     def begin(self, export_id: str, read_percentage: Decimal, now: datetime) -> Export:
         """Return a new export of the table as it is `now`."""
         return Export(
@@ -113,16 +117,14 @@ class Pipeline:
     def why_not_resume(self, export: Export) -> str | None:
         """Return why a failed export must not be resumed. None if it may."""
         if self.newest_snapshot > export.snapshot_timestamp:
-            return (
-                f"has the snapshot {export.snapshot_timestamp}, and the view was already asked to show "
-                f"{self.newest_snapshot}: request a new export"
-            )
+            newest = self.newest_snapshot
+            return f"the view already shows, or was asked to show, the newer snapshot {newest}: request a new export"
         return None
 
     def why_not_publish(self, export: Export) -> str | None:
         """Return why the view must not show the export's snapshot. None if it may: the view never moves backwards."""
         if self.export_in_flight != export.record_key:
-            return f"Another export took over: {self.export_in_flight or 'it has ended'}"
+            return f"Another export took over: {self.export_id_in_flight or 'it has ended'}"
         if self.newest_snapshot > export.snapshot_timestamp:
             return f"The view was already asked to show a newer snapshot: {self.newest_snapshot}"
         return None

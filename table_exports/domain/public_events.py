@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from table_exports.domain.errors import InvalidEvent
 from table_exports.domain.export import Export
+from table_exports.domain.foreign import preview
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import NAME
 from table_exports.domain.stages import Stage, events_between
@@ -16,6 +18,31 @@ SOURCE = "table-exports"
 class PublicEvent:
     detail_type: str
     detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSucceeded:
+    """The event Export Succeeded, as a service of our own receives it."""
+
+    detail_type: ClassVar[str] = "Export Succeeded"
+    stage: ClassVar[Stage] = Stage.SUCCEEDED
+
+    pipeline: str
+    export_id: str
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> Self:
+        """Raises InvalidEvent."""
+        detail = event.get("detail")
+        if not isinstance(detail, dict):
+            raise InvalidEvent("detail", f"is {preview(detail)}: it must be that of the event Export Succeeded")
+        for name in ("pipeline", "export_id"):
+            value = detail.get(name)
+            if not isinstance(value, str) or not re.fullmatch(NAME, value):
+                raise InvalidEvent(
+                    f"detail.{name}", f"is {preview(value)}: it must be as in the event Export Succeeded"
+                )
+        return cls(pipeline=detail["pipeline"], export_id=detail["export_id"])
 
 
 def of_change(before: Export | None, after: Export) -> list[PublicEvent]:
@@ -34,7 +61,7 @@ def request_skipped(pipeline: Pipeline, export_id: str) -> PublicEvent:
             "pipeline": pipeline.pipeline,
             "table_name": pipeline.table_name,
             "export_id": export_id,
-            "reason": f"{pipeline.export_in_flight} is in flight: a pipeline has one export at a time",
+            "reason": f"Export {pipeline.export_id_in_flight} of the pipeline is already running",
         },
     )
 

@@ -16,6 +16,8 @@ from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
 
 NAME = r"[A-Za-z0-9_.\-]{1,255}"
+EXPORT_ID_DIGITS = 20
+EXPORT_ID = rf"[0-9a-f]{{{EXPORT_ID_DIGITS}}}"
 LOWEST_READ_PERCENTAGE, HIGHEST_READ_PERCENTAGE = 0.1, 1.0
 
 
@@ -51,8 +53,8 @@ class ExportRequest:
         for name, rule in _ENVELOPE.items():
             rule.check(name, event.get(name))
         return cls(
-            export_id=detail["resume_export_id"] if resumes else export_id(event),
-            identity=export_id(event),
+            export_id=detail["resume_export_id"] if resumes else request_identity(event),
+            identity=request_identity(event),
             pipeline=detail["pipeline"],
             resumes=resumes,
             read_percentage=Decimal(str(detail.get("read_percentage", 0))),
@@ -67,14 +69,14 @@ class ExportRequest:
             deployed = getattr(pipeline, name)
             if requested != deployed:
                 raise InvalidRequest(
-                    name, f"is {requested}, but {self.pipeline} is deployed with {deployed}: send that"
+                    name, f"is {requested}, but {self.pipeline} is deployed with {deployed}: use {deployed}"
                 )
         return pipeline
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """A request to resume an export, as the reconciler publishes it for one whose start died."""
+    """A request to resume an export."""
 
     detail_type: ClassVar[str] = "Export Requested"
 
@@ -97,8 +99,10 @@ def resume_detail(export: Export, request_id: str) -> dict[str, Any]:
     return ResumeRequest(export).detail | {"request_id": request_id}
 
 
-def export_id(event: dict[str, Any]) -> str:
-    """Return the identity of a request: the same for each delivery, a new one for each replay.
+def request_identity(event: dict[str, Any]) -> str:
+    """Return the identity of a request, which is also the id of the export that it starts.
+
+    It is the same for each delivery, and a new one for each replay.
 
     It depends on what AWS documents as stable. Scheduler's execution id changes with every attempt. The event's own id
     may change in a replay, so it counts only if the request has neither a scheduled time nor a request id.
@@ -107,7 +111,7 @@ def export_id(event: dict[str, Any]) -> str:
     given = [detail.get("scheduled_time"), detail.get("request_id")]
     identity = given if any(given) else [event.get("id")]
     seed = json.dumps([detail["pipeline"], *identity, event.get("replay-name")])
-    return hashlib.sha256(seed.encode()).hexdigest()[:20]
+    return hashlib.sha256(seed.encode()).hexdigest()[:EXPORT_ID_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +160,12 @@ _ENVELOPE = {
 }
 _DEPLOYED = ("table_name", "output_prefix", "output_format", "glue_job_name", "crawler_name")
 _OPTIONAL = {
-    "resume_export_id": _Rule(_text(r"[0-9a-f]{20}"), "it must be the export_id of an export that failed"),
+    "resume_export_id": _Rule(
+        _text(EXPORT_ID), f"it must be the id of an export, {EXPORT_ID_DIGITS} hexadecimal digits"
+    ),
     "scheduled_time": _Rule(
         _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z"),
-        "it must be a time in UTC, as 2026-11-23T02:00:00Z",
+        "it must be a time in UTC, such as 2026-11-23T02:00:00Z",
     ),
     "request_id": _Rule(_text(r"[A-Za-z0-9_.:\-]{1,128}"), "it must be 1 to 128 letters, digits or _ . : -"),
 }

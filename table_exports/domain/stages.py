@@ -1,7 +1,7 @@
-"""The stages of an export: the state machine, as one row per stage. Every other list of stages derives from it.
+"""The stages of an export: the state machine, as one row per stage.
 
-To add a stage, add a row here, the service that handles the end of its operation, and that service's rule in
-infra/common.yaml.
+Orders, limits, labels and events derive from the rows. CONTRIBUTING.md lists what else a new stage needs, for example
+the call that asks for the end of its operation.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,8 @@ class StageRow:
     next_stages: tuple[Stage, ...] = ()  # FAILED may follow every stage that waits for an operation
     max_duration: timedelta = timedelta(0)  # of one wait. EXPORTING adds the timeout of the Glue job
     can_be_stopped: bool = False  # whether AWS can stop the operation
-    max_attempts: int | None = None  # of its operation; None: as many as the pipeline's MaxAttempts
+    needs_table_stack: bool = False  # whether the operation uses the role of the table stack
+    max_attempts: int | None = None  # the most attempts, whatever MaxAttempts says. None: no limit of its own
     event: str | None = None  # the detail type of the public event when an export leaves the stage for a later one
 
 
@@ -65,10 +66,11 @@ STAGES = {
     for row in (
         StageRow(
             stage=Stage.STARTING,
-            label="requested",
+            label="starting",
             operation=Operation.REQUEST,
             next_stages=(Stage.STAGING, Stage.EXPORTING),
             max_duration=timedelta(hours=1),  # AWS may be busy for a while
+            needs_table_stack=True,
             event="Export Started",
         ),
         StageRow(
@@ -77,6 +79,7 @@ STAGES = {
             operation=Operation.TABLE_EXPORT,
             next_stages=(Stage.EXPORTING,),
             max_duration=timedelta(hours=24),  # DynamoDB guarantees no time. Terabytes take hours
+            needs_table_stack=True,
             max_attempts=1,
         ),
         StageRow(

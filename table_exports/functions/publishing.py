@@ -14,7 +14,7 @@ def pipeline_to_publish(export: Export, cloud: Cloud) -> Pipeline:
     """Return the export's pipeline. Raises PermanentError if the export must not publish in it any more."""
     pipeline = cloud.records.pipeline(export.pipeline)
     if pipeline is None:
-        raise PermanentError("Its table stack was deleted meanwhile")
+        raise PermanentError("The table stack was deleted while the export was running")
     if reason := pipeline.why_not_publish(export):
         raise PermanentError(reason)
     return pipeline

@@ -162,7 +162,7 @@ def test_run_asks_for_an_export_and_says_which_it_will_be(cli, registered, asked
     said = cli("run", "orders-parquet", "--read-percentage", "0.5")
 
     [request] = asked
-    assert (said.code, said.out) == (0, f"{system.export_id({'detail': request})}\n")
+    assert (said.code, said.out) == (0, f"{system.request_identity({'detail': request})}\n")
     assert (request["table_name"], request["read_percentage"]) == ("orders", 0.5)
 
 
@@ -212,7 +212,9 @@ def test_a_wait_ends_with_the_export_and_fails_with_it(cli, registered, monkeypa
     monkeypatch.setattr("table_exports_cli.app.POLL_SECONDS", 0)
 
     def begins_and_fails(self, detail):
-        export = registered.pipeline("orders-parquet").begin(system.export_id({"detail": detail}), Decimal("0.25"), NOW)
+        export = registered.pipeline("orders-parquet").begin(
+            system.request_identity({"detail": detail}), Decimal("0.25"), NOW
+        )
         assert registered.begin(export)
         assert registered.move(export, export.fail("no luck", NOW))
 
@@ -230,7 +232,7 @@ def test_a_request_that_leads_to_nothing_is_not_waited_for_without_end(cli, regi
     said = cli("run", "orders-parquet", "--wait")
 
     assert said.code == 1
-    assert "The request has not started an export yet. If it was refused or skipped" in said.err
+    assert "The request has had no effect yet. If it was refused or skipped" in said.err
 
 
 def test_a_request_goes_to_the_bus_as_a_schedules_would(cli, registered, bus):

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from examples import a_pipeline
 
-from table_exports_cli import doctor
+from table_exports_cli import doctor, output
 from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 
@@ -202,3 +202,10 @@ def test_what_a_simulation_cannot_know_is_no_trouble(deployed, result, expected)
     )
 
     assert doctor._examined(doctor.roles, found).state == expected
+
+
+@pytest.mark.parametrize(("unknown", "end"), [(1, "but 1 check could"), (2, "but 2 checks could")])
+def test_checks_that_could_not_be_made_are_counted(unknown, end):
+    shown = output.findings([doctor.Finding("rules", unknown="AccessDenied")] * unknown)
+
+    assert end in shown.renderables[-1].plain

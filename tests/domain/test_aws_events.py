@@ -288,7 +288,7 @@ def test_only_where_dynamodb_writes_a_summary_is_looked_for_one(aws_event, key):
     ],
 )
 def test_a_time_that_is_none_makes_a_crawls_event_invalid(aws_event, completed):
-    remedy = r"it must be a time in UTC, as 2026-11-23T02:09:20Z$"
+    remedy = r"it must be a time in UTC, such as 2026-11-23T02:09:20Z$"
     with pytest.raises(InvalidEvent, match=rf"^detail\.completionDate: is .*: {remedy}"):
         CrawlEnded.from_event(aws_event("glue_crawler_succeeded", completionDate=completed))
     event = aws_event("glue_crawler_succeeded", completionDate="N/A")

@@ -109,8 +109,8 @@ def test_an_export_that_is_given_up_says_what_it_waited_for_and_what_held_it_up(
     export = an_export(stage=Stage.CATALOGING, waiting_on="glue-crawler/x", waiting_since=NOW)
 
     assert export.defer("Glue is busy").fail("no such table", NOW).reason == "no such table"
-    assert export.give_up(NOW).reason == "Still waiting on glue-crawler/x since 2026-11-23 02:08:10 UTC"
-    assert export.defer("Glue is busy").give_up(NOW).reason.endswith("UTC (Glue is busy)")
+    assert export.give_up(NOW).reason == "Waited for glue-crawler/x since 2026-11-23 02:08:10 UTC, without a result"
+    assert export.defer("Glue is busy").give_up(NOW).reason.endswith("UTC, without a result (Glue is busy)")
 
 
 def test_what_held_an_export_up_is_forgotten_when_it_moves_on():

@@ -5,7 +5,7 @@ import pytest
 from examples import a_pipeline, a_request, an_event_of_ours, an_export
 
 from table_exports.domain.errors import InvalidRequest
-from table_exports.domain.request import ExportRequest, export_id, request_detail, resume_detail
+from table_exports.domain.request import ExportRequest, request_detail, request_identity, resume_detail
 
 BAD = [
     ({"pipeline": ...}, "pipeline: is missing"),
@@ -74,7 +74,7 @@ def test_a_request_may_not_differ_from_what_is_deployed(field):
 def test_each_delivery_of_one_scheduled_request_is_for_the_same_export():
     first, second = a_request(), a_request() | {"id": "event-2", "time": "2026-11-23T02:00:09Z"}
 
-    assert export_id(first) == export_id(second)
+    assert request_identity(first) == request_identity(second)
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,18 @@ def test_each_delivery_of_one_scheduled_request_is_for_the_same_export():
     ],
 )
 def test_another_time_pipeline_request_or_replay_is_another_export(another):
-    assert export_id(another) != export_id(a_request())
+    assert request_identity(another) != request_identity(a_request())
 
 
 def test_a_request_without_time_or_id_is_known_by_its_event():
     by_hand = a_request(scheduled_time=...)
 
-    assert export_id(by_hand) == export_id(a_request(scheduled_time=...))
-    assert export_id(by_hand) != export_id(by_hand | {"id": "event-2"})
+    assert request_identity(by_hand) == request_identity(a_request(scheduled_time=...))
+    assert request_identity(by_hand) != request_identity(by_hand | {"id": "event-2"})
 
 
 def test_two_replays_of_one_request_are_two_exports():
-    assert export_id(a_request() | {"replay-name": "a"}) != export_id(a_request() | {"replay-name": "b"})
+    assert request_identity(a_request() | {"replay-name": "a"}) != request_identity(a_request() | {"replay-name": "b"})
 
 
 EXPRESSIBLE = [change for change, _ in BAD if str(change.get("read_percentage")) not in ("nan", "inf")]

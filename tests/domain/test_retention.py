@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from table_exports.domain.errors import InvalidEvent
-from table_exports.domain.retention import ExportSucceeded, superseded
+from table_exports.domain.public_events import ExportSucceeded
+from table_exports.domain.retention import superseded
 
 
 def snapshot(day):
@@ -78,7 +79,7 @@ def test_what_is_shown_or_in_the_making_is_never_removed(there, keep, published,
         ({"pipeline": "reviews-parquet", "export_id": 7}, "detail.export_id"),
     ],
 )
-def test_a_fact_that_is_none_is_refused_with_the_field(detail, field):
+def test_an_event_without_a_name_is_refused_with_the_field(detail, field):
     with pytest.raises(InvalidEvent) as refused:
         ExportSucceeded.from_event({"detail": detail})
     assert refused.value.field == field

@@ -344,7 +344,7 @@ def test_a_stranger_in_the_snapshots_folder_is_noticed(make_table, arguments, sn
 
     monkeypatch.setattr(export_table, "verify_counts", meanwhile)
 
-    with pytest.raises(ExportFailed, match=r"0 are missing \[\], 1 are others \['.*/theirs\.parquet'\]"):
+    with pytest.raises(ExportFailed, match=r"Missing: 0, unexpected: 1 \(.*/theirs\.parquet\)\. Run"):
         export_table.main(arguments("Shared"))
 
     assert snapshot_files("Shared") == []

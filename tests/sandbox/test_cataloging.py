@@ -227,7 +227,7 @@ def test_the_format_of_a_pipeline_cannot_change(user):
     reasons = update(user, stack, TableName="Formed", OutputFormat="csv")
     _, crawls = export(user, pipeline)
 
-    wanted = "OutputFormat: formed has parquet: deploy another table stack with a CatalogName of its own for csv"
+    wanted = "OutputFormat: the snapshots of formed are parquet. For csv, deploy another table stack"
     assert wanted in " ".join(reasons)
     assert crawls == 0
 

@@ -89,7 +89,7 @@ def state(dynamodb, cloud):
     return lambda: dynamodb.scan(TableName=cloud.records._table)["Items"]
 
 
-def told(source, detail_type, usual):
+def events_of_kind(source, detail_type, usual):
     """Makes events of one kind, with changes; a change to `...` takes the field out."""
 
     def event(**changes):
@@ -99,12 +99,12 @@ def told(source, detail_type, usual):
     return event
 
 
-run = told(
+run = events_of_kind(
     "aws.glue",
     "Glue Job State Change",
     {"jobName": CRAWLER, "severity": "ERROR", "state": "FAILED", "jobRunId": RUN, "message": "?"},
 )
-crawl = told(
+crawl = events_of_kind(
     "aws.glue",
     "Glue Crawler State Change",
     {
@@ -115,13 +115,13 @@ crawl = told(
         "runningTime (sec)": "67",
     },
 )
-query = told(
+query = events_of_kind(
     "aws.athena",
     "Athena Query State Change",
     {"currentState": "CANCELLED", "queryExecutionId": QUERY, "workgroupName": "table-exports"},
 )
-summary = told("aws.s3", "Object Created", {"bucket": {"name": "bucket"}, "object": {"key": SUMMARY}})
-given_up = told("table-exports.reconciler", "Table Export State Change", GIVEN_UP)
+summary = events_of_kind("aws.s3", "Object Created", {"bucket": {"name": "bucket"}, "object": {"key": SUMMARY}})
+given_up = events_of_kind("table-exports.reconciler", "Table Export State Change", GIVEN_UP)
 
 LONG = "x" * 256 * 1024
 DEEP = hostile.nested(5000)
@@ -132,8 +132,8 @@ A_TABLE = "it must be the name of a DynamoDB table"
 A_NUMBER = "it must be a number from 0.1 to 1.0"
 A_FOLDER = "it must be s3://BUCKET/FOLDER without a slash at the end"
 A_FORMAT = "it must be one of parquet, orc, avro, json, csv"
-A_TIME = "it must be a time in UTC, as 2026-11-23T02:"
-AN_EXPORT = "it must be the export_id of an export that failed"
+A_TIME = "it must be a time in UTC, such as 2026-11-23T02:"
+AN_EXPORT = "it must be the id of an export, 20 hexadecimal digits"
 TAKE_OUT = "remove it. The fields are pipeline, table_name"
 TAKE_OUT_RULE = "Remove the rule that sends them here"
 MUST_SEND = "is deployed with"
@@ -212,7 +212,7 @@ A_SUMMARY = "where DynamoDB writes the summary of a table export"
 AN_ARN = "the ARN of a table export"
 A_TYPE = "it must be "
 
-# Who is told, what is wrong, what is sent, the field and what it is, the remedy.
+# Which function receives it, what is wrong, what is sent, the field and what it is, the remedy.
 BAD_EVENTS = [
     (on_job_run_ended, "no event", None, "event: is null", "it must be an object"),
     (on_job_run_ended, "a list", [run()], "event: is [", "it must be an object"),
@@ -278,13 +278,13 @@ def test_a_bad_request_ends_with_a_message_and_nothing_else(
 
     on_export_requested(event, cloud, NOW)
 
-    [fact] = cloud.bus.events
-    assert fact.detail_type == "Export Failed"
-    assert fact.detail["reason"].startswith(problem)
-    assert remedy in fact.detail["reason"]
-    assert fact.detail.get("pipeline") == named
-    assert fact.detail["reason"] in said(caplog)
-    assert len(json.dumps(fact.detail).encode()) < 4096
+    [published] = cloud.bus.events
+    assert published.detail_type == "Export Failed"
+    assert published.detail["reason"].startswith(problem)
+    assert remedy in published.detail["reason"]
+    assert published.detail.get("pipeline") == named
+    assert published.detail["reason"] in said(caplog)
+    assert len(json.dumps(published.detail).encode()) < 4096
     assert state() == before
 
 
@@ -332,7 +332,7 @@ def test_a_good_one_would_have_been_noticed(cloud, in_flight, state, service, ev
     except Touched:
         return
 
-    assert state() != before or [fact.detail_type for fact in cloud.bus.events] == ["Export Skipped"]
+    assert state() != before or [published.detail_type for published in cloud.bus.events] == ["Export Skipped"]
 
 
 HARMLESS = [

@@ -164,7 +164,7 @@ def test_what_does_not_end_even_so_is_given_up(cloud, waits, stage):
 
     after = cloud.the_export()
     assert (after.stage, after.failed_stage) == (Stage.FAILED, stage)
-    assert after.reason.startswith(f"Still waiting on {WAITS[stage]} since")
+    assert after.reason.startswith(f"Waited for {WAITS[stage]} since")
     assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
 
 
@@ -240,7 +240,7 @@ def test_why_aws_cannot_be_asked_is_part_of_the_reason_in_the_end(cloud, waits):
 
     reconcile(cloud, export.deadline + timedelta(hours=1, seconds=1))
 
-    assert cloud.the_export().reason.endswith("(AWS cannot be asked for it: AccessDeniedException: no)")
+    assert cloud.the_export().reason.endswith("(Its status could not be read: AccessDeniedException: no)")
 
 
 def test_what_cannot_be_asked_about_is_given_up_in_the_end(cloud, waits):
@@ -275,7 +275,7 @@ def test_an_export_that_has_not_read_its_table_ends_with_its_stack(cloud, waits,
     reconcile(cloud, NOW)
 
     assert cloud.bus.republished == []
-    assert cloud.the_export().reason == "Its table stack was deleted meanwhile"
+    assert cloud.the_export().reason == "The table stack was deleted while the export was running"
 
 
 def test_what_a_delivery_is_at_is_left_to_it(cloud, waits):

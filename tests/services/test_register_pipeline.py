@@ -139,7 +139,8 @@ def test_the_format_of_a_pipeline_cannot_be_changed(cloud):
     table_stack_changed(a_change("Update", physical_id="my_table-parquet"), cloud)  # rolled back
 
     assert str(refused.value) == (
-        "OutputFormat: my_table has parquet: deploy another table stack with a CatalogName of its own for csv"
+        "OutputFormat: the snapshots of my_table are parquet. For csv, deploy another table stack with "
+        "another CatalogName"
     )
     assert cloud.records.pipeline("my_table-csv") is None
     assert cloud.records.pipeline("my_table-parquet").catalog_name == "my_table"
@@ -172,10 +173,10 @@ def test_an_export_that_outlives_its_pipeline_still_ends(cloud):
     [
         (a_change(CatalogName="snapshots_x"), "CatalogName: snapshots_x starts with snapshots_"),
         (a_change(TimeoutMinutes="1.5"), "TimeoutMinutes: is 1.5: write a whole number of minutes"),
-        (a_change(ReadPercentage=".5"), "ReadPercentage: is .5: write a number as 0.25"),
+        (a_change(ReadPercentage=".5"), "ReadPercentage: is .5: write a number such as 0.25"),
         (a_change(ReadPercentage="nan"), "ReadPercentage: is nan"),
         (a_change(ReadCapacityCap="1e3"), "ReadCapacityCap: is 1e3"),
-        (a_change(MaxReadCost="-1"), "MaxReadCost: is -1: write an amount in USD as 5 or 0.5"),
+        (a_change(MaxReadCost="-1"), "MaxReadCost: is -1: write an amount in USD such as 5 or 0.5"),
         (a_change(NumberOfWorkers="2.5"), "NumberOfWorkers: is 2.5: write a whole number of workers"),
         (a_change(TableName=None), "TableName: is missing"),
     ],
@@ -237,7 +238,7 @@ def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, begins
 def test_a_schedule_that_cannot_be_read_needs_a_time_after_which_the_pipeline_is_stale(cloud):
     last_weekday = SCHEDULED | {"ScheduleExpression": "cron(0 2 LW * ? *)"}
 
-    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: it is unknown how often .* StaleAfterHours"):
+    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: cron.* cannot be evaluated .* Set StaleAfterHours"):
         registered(cloud, **last_weekday)
     assert registered(cloud, **last_weekday, StaleAfterHours="800").stale_after_seconds == 800 * 3600
 

@@ -10,14 +10,14 @@ from start_export.handler import UnsettledLock, on_export_requested
 from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.errors import RetryableError
 from table_exports.domain.export import CLAIM
-from table_exports.domain.request import export_id
+from table_exports.domain.request import request_identity
 from table_exports.domain.stages import Stage
 
 LATER = NOW + CLAIM + timedelta(seconds=1)
 
 
 def the_id(**changes):
-    return export_id(a_request(**changes))
+    return request_identity(a_request(**changes))
 
 
 def test_a_request_starts_the_job_and_takes_the_lock(cloud):
@@ -208,7 +208,7 @@ def test_a_request_while_another_export_is_in_flight_is_skipped(cloud):
     [fact] = cloud.bus.events
     assert fact.detail_type == "Export Skipped"
     assert fact.detail["export_id"] == the_id(scheduled_time="2026-11-24T02:00:00Z")
-    assert fact.detail["reason"].startswith(f"export#2026-11-23T02-08-10Z#{the_id()} is in flight")
+    assert fact.detail["reason"] == f"Export {the_id()} of the pipeline is already running"
 
 
 def test_a_lock_that_changes_hands_meanwhile_is_left_to_the_next_try(cloud, monkeypatch):
@@ -247,7 +247,7 @@ def test_a_job_that_glue_does_not_know_fails_the_export_and_frees_the_lock(cloud
         ({"read_percentage": 1.5}, "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"),
         ({"pipeline": "orders-parquet"}, "pipeline: orders-parquet is unknown: deploy its table stack"),
         ({"crawler_name": ...}, "crawler_name: is missing"),
-        ({"table_name": "Orders"}, "table_name: is Orders, but reviews-parquet is deployed with Reviews: send that"),
+        ({"table_name": "Orders"}, "table_name: is Orders, but reviews-parquet is deployed with Reviews: use Reviews"),
     ],
 )
 def test_a_bad_request_ends_as_export_failed_and_touches_nothing(cloud, change, reason):
@@ -403,10 +403,10 @@ def test_an_export_is_not_resumed_while_another_is_in_flight(cloud):
         (
             {"published_snapshot": "2026-11-24T02-00-07Z"},
             "0" * 20,
-            "resume_export_id: has the snapshot 2026-11-23T02",
+            "resume_export_id: the view already shows, or was asked to show, the newer snapshot 2026-11-24T02",
         ),
         ({}, "1" * 20, "resume_export_id: reviews-parquet has no record of this export"),
-        ({}, "no-id", 'resume_export_id: is "no-id": it must be the export_id of an export that failed'),
+        ({}, "no-id", 'resume_export_id: is "no-id": it must be the id of an export, 20 hexadecimal digits'),
     ],
 )
 def test_what_cannot_be_resumed_is_refused(cloud, head, asked, reason):

@@ -342,7 +342,7 @@ class Watcher:
             if "resume_export_id" in detail:
                 continue
             asked[name].add(identity)
-            export_id = request.export_id(event)
+            export_id = request.request_identity(event)
             first = known_as.setdefault(export_id, identity)
             self._promise("another request is another export", first == identity, f"{first} and {identity}")
             begun = export_id in self._exports[name]
@@ -389,14 +389,15 @@ REASONS = {  # class -> form; the first that fits
     "its crawl failed": r"Crawler (?P<thing>\S+) ended (?P<state>\w+): ",
     "its query failed": r"Athena query (?P<thing>\S+) ended (?P<state>\w+): ",
     "its table export failed": r"DynamoDB's export of the table failed: (The bucket|S3)",
-    "it still waits": r"Still waiting on (?P<thing>\S+?),? since",
+    "it still waits": r"Waited for (?P<thing>\S+) since",
     "recovery is off": r"ReadMode is export, but point-in-time|.*PointInTimeRecoveryUnavailableException",
     "its stack is gone": (
-        r"Its table stack was deleted|DynamoDB's export of the table failed: Its table stack|"
-        r"The table stack's role \S+ cannot be assumed|Glue job \S+ cannot be|Crawler \S+ cannot be"
+        r"The table stack was deleted|DynamoDB's export of the table failed: Its table stack|"
+        r"The table stack's role \S+ cannot be assumed|Glue job \S+ cannot be|The runs of Glue job \S+ could not|"
+        r"Crawler \S+ cannot be"
     ),
     "another took over": r"Another export took over",
-    "the view is newer": r"The view shows a newer snapshot",
+    "the view is newer": r"The view was already asked to show a newer snapshot",
 }
 
 
