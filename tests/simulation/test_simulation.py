@@ -99,7 +99,8 @@ def test_the_same_seed_plays_the_same_history():
     assert traces() == traces()
 
 
-def test_a_broken_promise_is_found_and_told_as_a_story(monkeypatch):
+@pytest.mark.slow
+def test_a_broken_promise_is_found_and_shown_with_its_history(monkeypatch):
     monkeypatch.setattr(Glue, "find_job_run", lambda self, export: None)  # so that nobody looks before starting a run
 
     coverage, broken = searching.search(2000, 1)
