@@ -1,4 +1,4 @@
-"""What lands in the dead-letter queues is sent back, as docs/run.md says, and does what it should have done."""
+"""What lands in the dead-letter queues is redelivered, as docs/run.md says, and does what it should have done."""
 
 import json
 import time
