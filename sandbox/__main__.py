@@ -29,6 +29,7 @@ from sandbox.events.schedules import Schedules
 from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
 from sandbox.gateway.server import Gateway
+from sandbox.glue.answers import Answers
 from sandbox.glue.crawls import Crawls
 from sandbox.glue.job_runs import JobRuns
 from sandbox.glue.permissions import Permissions as GluePermissions
@@ -135,6 +136,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
     stack.callback(alarms.stop)
     for service in (
         alarms,
+        Answers(),
         Archives(cloud, past_the_gateway, events),
         Crawls(cloud, events),
         GluePermissions(cloud),

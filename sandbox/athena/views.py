@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
-from sandbox.datalake.hive_types import trino_of_hive
+from sandbox.datalake.hive_types import trino_of_hive, trino_signature
 
 CATALOG = "awsdatacatalog"
 VIEW_MARKER = "/* Presto View */"
+VIEW_OWNER = "hadoop"  # in whose name Trino reads what the view reads
 
 
 def encode_view(name: str, sql: str, database: str, columns: list[Column]) -> dict[str, Any]:
@@ -20,11 +21,12 @@ def encode_view(name: str, sql: str, database: str, columns: list[Column]) -> di
         "originalSql": sql,
         "catalog": CATALOG,
         "schema": database,
-        "columns": [{"name": column.name, "type": trino_of_hive(column.type)} for column in columns],
+        "columns": [{"name": column.name, "type": trino_signature(column.type)} for column in columns],
     }
     encoded = base64.b64encode(json.dumps(view).encode()).decode()
     return {
         "Name": name,
+        "Owner": VIEW_OWNER,
         "TableType": "VIRTUAL_VIEW",
         "Parameters": {"presto_view": "true", "comment": "Presto View"},
         "PartitionKeys": [],

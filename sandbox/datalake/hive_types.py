@@ -124,6 +124,7 @@ def arrow_of_hive(hive: str) -> pa.DataType:
 
 
 def trino_of_hive(hive: str) -> str:
+    """As Trino shows it: `row(city varchar, null bigint)`."""
     name, parameters = split_type(hive)
     match name:
         case "struct":
@@ -134,6 +135,18 @@ def trino_of_hive(hive: str) -> str:
         case "timestamp":
             return "timestamp(3)"
     return TRINO.get(name, re.sub(r"\s", "", hive).lower())
+
+
+def trino_signature(hive: str) -> str:
+    """As Trino stores it in views, where it must be valid SQL: `row("city" varchar,"null" bigint)`."""
+    name, parameters = split_type(hive)
+    match name:
+        case "struct":
+            fields = [f'"{field}" {trino_signature(inner)}' for field, inner in map(split_field, parameters)]
+            return f"row({','.join(fields)})"
+        case "map" | "array":
+            return f"{name}({','.join(map(trino_signature, parameters))})"
+    return trino_of_hive(hive)
 
 
 def same_type(one: str, other: str) -> bool:

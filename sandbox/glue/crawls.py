@@ -20,6 +20,7 @@ from sandbox.datalake.catalog import data_files, not_found_is_none
 from sandbox.events.delivery import AwsEvents, iso
 from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
+from sandbox.glue.answers import only_set
 from sandbox.glue.classifiers import Columns, Recognized, recognize, wider
 
 logger = logging.getLogger(__name__)
@@ -135,10 +136,10 @@ class Crawls:
         running = self._running(crawler["Name"])
         state = "READY" if running is None else "STOPPING" if running.stopping.is_set() else "RUNNING"
         return {
-            **crawler,
+            **only_set(crawler),
             "State": state,
             "CrawlElapsedTime": int(running.seconds * 1000) if running else 0,
-            "LastCrawl": ended[-1].last_crawl() if ended else None,
+            **({"LastCrawl": ended[-1].last_crawl()} if ended else {}),
         }
 
     # ------------------------------------------------------------------------------------------------ a crawl

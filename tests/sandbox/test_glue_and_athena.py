@@ -306,6 +306,26 @@ def test_a_crawl_adds_new_columns_to_the_table_and_to_its_partitions(account):
     account.s3.delete_object(Bucket="lake", Key="zoo/birds/c.parquet")
 
 
+def test_glue_omits_what_was_never_set(account):
+    account.job("undescribed", ECHO)
+    [listed] = [table for table in account.glue.get_tables(DatabaseName="zoo")["TableList"] if table["Name"] == "birds"]
+
+    for found in (
+        account.glue.get_database(Name="zoo")["Database"],
+        account.glue.get_table(DatabaseName="zoo", Name="birds")["Table"],
+        listed,
+        account.glue.get_crawler(Name="animals")["Crawler"],
+        account.glue.get_job(JobName="undescribed")["Job"],
+    ):
+        assert (
+            not {"Description", "SecurityConfiguration", "Schedule", "TablePrefix", "ViewOriginalText"} & found.keys()
+        )
+        assert None not in found.values()
+    account.glue.create_database(DatabaseInput={"Name": "described", "Description": "All of it"})
+    assert account.glue.get_database(Name="described")["Database"]["Description"] == "All of it"
+    account.glue.delete_database(Name="described")
+
+
 def test_a_folder_without_data_files_becomes_no_table(account):
     account.s3.put_object(Bucket="lake", Key="zoo/nothing/_SUCCESS", Body=b"x")
 
@@ -403,6 +423,7 @@ def test_a_view_is_kept_as_athena_keeps_it_and_follows_its_tables(account):
 
     view = account.glue.get_table(DatabaseName="zoo", Name="heavy")["Table"]
     assert (view["TableType"], view["ViewExpandedText"]) == ("VIRTUAL_VIEW", "/* Presto View */")
+    assert (view["Owner"], "Description" in view) == ("hadoop", False)
     assert view["Parameters"] == {"presto_view": "true", "comment": "Presto View"}
     assert [column["Type"] for column in view["StorageDescriptor"]["Columns"]] == [
         "string",
@@ -417,7 +438,7 @@ def test_a_view_is_kept_as_athena_keeps_it_and_follows_its_tables(account):
         "columns": [
             {"name": "name", "type": "varchar"},
             {"name": "weight", "type": "double"},
-            {"name": "home", "type": "row(city varchar)"},
+            {"name": "home", "type": 'row("city" varchar)'},
         ],
     }
     assert account.query("SELECT upper(h.name) AS n FROM heavy h JOIN birds b ON b.name = h.name") == [
@@ -426,6 +447,22 @@ def test_a_view_is_kept_as_athena_keeps_it_and_follows_its_tables(account):
     ]
     assert ("heavy",) in account.query("SHOW VIEWS")
     assert account.query("SHOW CREATE VIEW heavy")[0] == ("CREATE VIEW zoo.heavy AS",)
+
+
+def test_the_type_of_a_view_quotes_the_names_of_fields(account):
+    account.write("zoo/words/a.parquet", words=[{"null": "n", "order": {"lines": [{"date": "d"}]}}])
+    hive = "struct<null:string,order:struct<lines:array<struct<date:string>>>>"
+    account.ask(f"CREATE EXTERNAL TABLE words (words {hive}) STORED AS PARQUET LOCATION 's3://lake/zoo/words/'")
+    account.ask("CREATE VIEW quoting AS SELECT words FROM words")
+
+    view = account.glue.get_table(DatabaseName="zoo", Name="quoting")["Table"]
+    encoded = view["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
+    assert json.loads(base64.b64decode(encoded))["columns"] == [
+        {"name": "words", "type": 'row("null" varchar,"order" row("lines" array(row("date" varchar))))'}
+    ]
+    assert account.query("SELECT data_type FROM information_schema.columns WHERE table_name = 'quoting'")[1] == (
+        "row(null varchar, order row(lines array(row(date varchar))))",
+    )
 
 
 def test_a_view_of_every_column_goes_stale_when_its_table_gains_one(account):
