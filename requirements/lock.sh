@@ -9,6 +9,7 @@ $pin --universal --python-version 3.11 cli.in -o cli.txt
 $pin --universal --python-version 3.11 emulator.in -o emulator.txt
 $pin --universal --python-version 3.11 bench.in -o bench.txt
 $pin --universal --python-version 3.11 scan.in -o scan.txt
+$pin --universal --python-version 3.11 trino/java.in -o trino/java.txt
 $pin --python-version 3.11 --python-platform x86_64-manylinux_2_28 job.in -o job.txt
 # shellcheck disable=SC2046,SC2086
 $pin --python-version 3.13 --python-platform aarch64-manylinux2014 layer.in -o layer.txt \

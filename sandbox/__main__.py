@@ -29,10 +29,10 @@ from sandbox.events.schedules import Schedules
 from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
 from sandbox.gateway.server import Gateway
-from sandbox.glue.answers import Answers
 from sandbox.glue.crawls import Crawls
 from sandbox.glue.job_runs import JobRuns
 from sandbox.glue.permissions import Permissions as GluePermissions
+from sandbox.glue.responses import Responses
 from sandbox.pipelines_page import PipelinesPage
 from sandbox.sqs.message_moves import MessageMoves
 
@@ -136,13 +136,13 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
     stack.callback(alarms.stop)
     for service in (
         alarms,
-        Answers(),
         Archives(cloud, past_the_gateway, events),
         Crawls(cloud, events),
         GluePermissions(cloud),
         MessageMoves(cloud),
         PutEventsConditions(cloud),
         Queries(cloud, past_the_gateway, events),
+        Responses(),
         runs,
         SavedQueries(),
         StreamReads(cloud),

@@ -20,8 +20,8 @@ from sandbox.datalake.catalog import data_files, not_found_is_none
 from sandbox.events.delivery import AwsEvents, iso
 from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.routes import Routes
-from sandbox.glue.answers import only_set
 from sandbox.glue.classifiers import Columns, Recognized, recognize, wider
+from sandbox.glue.responses import only_set
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Glue's answers without the fields that AWS omits: the emulator fills what was never set with empty values.
+"""Glue's responses without the fields that AWS omits: the emulator fills what was never set with empty values.
 
 Clients tell a field that is empty from one that is not there. Trino, for one, does not recognize a view whose
 description is empty: it takes the description for the comment by which it recognizes views.
@@ -6,7 +6,7 @@ description is empty: it takes the description for the comment by which it recog
 
 from typing import Any
 
-from sandbox.gateway.calls import Answer, Call
+from sandbox.gateway.calls import Call, Response
 from sandbox.gateway.routes import Routes
 
 FILLED = {
@@ -35,14 +35,14 @@ ACTIONS = (
 )
 
 
-class Answers:
+class Responses:
     def routes(self) -> Routes:
         return Routes(handlers={("glue", action): omit_unset for action in ACTIONS})
 
 
-def omit_unset(call: Call, answer: Answer) -> Answer | dict[str, Any]:
-    """The answer's resources without the fields that nobody has set."""
-    return {name: only_set(content) for name, content in answer.json.items()} if answer.ok else answer
+def omit_unset(call: Call, response: Response) -> Response | dict[str, Any]:
+    """The response's resources without the fields that nobody has set."""
+    return {name: only_set(content) for name, content in response.json.items()} if response.ok else response
 
 
 def only_set(content: Any) -> Any:
