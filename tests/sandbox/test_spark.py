@@ -106,4 +106,4 @@ def test_the_error_of_an_executor_is_the_reason_of_the_export(user):
 
     assert export["stage"] == "FAILED"
     assert "Scan failed with AccessDenied" in export["reason"]
-    assert "Allow this to the job's role." in export["reason"]
+    assert "Allow this action in the job's role." in export["reason"]
