@@ -142,9 +142,9 @@ class Lake:
             self._catalog.prepare_crawl(export, manifest)
             self._crawl(export.output_prefix, name)
         self._catalog.ensure_table(export, manifest)
-        self._catalog.ensure_partition(export, manifest)
         if not keep_partitions:
             self._catalog.correct_partitions(export, manifest)
+        self._catalog.ensure_partition(export, manifest)
         self.trino.run(create_view(export, DATABASE, manifest.view_columns))
         return manifest
 
