@@ -85,6 +85,7 @@ def test_a_snapshot_is_removed_with_its_files_its_partition_and_its_manifest_and
     assert snapshots.remove(PIPELINE, OLD) == 0  # again, for it may have been broken off
 
 
+@pytest.mark.slow
 def test_more_files_than_a_call_takes_are_removed_all(aws, snapshots):
     s3, _ = aws
     write(s3, *(f"{folder(OLD)}{n:04}.parquet" for n in range(1001)))
