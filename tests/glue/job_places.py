@@ -1,6 +1,5 @@
 """Where the tests of the job find and keep things."""
 
-import base64
 import csv
 import gzip
 import io
@@ -45,25 +44,6 @@ def read_rows(key):
         case "csv":
             csv.field_size_limit(MB)
             return list(csv.DictReader(io.StringIO(gzip.decompress(file.read()).decode()), escapechar="\\"))
-
-
-def as_boto3(item):
-    """The item as boto3 takes it: binary values are bytes, not base64."""
-    return {name: value_as_boto3(value) for name, value in item.items()}
-
-
-def value_as_boto3(value):
-    [(kind, content)] = value.items()
-    match kind:
-        case "B":
-            return {"B": base64.b64decode(content)}
-        case "BS":
-            return {"BS": [base64.b64decode(element) for element in content]}
-        case "L":
-            return {"L": list(map(value_as_boto3, content))}
-        case "M":
-            return {"M": as_boto3(content)}
-    return value
 
 
 def all_objects():

@@ -5,11 +5,12 @@ from operator import itemgetter
 
 import boto3
 import pytest
+from dynamodb_json import as_boto3
 from zoo import ZOO, columns_of
 
 from table_export_job.formats import FORMATS
 from table_export_job.s3 import get, list_objects
-from tests.glue.job_places import BUCKET, as_boto3
+from tests.glue.job_places import BUCKET
 
 pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -1,11 +1,11 @@
 """The rules of docs/schema.md, on a table with items for each, read in both modes and written in every format."""
 
 import pytest
+from dynamodb_json import as_boto3
 from zoo import ZOO, columns_of
 
 import export_table
 from table_export_job.formats import FORMATS
-from tests.glue.job_places import as_boto3
 
 pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

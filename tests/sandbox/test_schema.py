@@ -1,9 +1,9 @@
 """What Athena shows of every kind of item, in every format, from snapshot to snapshot."""
 
-import base64
 from decimal import Decimal
 
 import pytest
+from dynamodb_json import as_boto3
 from zoo import ZOO, columns_of, shown_of
 
 # Athena finds the columns of parquet by name and those of csv by position, and json has no types.
@@ -13,22 +13,7 @@ BY_NAME_AND_BY_POSITION = ["parquet", "csv"]  # how columns are found; tests/glu
 
 
 def put(user, table, item):
-    user.client("dynamodb").put_item(TableName=table, Item={name: as_boto3(value) for name, value in item.items()})
-
-
-def as_boto3(value):
-    """boto3 takes binary values as bytes."""
-    [(kind, content)] = value.items()
-    match kind:
-        case "B":
-            return {"B": base64.b64decode(content)}
-        case "BS":
-            return {"BS": [base64.b64decode(element) for element in content]}
-        case "L":
-            return {"L": [as_boto3(element) for element in content]}
-        case "M":
-            return {"M": {key: as_boto3(inner) for key, inner in content.items()}}
-    return value
+    user.client("dynamodb").put_item(TableName=table, Item=as_boto3(item))
 
 
 def deploy(user, table, output_format, prefix):

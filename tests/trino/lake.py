@@ -1,6 +1,5 @@
 """Snapshots in a sandbox: made by the Glue job, cataloged by the services' own code, with views that Trino creates."""
 
-import base64
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from dynamodb_json import as_boto3, value_as_boto3
 from examples import an_export
 
 from sandbox.trino.client import TrinoClient, TrinoResult
@@ -93,9 +93,9 @@ class Lake:
             self.dynamodb.delete_item(TableName=table, Key=key)
         described = self.dynamodb.describe_table(TableName=table)["Table"]
         names = [element["AttributeName"] for element in described["KeySchema"]]
-        self._items[table] = [{name: as_boto3(item[name]) for name in names} for item in items]
+        self._items[table] = [{name: value_as_boto3(item[name]) for name in names} for item in items]
         for item in items:
-            self.dynamodb.put_item(TableName=table, Item={name: as_boto3(value) for name, value in item.items()})
+            self.dynamodb.put_item(TableName=table, Item=as_boto3(item))
 
     def snapshot(
         self,
@@ -208,18 +208,3 @@ def aws(endpoint: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-
-
-def as_boto3(value: dict[str, Any]) -> dict[str, Any]:
-    """boto3 takes binary values as bytes."""
-    [(kind, content)] = value.items()
-    match kind:
-        case "B":
-            return {"B": base64.b64decode(content)}
-        case "BS":
-            return {"BS": [base64.b64decode(element) for element in content]}
-        case "L":
-            return {"L": [as_boto3(element) for element in content]}
-        case "M":
-            return {"M": {key: as_boto3(inner) for key, inner in content.items()}}
-    return value
