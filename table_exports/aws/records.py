@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from table_exports.domain.export import Export, Step
 from table_exports.domain.naming import snapshot_timestamp
-from table_exports.domain.pipeline import RECENT, End, Pipeline
+from table_exports.domain.pipeline import RECENT, End, Pipeline, published_in
+from table_exports.domain.retention import published_to_list
 from table_exports.domain.stages import Stage
 
 T = TypeVar("T")
@@ -222,8 +223,11 @@ class Records:
             known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
         else:
             known = {"last_failed_at": export.ended_at}
-        before = _ends((self._get(export.pipeline, HEAD) or {}).get("recent", []))
-        known["recent"] = (*before, End.of(export))[-RECENT:]
+        head = self._get(export.pipeline, HEAD) or {}
+        recent = (*_ends(head.get("recent", [])), End.of(export))
+        published = published_in(head.get("published_snapshots", []), head.get("published_snapshot"), recent)
+        known["recent"] = recent[-RECENT:]
+        known["published_snapshots"] = published_to_list(published, int(head.get("keep_snapshots", 0)))
         update = _set(_key(export.pipeline, HEAD), known, removed={"export_in_flight"})
         update["ConditionExpression"] = "export_in_flight = :mine"
         update["ExpressionAttributeValues"] |= _item({":mine": export.record_key})
@@ -335,6 +339,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "Stage": Stage,
     "Step": _steps,
     "End": _ends,
+    "tuple[str, ...]": tuple,
 }
 
 
@@ -356,6 +361,8 @@ def _parsed(kind: type[T], item: dict[str, Any]) -> T:
 
 def _type_name(annotation: Any) -> str:
     """Return `datetime` for `datetime` and for `datetime | None`."""
+    if annotation == tuple[str, ...]:
+        return str(annotation)
     return getattr(annotation, "__args__", (annotation,))[0].__name__
 
 
@@ -397,7 +404,7 @@ def _item(values: dict[str, Any]) -> dict[str, Any]:
 def _to_dynamodb(value: Any) -> dict[str, Any]:
     match value:
         case tuple():
-            return {"L": [{"M": _item(_known(each))} for each in value]}
+            return {"L": [{"S": each} if isinstance(each, str) else {"M": _item(_known(each))} for each in value]}
         case bool():
             return {"BOOL": value}
         case int() | Decimal():

@@ -1,5 +1,6 @@
 """A pipeline: one table in one format as configured, and its state. Both are in its head record."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,6 +46,12 @@ class End:
         )
 
 
+def published_in(listed: Iterable[str], latest: str | None, recent: Iterable[End]) -> set[str]:
+    """Return the published snapshots that a head knows. 0.1.0 lists none, but its recent ends tell the last ones."""
+    ended = (end.snapshot_timestamp for end in recent if end.stage == Stage.SUCCEEDED)
+    return {*listed, *([latest] if latest else []), *ended}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The table stack's configuration, and the pipeline's state."""
@@ -66,7 +73,7 @@ class Pipeline:
     max_read_cost: Decimal = Decimal(default_of("MaxReadCost"))  # in USD for one export. 0: any
     max_attempts: int = int(default_of("MaxAttempts"))  # of one operation, before its export fails
     catalog_update: str = default_of("CatalogUpdate")  # when to crawl
-    keep_snapshots: int = int(default_of("KeepSnapshots"))  # how many of the newest. 0: all
+    keep_snapshots: int = int(default_of("KeepSnapshots"))  # how many published ones. 0: all
     table_role_arn: str = ""  # may describe and export the table. A stack of an earlier version has none
 
     scheduled: bool = False
@@ -78,6 +85,7 @@ class Pipeline:
     export_in_flight: str | None = None  # the record key of the export that holds the lock
     latest_export_id: str | None = None  # of the export that began last, however it ended
     published_snapshot: str | None = None
+    published_snapshots: tuple[str, ...] = ()  # the newest that were published. A head of 0.1.0 has none
     asked_to_show: str | None = None  # the newest snapshot that the view was asked to show
     last_succeeded_at: datetime | None = None
     last_failed_at: datetime | None = None
@@ -87,6 +95,11 @@ class Pipeline:
     def newest_snapshot(self) -> str:
         """The newest snapshot that the view may show. Even a query that failed may have changed the view."""
         return max(self.published_snapshot or "", self.asked_to_show or "")
+
+    @property
+    def published(self) -> set[str]:
+        """The published snapshots that are known: all from the oldest of them to the newest."""
+        return published_in(self.published_snapshots, self.published_snapshot, self.recent)
 
     @property
     def export_id_in_flight(self) -> str | None:

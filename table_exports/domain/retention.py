@@ -1,4 +1,12 @@
-"""Which snapshots a pipeline keeps: the newest ones, the one that the view shows, and the one being exported."""
+"""Which snapshots a pipeline keeps. This is the only place that decides it:
+
+- While `KeepSnapshots` is 0, or no snapshot was published yet, all snapshots are kept.
+- The newest published snapshots are kept, as many as `KeepSnapshots` says. Only published snapshots count.
+- An unpublished snapshot is kept until its export is superseded: until a newer snapshot is published. Then it is
+  removed. Until then, its export may be resumed.
+- The snapshot of the running export is kept, however old it is.
+- If it is not known whether a snapshot was published, it is kept until `KeepSnapshots` newer ones were published.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,17 +14,25 @@ from collections.abc import Iterable
 from table_exports.domain.pipeline import Pipeline
 
 SNAPSHOT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}Z"
+KNOWN_AT_LEAST = 15  # published snapshots that a head lists, so that a later change of KeepSnapshots knows them
+KNOWN_AT_MOST = 5_000  # about 120 KB. A record can have 400 KB
 
 
 def superseded(snapshots: Iterable[str], pipeline: Pipeline) -> list[str]:
-    """Return the snapshots that the pipeline does not keep, the oldest first.
-
-    A snapshot newer than the published one is always kept, however its export ended.
-    """
-    published = pipeline.published_snapshot
-    if not pipeline.keep_snapshots or published is None:
+    """Return which of the existing `snapshots` the pipeline does not keep, the oldest first."""
+    latest, keep = pipeline.published_snapshot, pipeline.keep_snapshots
+    if not keep or latest is None:
         return []
-    older = sorted({name for name in snapshots if re.fullmatch(SNAPSHOT, name) and name < published})
-    kept = pipeline.keep_snapshots - 1  # in addition to the published one
     in_flight = (pipeline.export_in_flight or "").split("#")
-    return [name for name in older[: max(0, len(older) - kept)] if name not in in_flight]
+    existing = {name for name in snapshots if re.fullmatch(SNAPSHOT, name)} | {latest}
+    published = pipeline.published
+    kept = sorted(existing & published)[-keep:]
+    # From the oldest published snapshot that is known, all are known.
+    known_from = min(published) if len(kept) < keep else ""
+    return sorted(name for name in existing if known_from < name < latest and name not in (*kept, *in_flight))
+
+
+def published_to_list(published: Iterable[str], keep_snapshots: int) -> tuple[str, ...]:
+    """Return the published snapshots that a head must list, so that `superseded` can count them."""
+    listed = min(max(keep_snapshots, KNOWN_AT_LEAST), KNOWN_AT_MOST)
+    return tuple(sorted(published)[-listed:])

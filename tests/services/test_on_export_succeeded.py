@@ -1,7 +1,13 @@
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+
 import pytest
-from examples import a_pipeline, an_event_of_ours
+from examples import NOW, a_pipeline, an_event_of_ours
 
 from on_export_succeeded.handler import on_export_succeeded
+from table_exports.domain.stages import Stage
 from table_exports.functions.telemetry import metrics
 
 KNOWN = ["2026-11-20T02-00-07Z", "2026-11-21T02-00-07Z", "2026-11-22T02-00-07Z", "2026-11-23T02-00-07Z"]
@@ -13,10 +19,23 @@ def published(cloud):
     """A pipeline that keeps so many snapshots, and shows the last of four."""
 
     def deploy(keep):
-        assert cloud.records.register(a_pipeline(keep_snapshots=keep, published_snapshot=KNOWN[-1]))
+        state = {"published_snapshot": KNOWN[-1], "published_snapshots": tuple(KNOWN)}
+        assert cloud.records.register(a_pipeline(keep_snapshots=keep, **state))
         cloud.snapshots.there = set(KNOWN)
 
     return deploy
+
+
+def run_one(cloud, export_id, now, ends_well):
+    """Run an export to its end. Returns the export."""
+    export = a_pipeline().begin(export_id, Decimal("0.25"), now)
+    assert cloud.records.begin(export)
+    running = replace(export.run_job(f"jr_{export_id}", now), claimed_at=None)
+    publishing = running.advance(Stage.PUBLISHING, f"query-{export_id}", now)
+    ended = publishing.succeed(now) if ends_well else publishing.fail("The query failed", now)
+    for before, after in pairwise([export, running, publishing, ended]):
+        assert cloud.records.move(before, after)
+    return ended
 
 
 def test_snapshots_that_are_kept_no_more_are_removed_the_oldest_first(cloud, published):
@@ -27,6 +46,19 @@ def test_snapshots_that_are_kept_no_more_are_removed_the_oldest_first(cloud, pub
 
     assert cloud.snapshots.removed == KNOWN[:2]
     assert metrics.metric_set["SnapshotsRemoved"]["Value"] == [1.0, 1.0]
+
+
+def test_a_snapshot_that_was_never_published_does_not_push_out_published_ones(cloud):
+    """A and B succeed. C writes its snapshot and then fails. D succeeds."""
+    assert cloud.records.register(a_pipeline(keep_snapshots=2))
+    for day, ends_well in enumerate([True, True, False, True]):
+        export = run_one(cloud, f"e{day}", NOW + timedelta(days=day), ends_well)
+        cloud.snapshots.there.add(export.snapshot_timestamp)
+        if ends_well:
+            on_export_succeeded(SUCCEEDED, cloud)
+
+    assert [name[:10] for name in cloud.snapshots.removed] == ["2026-11-23", "2026-11-25"]
+    assert sorted(name[:10] for name in cloud.snapshots.there) == ["2026-11-24", "2026-11-26"]
 
 
 def test_a_fact_told_twice_does_no_more(cloud, published):
