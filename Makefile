@@ -13,11 +13,14 @@ package: .venv/ready ## Build what is deployed, into build/. The same sources gi
 deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, YES=1
 	@$(BIN)/python -m infra.deploy $(if $(PLAN),--plan) $(if $(YES),--yes) $(if $(ONLY),--only $(ONLY))
 
-demo: setup package ## Export tables in the sandbox and look at them in Athena
-	@$(BIN)/python -m sandbox.demo
+ENGINE := duckdb
+ENGINE_READY = $(if $(filter trino,$(ENGINE)),.trino/ready)
 
-sandbox: setup package ## Keep a sandbox running, for your own clients; PORT=4566
-	@$(BIN)/python -m sandbox $(if $(PORT),--port $(PORT))
+demo: setup package $(ENGINE_READY) ## Export tables in the sandbox and look at them in Athena; ENGINE=trino
+	@$(BIN)/python -m sandbox.demo --engine $(ENGINE)
+
+sandbox: setup package $(ENGINE_READY) ## Keep a sandbox running, for your own clients; PORT=4566 ENGINE=trino
+	@$(BIN)/python -m sandbox --engine $(ENGINE) $(if $(PORT),--port $(PORT))
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -12,7 +12,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from sandbox.athena.duckdb_engine import DuckDbEngine
 from sandbox.athena.queries import Queries
+from sandbox.athena.statements import Engine
+from sandbox.athena.trino_engine import TrinoEngine
 from sandbox.cloud import ACCOUNT, REGION, Cloud
 from sandbox.cloudformation.templates import Templates
 from sandbox.cloudwatch.alarms import Alarms
@@ -35,6 +38,8 @@ from sandbox.glue.permissions import Permissions as GluePermissions
 from sandbox.glue.responses import Responses
 from sandbox.pipelines_page import PipelinesPage
 from sandbox.sqs.message_moves import MessageMoves
+from sandbox.trino.install import why_missing
+from sandbox.trino.server import TrinoServer
 
 TO_TRY = """
 All pipelines in a browser: {endpoint}/_sandbox/pipelines
@@ -63,6 +68,13 @@ def port(text: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--port", type=port, default=4566, help="port of the endpoint (default: %(default)s)")
+    parser.add_argument(
+        "--engine",
+        choices=("duckdb", "trino"),
+        default="duckdb",
+        help="what runs the queries of Athena. trino is the engine that Athena is based on; it needs 14 seconds to "
+        "start, and about 1 GB of memory (default: %(default)s)",
+    )
     parser.add_argument("--no-deploy", action="store_true", help="do not deploy the common stack")
     parser.add_argument(
         "--state-dir", type=Path, help="keep logs and data in this folder (default: a temporary folder)"
@@ -81,6 +93,8 @@ def main() -> int:
         help="modules that Glue jobs import before any others. Tests replace Spark this way (default: none)",
     )
     options = parser.parse_args()
+    if options.engine == "trino" and (reason := why_missing()):
+        parser.error(f"--engine trino: {reason}")
     os.environ["AWS_DEFAULT_REGION"] = REGION  # the SAM translator reads it
     os.environ.pop("AWS_PROFILE", None)  # the sandbox has its own credentials
     with tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True) as temporary:
@@ -129,6 +143,8 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
     await asyncio.to_thread(emulator.wait_until_ready)
     gateway.emulator_url, gateway.emulator_session = emulator.url, emulator.process.pid
 
+    trino = start_trino(endpoint, folder, stack) if options.engine == "trino" else None
+    engine: Engine = TrinoEngine(trino.url) if trino else DuckDbEngine()
     events, past_the_gateway = AwsEvents(cloud, faults), Cloud(emulator.url)
     templates, runs = Templates(cloud), JobRuns(cloud, events, folder / "glue", options.job_modules)
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
@@ -141,7 +157,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         GluePermissions(cloud),
         MessageMoves(cloud),
         PutEventsConditions(cloud),
-        Queries(cloud, past_the_gateway, events),
+        Queries(cloud, past_the_gateway, events, engine),
         Responses(),
         runs,
         SavedQueries(),
@@ -161,9 +177,18 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
     stack.callback(schedules.stop)
     if not options.no_deploy:
         await asyncio.to_thread(deploy, cloud)
+    if trino:
+        await asyncio.to_thread(trino.wait_until_ready)
     print(f"ready {endpoint}", flush=True)
     if not options.no_deploy:
         print(TO_TRY.format(endpoint=endpoint, account=ACCOUNT, region=REGION), flush=True)
+
+
+def start_trino(endpoint: str, folder: Path, stack: AsyncExitStack) -> TrinoServer:
+    """It is not ready yet, so that the rest can start meanwhile. Raises CannotStart."""
+    trino = TrinoServer(endpoint, folder / "trino")
+    stack.push_async_callback(asyncio.to_thread, trino.stop)
+    return trino
 
 
 def seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 Everything goes through the sandbox's endpoint, as on AWS. Exits with 1 if a check fails.
 """
 
+import argparse
 import json
 import os
 import sqlite3
@@ -51,8 +52,11 @@ class FinishedExport(NamedTuple):
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description=__doc__)
+    parser.add_argument("--engine", default="duckdb", help="duckdb or trino: what runs the queries of Athena")
+    options = parser.parse_args()
     try:
-        with sandbox() as endpoint:
+        with sandbox("--engine", options.engine) as endpoint:
             walk_through(Clients(endpoint))
     except CheckFailed as error:
         console.print(f"[bold red]Check failed:[/] {error}")
@@ -112,9 +116,9 @@ class Clients:
 
 
 @contextmanager
-def sandbox() -> Iterator[str]:
+def sandbox(*options: str) -> Iterator[str]:
     """Runs the sandbox while the context lasts. Yields its endpoint."""
-    command = [sys.executable, "-m", "sandbox", "--port", str(free_port())]
+    command = [sys.executable, "-m", "sandbox", "--port", str(free_port()), *options]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

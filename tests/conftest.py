@@ -30,6 +30,15 @@ os.environ |= {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--engine",
+        choices=("duckdb", "trino"),
+        default="duckdb",
+        help="what runs the queries of Athena in the sandboxes of tests/sandbox (default: %(default)s)",
+    )
+
+
 @pytest.fixture
 def aws_event():
     """An AWS event as AWS documents it, with a few fields changed: `aws_event("glue_job_failed", message="…")`."""

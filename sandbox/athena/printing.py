@@ -1,36 +1,17 @@
-"""Prints values as Trino's CAST AS varchar and Athena's results do."""
+"""Prints values as Athena's results do, which is as Trino's CAST AS varchar does."""
 
-from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from duckdb.sqltypes import DuckDBPyType
 
-
-def printer(kind: DuckDBPyType) -> Callable[[Any], str]:
-    """Return what prints a value of this type."""
-    match kind.id:
-        case "struct":
-            fields = [(name, printer(inner)) for name, inner in kind.children]
-            return lambda value: "{" + ", ".join(f"{n}={text(value[n], show)}" for n, show in fields) + "}"
-        case "map":
-            (_, key_type), (_, value_type) = kind.children
-            show_key, show_value = printer(key_type), printer(value_type)
-            return lambda value: "{" + ", ".join(f"{show_key(k)}={text(v, show_value)}" for k, v in value.items()) + "}"
-        case "list":
-            show = printer(kind.children[0][1])
-            return lambda value: "[" + ", ".join(text(inner, show) for inner in value) + "]"
-        case _:
-            return scalar
-
-
-def text(value: Any, show: Callable[[Any], str]) -> str:
-    return "null" if value is None else show(value)
-
-
-def scalar(value: Any) -> str:
+def printed(value: Any) -> str:
+    """Return the text of a value that is not NULL. A row or a map is a dictionary."""
     match value:
+        case dict():
+            return "{" + ", ".join(f"{printed(key)}={inner(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(inner, value)) + "]"
         case bool():
             return str(value).lower()
         case float():
@@ -40,11 +21,17 @@ def scalar(value: Any) -> str:
         case bytes():
             return value.hex(" ")
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}"
+            zone = " UTC" if value.tzinfo else ""
+            return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}{zone}"
         case date():
             return value.isoformat()
         case _:
             return str(value)
+
+
+def inner(value: Any) -> str:
+    """Return the text of a value inside another."""
+    return "null" if value is None else printed(value)
 
 
 def as_java(number: float) -> str:

@@ -1,6 +1,7 @@
 """Query executions of Athena. A query runs with the role of its caller."""
 
 import io
+import re
 import threading
 import time
 from contextlib import suppress
@@ -8,10 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.athena.sql import Malformed, Result, Session, parse, statement_of, statement_type
+from sandbox.athena.commands import OF_THE_EMULATOR, Commands
+from sandbox.athena.statements import Engine, Malformed, Result, Session, statement_of, statement_type
 from sandbox.cloud import ACCOUNT, REGION, Cloud, Credentials, split_uri
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed
-from sandbox.datalake.hive_types import split_type, trino_of_hive
+from sandbox.datalake.hive_types import split_type
 from sandbox.events.delivery import AwsEvents
 from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.permissions import is_wrongly_denied
@@ -22,7 +24,8 @@ USER_ERROR, GENERIC_TYPE = 2, 1306
 PAGE = 1000  # rows
 LONGEST_QUERY = 262_144  # bytes of UTF-8: Athena user guide, "Service Quotas"
 INTEGERS = {"tinyint": 3, "smallint": 5, "integer": 10, "bigint": 19}  # digits
-PRECISION = {**INTEGERS, "float": 17, "double": 17, "date": 0, "timestamp": 3, "varchar": 2147483647}
+TIMES = {"timestamp": 3, "timestamp with time zone": 3}
+PRECISION = {**INTEGERS, **TIMES, "float": 17, "double": 17, "varchar": 2147483647}
 
 
 class Execution:
@@ -94,9 +97,9 @@ class Execution:
 
 
 class Queries:
-    def __init__(self, cloud: Cloud, emulator: Cloud, events: AwsEvents) -> None:
+    def __init__(self, cloud: Cloud, emulator: Cloud, events: AwsEvents, engine: Engine) -> None:
         """`emulator` calls the emulator directly, to see its own execution of a query."""
-        self._cloud, self._emulator, self._events = cloud, emulator, events
+        self._cloud, self._emulator, self._events, self._engine = cloud, emulator, events, engine
         self._executions: dict[str, Execution] = {}
         self._tokens: dict[str, Execution] = {}
         self._lock = threading.Lock()
@@ -189,7 +192,7 @@ class Queries:
         head = [[column.name for column in columns]] if execution.type == "DML" else []
         shown = page("Rows", head + rows, call.json, PAGE)
         data = [{"Data": [{} if v is None else {"VarCharValue": v} for v in row]} for row in shown.pop("Rows")]
-        metadata = {"ColumnInfo": [column_info(column, execution.type) for column in columns]}
+        metadata = {"ColumnInfo": [column_info(column) for column in columns]}
         return {"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": metadata}, **shown}
 
     def is_wrongly_denied(self, call: Call, response: Response) -> bool:
@@ -228,7 +231,7 @@ class Queries:
         try:
             execution = Execution(query_id, request, output, caller)
             if execution.type == "DML":
-                parse(statement_of(execution.sql))
+                self._engine.check(execution.sql)
         except Malformed as error:
             raise AwsError("InvalidRequestException", str(error), AthenaErrorCode="MALFORMED_QUERY") from error
         bucket, _ = split_uri(output)
@@ -275,12 +278,16 @@ class Queries:
         self._announce(execution, "RUNNING", 3)
 
     def _execute(self, execution: Execution) -> Result:
-        glue, s3 = (self._cloud.client(service, execution.caller) for service in ("glue", "s3"))
-        catalog = Catalog(glue, s3)
-        execution.session = Session(catalog, execution.database.lower(), execution.tables)
-        result = execution.session.run(execution.sql)
-        execution.bytes_read = catalog.bytes_read
-        return self._emulated(execution) if result is None else result
+        if re.match(OF_THE_EMULATOR, statement_of(execution.sql), re.IGNORECASE):
+            return self._emulated(execution)
+        catalog = Catalog(*(self._cloud.client(service, execution.caller) for service in ("glue", "s3")))
+        database = execution.database.lower()
+        result = Commands(catalog, database).run(execution.sql)
+        if result is None:
+            execution.session = self._engine.session(catalog, database, execution.tables)
+            result = execution.session.run(execution.sql)
+            execution.bytes_read = execution.session.bytes_read
+        return result
 
     def _emulated(self, execution: Execution) -> Result:
         """Returns the result of a statement that the emulator has run, such as CREATE EXTERNAL TABLE."""
@@ -340,9 +347,9 @@ def page(name: str, items: list[Any], request: dict[str, Any], size: int) -> dic
     return {name: items[start:end], **({"NextToken": str(end)} if end < len(items) else {})}
 
 
-def column_info(column: Column, statement: str) -> dict[str, Any]:
-    """Returns the ColumnInfo: with Trino's type for a query (a real is a float), with Hive's for other statements."""
-    name, parameters = split_type(trino_of_hive(column.type) if statement == "DML" else column.type)
+def column_info(column: Column) -> dict[str, Any]:
+    """Returns the ColumnInfo. A real is a float, and a time has no precision in its name."""
+    name, parameters = split_type(re.sub(r"^(time\w*)\(\d+\)", r"\1", column.type))
     name = "float" if name == "real" else name
     precision, scale = map(int, parameters) if name == "decimal" else (PRECISION.get(name, 0), 0)
     return {

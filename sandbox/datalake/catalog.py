@@ -17,6 +17,16 @@ from sandbox.datalake.serdes import read_rows
 from sandbox.datalake.storage import PARQUET, Column, QueryFailed, Storage, as_column, schema_of, stored_as
 
 CACHED_FILES = 512
+OF_A_VIEW = (
+    "Name",
+    "Description",
+    "Owner",
+    "Parameters",
+    "PartitionKeys",
+    "TableType",
+    "ViewExpandedText",
+    "ViewOriginalText",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         return schema_of(self.columns + self.partition_keys, self.qualified)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """As calls of the catalog name it."""
+        return {"DatabaseName": self.content["DatabaseName"], "TableName": self.content["Name"]}
 
     @property
     def qualified(self) -> str:
@@ -70,15 +85,40 @@ class Catalog:
         return Table(response["Table"]) if response else None
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
-        pages = self._glue.get_paginator("get_partitions").paginate(
-            DatabaseName=table.content["DatabaseName"], TableName=table.content["Name"]
-        )
+        pages = self._glue.get_paginator("get_partitions").paginate(**table.place)
         return [partition for page in pages for partition in page["Partitions"]]
+
+    def create_database(self, name: str, comment: str, location: str) -> None:
+        given = {"Name": name, "Description": comment, "LocationUri": location}
+        self._glue.create_database(DatabaseInput={key: value for key, value in given.items() if value})
+
+    def drop_database(self, name: str) -> None:
+        """With its tables."""
+        self._glue.delete_database(Name=name)
+
+    def add_partition(self, table: Table, values: list[str], location: str) -> None:
+        """Without a location, its folder is named as Hive names it."""
+        storage = table.content["StorageDescriptor"]
+        folders = [f"{key.name}={value}" for key, value in zip(table.partition_keys, values, strict=True)]
+        folder = location or "/".join([storage["Location"].rstrip("/"), *folders])
+        partition = {"Values": values, "StorageDescriptor": {**storage, "Location": folder}}
+        self._glue.create_partition(**table.place, PartitionInput=partition)
+
+    def drop_partition(self, table: Table, values: list[str]) -> None:
+        self._glue.delete_partition(**table.place, PartitionValues=values)
 
     def save_view(self, database: str, view: dict[str, Any]) -> None:
         exists = self.find(database, view["Name"]) is not None
         save = self._glue.update_table if exists else self._glue.create_table
         save(DatabaseName=database, TableInput=view)
+
+    def describe_view(self, database: str, name: str, columns: list[Column]) -> None:
+        """Changes no more of a view than its columns."""
+        view = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+        kept = {key: view[key] for key in OF_A_VIEW if key in view}
+        described = [{"Name": column.name, "Type": column.type} for column in columns]
+        storage = {**view["StorageDescriptor"], "Columns": described}
+        self._glue.update_table(DatabaseName=database, TableInput={**kept, "StorageDescriptor": storage})
 
     def save_table(self, database: str, name: str, location: str, rows: pa.Table) -> str:
         """Creates a table with these rows. Returns the URI of its file."""
@@ -106,6 +146,10 @@ class Catalog:
         bucket, key = split_uri(uri)
         self._s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
         return uri
+
+    def written_files(self, location: str) -> list[str]:
+        """The URIs of the files below a folder."""
+        return [uri for uri, _, _ in data_files(self._s3, location)]
 
     def drop(self, database: str, name: str) -> None:
         self._glue.delete_table(DatabaseName=database, Name=name)

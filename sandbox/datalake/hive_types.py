@@ -74,6 +74,12 @@ def hive_of_duckdb(duckdb_type: DuckDBPyType) -> str:
             return FROM_DUCKDB.get(kind, "string")
 
 
+def trino_of_duckdb(duckdb_type: DuckDBPyType) -> str:
+    if duckdb_type.id == "timestamp with time zone":
+        return "timestamp(3) with time zone"
+    return trino_of_hive(hive_of_duckdb(duckdb_type))
+
+
 def split_type(hive: str) -> tuple[str, list[str]]:
     """Its name and its parameters: `map<string,array<int>>` is map, [string, array<int>]."""
     name, _, inner = hive.partition("<")

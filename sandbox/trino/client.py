@@ -19,7 +19,7 @@ class TrinoError(Exception):
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(f"{name}: {message}")
-        self.name = name
+        self.name, self.message = name, message
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class TrinoColumn:
 class TrinoResult:
     columns: list[TrinoColumn]
     rows: list[list[Any]]  # Python values: a row is a dictionary, a varbinary bytes, a decimal a Decimal
+    bytes_read: int = 0
 
     def as_dicts(self) -> list[dict[str, Any]]:
         names = [column.name for column in self.columns]
@@ -55,14 +56,16 @@ class TrinoClient:
         """Raises TrinoError."""
         columns: list[TrinoColumn] = []
         rows: list[list[Any]] = []
+        bytes_read = 0
         for answer in self._answers(sql):
             if "columns" in answer:
                 columns = [TrinoColumn(each["name"], each["type"], each["typeSignature"]) for each in answer["columns"]]
             if error := answer.get("error"):
                 raise TrinoError(error["errorName"], error.get("message", ""))
+            bytes_read = answer.get("stats", {}).get("physicalInputBytes", 0)
             readers = [reader(column.signature) for column in columns]
             rows += [[read(v) for read, v in zip(readers, row, strict=True)] for row in answer.get("data") or []]
-        return TrinoResult(columns, rows)
+        return TrinoResult(columns, rows, bytes_read)
 
     def _answers(self, sql: str) -> Iterator[dict[str, Any]]:
         answer = self._call("POST", f"{self._url}/v1/statement", sql.encode())

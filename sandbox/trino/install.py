@@ -55,7 +55,7 @@ def why_missing() -> str:
     if READY.exists():
         return ""
     if LEFT_OUT.exists():
-        return LEFT_OUT.read_text().strip()
+        return f"{LEFT_OUT.read_text().strip()}. To try again, run make .trino/ready"
     return "Trino is not installed: run make .trino/ready"
 
 

@@ -1,11 +1,12 @@
 """A Trino server as a child process, which reads the sandbox's catalog and files like any other AWS client."""
 
+import os
 import subprocess
 import time
 import urllib.request
 from pathlib import Path
 
-from sandbox.cloud import REGION, ROOT
+from sandbox.cloud import CALLER, REGION, ROOT
 from sandbox.emulator.ministack import CannotStart, free_port
 from sandbox.emulator.processes import kill
 from sandbox.trino.client import TrinoClient, TrinoError
@@ -51,6 +52,7 @@ class TrinoServer:
                     "io.trino.server.TrinoServer",
                 ],
                 cwd=SERVER,
+                env=os.environ | {"AWS_SDK_UA_APP_ID": CALLER},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -5,10 +5,28 @@ from decimal import Decimal
 import pytest
 from sandbox_user import WITHOUT_SPARK, User, sandbox
 
+from sandbox.trino.install import why_missing
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--engine") == "trino":
+        for item in items:
+            if marker := item.get_closest_marker("not_on_trino"):
+                item.add_marker(pytest.mark.xfail(reason=marker.args[0]))
+
 
 @pytest.fixture(scope="session")
-def user(tmp_path_factory):
-    with sandbox(tmp_path_factory.mktemp("sandbox"), *WITHOUT_SPARK) as endpoint:
+def engine(request):
+    """The sandbox's options for the engine that runs queries."""
+    name = request.config.getoption("--engine")
+    if name == "trino" and (reason := why_missing()):
+        pytest.skip(reason)
+    return "--engine", name
+
+
+@pytest.fixture(scope="session")
+def user(tmp_path_factory, engine):
+    with sandbox(tmp_path_factory.mktemp("sandbox"), *WITHOUT_SPARK, *engine) as endpoint:
         yield User(endpoint)
 
 

@@ -32,7 +32,7 @@ def test_without_maven_trino_is_left_out_and_the_reason_kept(folder, monkeypatch
 
     reason = "Trino is left out: it comes from Maven Central, and this machine has no mvn"
     assert capsys.readouterr().err == f"{reason}\n"
-    assert install.why_missing() == reason
+    assert install.why_missing() == f"{reason}. To try again, run make .trino/ready"
 
 
 def test_what_is_installed_is_not_missing(folder):

@@ -5,7 +5,6 @@ Views are kept in the catalog as Athena keeps them, and expanded when they are q
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -13,59 +12,39 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.scope import traverse_scope
 
-from sandbox.athena.printing import printer
+from sandbox.athena.printing import printed
+from sandbox.athena.statements import (
+    CREATE_TABLE_AS,
+    EMPTY,
+    QUALIFIED,
+    UNLOAD,
+    Malformed,
+    Result,
+    locate,
+    not_supported,
+    run_first,
+    statement_of,
+    statement_type,
+    written,
+)
 from sandbox.athena.views import CATALOG, decode_view, encode_view, information_schema
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
-from sandbox.datalake.hive_types import hive_of_duckdb
+from sandbox.datalake.hive_types import hive_of_duckdb, trino_of_duckdb
 
 DIALECT = "athena"
 DUCKDB_NAMES = {"information_schema": "athena_information_schema"}  # DuckDB has one of its own
 
-NAME = r'(?:"[^"]+"|`[^`]+`|\w+)'
-QUALIFIED = rf"(?P<name>{NAME}(?:\s*\.\s*{NAME}){{0,2}})"
-COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+
+class DuckDbEngine:
+    def check(self, sql: str) -> None:
+        parse(statement_of(sql))
+
+    def session(self, catalog: Catalog, database: str, location: str) -> "DuckDbSession":
+        return DuckDbSession(catalog, database, location)
 
 
-QUERY_WORDS = {"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "UNLOAD", "EXECUTE"}
-DDL_WORDS = {"CREATE", "DROP", "ALTER", "MSCK"}
-UTILITY_WORDS = {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "PREPARE", "DEALLOCATE", "VACUUM", "OPTIMIZE", "USE"}
-OF_THE_EMULATOR = r"(CREATE\s+EXTERNAL\s+TABLE|DROP\s+TABLE)\b"
-
-
-class Malformed(Exception):
-    """The statement is not valid SQL. Athena rejects it without queueing it."""
-
-
-@dataclass(frozen=True)
-class Result:
-    columns: list[Column]
-    rows: list[list[str | None]]  # as Athena prints them
-    files: tuple[str, ...] = ()  # that a CREATE TABLE AS has written
-
-
-EMPTY = Result([], [])
-
-
-def statement_of(sql: str) -> str:
-    """Returns the SQL without leading comments and the final semicolon."""
-    return COMMENTS.sub("", sql).rstrip().rstrip(";").rstrip()
-
-
-def statement_type(sql: str) -> str:
-    """Returns DML, DDL or UTILITY. Raises Malformed if it is not a statement."""
-    first = re.match(r"\(*\s*(\S*?)(?:\W|$)", statement_of(sql))
-    word = first[1].upper() if first else ""
-    for kind, words in (("DML", QUERY_WORDS), ("DDL", DDL_WORDS), ("UTILITY", UTILITY_WORDS)):
-        if word in words:
-            return kind
-    raise Malformed(f"line 1:1: mismatched input '{word.lower()}'. Expecting: {', '.join(sorted(QUERY_WORDS))}")
-
-
-class Session:
-    """One statement's work. `catalog` has the caller's permissions, `database` is what unqualified names are in.
-
-    `location` is the folder of a table that the statement makes without saying where.
-    """
+class DuckDbSession:
+    """One statement's work, on tables that it loads from the catalog."""
 
     def __init__(self, catalog: Catalog, database: str, location: str) -> None:
         self._catalog, self._database, self._location = catalog, database, location
@@ -76,33 +55,29 @@ class Session:
     def cancel(self) -> None:
         self._connection.interrupt()
 
-    def run(self, sql: str) -> Result | None:
-        """Returns None if the emulator runs the statement. Raises QueryFailed, or ClientError if access is denied."""
-        statement = statement_of(sql)
-        for pattern, command in COMMANDS:
-            if found := re.fullmatch(pattern, statement, re.IGNORECASE | re.DOTALL):
-                return command(self, **{name: text for name, text in found.groupdict().items() if text is not None})
-        if statement_type(statement) == "DML":
-            return self._query(parse(statement))
-        if re.match(OF_THE_EMULATOR, statement, re.IGNORECASE):
-            return None
-        raise QueryFailed(f"NOT_SUPPORTED: the sandbox does not run: {statement}")
+    @property
+    def bytes_read(self) -> int:
+        return self._catalog.bytes_read
+
+    def run(self, sql: str) -> Result:
+        result = run_first(COMMANDS, self, sql)
+        if result is not None:
+            return result
+        if statement_type(sql) != "DML":
+            raise QueryFailed(not_supported(sql))
+        return self._query(parse(statement_of(sql)))
 
     # ------------------------------------------------------------------------------------------------ queries
 
     def _query(self, tree: exp.Expression) -> Result:
         relation = self._relation(tree, self._database, with_rows=True)
         types = relation.types
-        columns = [Column(name, hive_of_duckdb(kind)) for name, kind in zip(relation.columns, types, strict=True)]
+        columns = [Column(name, trino_of_duckdb(kind)) for name, kind in zip(relation.columns, types, strict=True)]
         try:
             rows = relation.fetchall()
         except duckdb.Error as error:
             raise QueryFailed(f"GENERIC_USER_ERROR: {error}") from error
-        printers = [printer(kind) for kind in types]
-        return Result(
-            columns,
-            [[None if v is None else show(v) for show, v in zip(printers, row, strict=True)] for row in rows],
-        )
+        return Result(columns, [[None if value is None else printed(value) for value in row] for row in rows])
 
     def _relation(self, tree: exp.Expression, database: str, with_rows: bool) -> duckdb.DuckDBPyRelation:
         """The planned query. Without rows: on empty tables, for its columns alone."""
@@ -179,22 +154,10 @@ class Session:
             return f"SCHEMA_NOT_FOUND: {where}: Schema '{schema}' does not exist"
         return f"TABLE_NOT_FOUND: {where}: Table '{CATALOG}.{schema}.{name}' does not exist"
 
-    # ------------------------------------------------------------------------------------------------ commands
-
-    def _locate(self, name: str) -> tuple[str, str]:
-        """Database and table of a name as written: quoted or not, qualified or not."""
-        *qualifiers, table = [part.strip('"`').lower() for part in re.findall(NAME, name)]
-        return (qualifiers[-1] if qualifiers else self._database), table
-
-    def _find(self, name: str) -> Table:
-        database, table = self._locate(name)
-        found = self._catalog.find(database, table)
-        if found is None:
-            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:1: Table '{CATALOG}.{database}.{table}' does not exist")
-        return found
+    # --------------------------------------------------------------------------------------- statements with a query
 
     def create_view(self, name: str, query: str, replace: str = "") -> Result:
-        database, view = self._locate(name)
+        database, view = locate(name, self._database)
         if not self._catalog.has_database(database):
             raise QueryFailed(f"SCHEMA_NOT_FOUND: line 1:1: Schema '{database}' does not exist")
         known = self._catalog.find(database, view)
@@ -210,7 +173,7 @@ class Session:
         return EMPTY
 
     def create_table(self, name: str, query: str, properties: str = "") -> Result:
-        database, table = self._locate(name)
+        database, table = locate(name, self._database)
         if self._catalog.find(database, table):
             raise QueryFailed(f"ALREADY_EXISTS: line 1:1: Table already exists: '{CATALOG}.{database}.{table}'")
         if re.search(r"partitioned_by|bucketed_by|format\s*=\s*'(?!parquet')", properties, re.IGNORECASE):
@@ -219,116 +182,20 @@ class Session:
         location = (given[1] if given else self._location).rstrip("/") + "/"
         relation = self._relation(parse(query), self._database, with_rows=True)
         file = self._catalog.save_table(database, table, location, relation.to_arrow_table())
-        return Result([Column("rows", "bigint")], [], (file,))
+        return written([file])
 
     def unload(self, query: str, location: str, properties: str) -> Result:
         if not re.search(r"format\s*=\s*'parquet'", properties, re.IGNORECASE) or "partitioned_by" in properties:
             raise QueryFailed(f"NOT_SUPPORTED: the sandbox unloads only plain parquet, not {properties}")
         relation = self._relation(parse(query), self._database, with_rows=True)
         file = self._catalog.save_file(location.rstrip("/") + "/", relation.to_arrow_table())
-        return Result([Column("rows", "bigint")], [], (file,))
-
-    def drop_view(self, name: str, if_exists: str = "") -> Result:
-        database, view = self._locate(name)
-        found = self._catalog.find(database, view)
-        if found and found.is_view:
-            self._catalog.drop(database, view)
-        elif not if_exists:
-            raise QueryFailed(f"TABLE_NOT_FOUND: line 1:1: View '{CATALOG}.{database}.{view}' does not exist")
-        return EMPTY
-
-    def show_create_view(self, name: str) -> Result:
-        database, view = self._locate(name)
-        sql = decode_view(self._find(name))["originalSql"]
-        lines = [f"CREATE VIEW {database}.{view} AS", *sql.splitlines()]
-        return Result([Column("Create View", "string")], [[line] for line in lines])
-
-    def show_create_table(self, name: str) -> Result:
-        """As Hive would have it written."""
-        table = self._find(name)
-        if table.is_view:
-            raise QueryFailed(f"SYNTAX_ERROR: line 1:1: {name} is a view: use SHOW CREATE VIEW")
-        database, short = self._locate(name)
-        storage = table.content["StorageDescriptor"]
-        lines = [f"CREATE EXTERNAL TABLE `{database}.{short}`(", *hive_columns(table.columns)]
-        if table.partition_keys:
-            lines += ["PARTITIONED BY ( ", *hive_columns(table.partition_keys)]
-        lines += [
-            "ROW FORMAT SERDE ",
-            f"  '{storage['SerdeInfo']['SerializationLibrary']}' ",
-            "STORED AS INPUTFORMAT ",
-            f"  '{storage['InputFormat']}' ",
-            "OUTPUTFORMAT ",
-            f"  '{storage['OutputFormat']}'",
-            "LOCATION",
-            f"  '{storage['Location']}'",
-            "TBLPROPERTIES (",
-            ", \n".join(f"  '{key}'='{value}'" for key, value in sorted(table.content["Parameters"].items())) + ")",
-        ]
-        return Result([Column("createtab_stmt", "string")], [[line] for line in "\n".join(lines).splitlines()])
-
-    def show_tables(self, database: str = "", pattern: str = "") -> Result:
-        names = [table.content["Name"] for table in self._catalog.tables(self._named(database))]
-        return Result([Column("tab_name", "string")], [[name] for name in names if matches(name, pattern)])
-
-    def show_views(self, database: str = "", pattern: str = "") -> Result:
-        tables = self._catalog.tables(self._named(database))
-        names = [table.content["Name"] for table in tables if table.is_view]
-        return Result([Column("views", "string")], [[name] for name in names if matches(name, pattern)])
-
-    def show_databases(self) -> Result:
-        return Result([Column("database_name", "string")], [[name] for name in self._catalog.databases()])
-
-    def show_columns(self, name: str) -> Result:
-        table = self._find(name)
-        return Result([Column("field", "string")], [[c.name] for c in table.columns + table.partition_keys])
-
-    def show_partitions(self, name: str) -> Result:
-        table = self._find(name)
-        keys = [key.name for key in table.partition_keys]
-        rows = [
-            ["/".join(f"{key}={value}" for key, value in zip(keys, partition["Values"], strict=True))]
-            for partition in self._catalog.partitions(table)
-        ]
-        return Result([Column("partition", "string")], sorted(rows))
-
-    def describe(self, name: str) -> Result:
-        """One padded line per column, as Hive prints it."""
-        table = self._find(name)
-        lines = [f"{c.name:<20}\t{c.type:<20}\t{'':<20}" for c in table.columns + table.partition_keys]
-        if table.partition_keys:
-            head = f"{'# col_name':<20}\t{'data_type':<20}\t{'comment':<20}"
-            lines += ["\t \t ", "# Partition Information\t \t ", head, "\t \t "]
-            lines += [f"{c.name:<20}\t{c.type:<20}\t{'':<20}" for c in table.partition_keys]
-        columns = [Column(name, "string") for name in ("col_name", "data_type", "comment")]
-        return Result(columns, [[line] for line in lines])
-
-    def _named(self, database: str) -> str:
-        return database.strip('"`').lower() or self._database
+        return written([file])
 
 
 COMMANDS: list[tuple[str, Callable[..., Result]]] = [
-    (rf"CREATE\s+(?P<replace>OR\s+REPLACE\s+)?VIEW\s+{QUALIFIED}\s+AS\s+(?P<query>.+)", Session.create_view),
-    (
-        rf"CREATE\s+TABLE\s+{QUALIFIED}(?:\s+WITH\s*\((?P<properties>.*?)\))?\s+AS\s+(?P<query>.+)",
-        Session.create_table,
-    ),
-    (
-        r"UNLOAD\s*\((?P<query>.+)\)\s*TO\s*'(?P<location>[^']+)'\s*WITH\s*\((?P<properties>.*)\)",
-        Session.unload,
-    ),
-    (rf"DROP\s+VIEW\s+(?P<if_exists>IF\s+EXISTS\s+)?{QUALIFIED}", Session.drop_view),
-    (rf"SHOW\s+CREATE\s+VIEW\s+{QUALIFIED}", Session.show_create_view),
-    (rf"SHOW\s+CREATE\s+TABLE\s+{QUALIFIED}", Session.show_create_table),
-    (rf"SHOW\s+TABLES(?:\s+(?:IN|FROM)\s+(?P<database>{NAME}))?(?:\s+'(?P<pattern>[^']*)')?", Session.show_tables),
-    (
-        rf"SHOW\s+VIEWS(?:\s+(?:IN|FROM)\s+(?P<database>{NAME}))?(?:\s+LIKE\s+'(?P<pattern>[^']*)')?",
-        Session.show_views,
-    ),
-    (r"SHOW\s+(?:DATABASES|SCHEMAS)", Session.show_databases),
-    (rf"SHOW\s+COLUMNS\s+(?:IN|FROM)\s+{QUALIFIED}", Session.show_columns),
-    (rf"SHOW\s+PARTITIONS\s+{QUALIFIED}", Session.show_partitions),
-    (rf"(?:DESCRIBE|DESC)\s+(?:EXTENDED\s+|FORMATTED\s+)?{QUALIFIED}", Session.describe),
+    (rf"CREATE\s+(?P<replace>OR\s+REPLACE\s+)?VIEW\s+{QUALIFIED}\s+AS\s+(?P<query>.+)", DuckDbSession.create_view),
+    (CREATE_TABLE_AS, DuckDbSession.create_table),
+    (UNLOAD, DuckDbSession.unload),
 ]
 
 
@@ -375,18 +242,6 @@ def name_columns(tree: exp.Query) -> None:
 
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def hive_columns(columns: list[Column]) -> list[str]:
-    """One line each, as in CREATE TABLE; the last closes the bracket."""
-    lines = [f"  `{column.name}` {column.type}, " for column in columns]
-    return [*lines[:-1], lines[-1].removesuffix(", ") + ")"]
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Hive's patterns: `*` is any text, `|` separates alternatives."""
-    alternatives = [re.escape(part).replace(r"\*", ".*") for part in pattern.split("|")]
-    return not pattern or any(re.fullmatch(part, name) for part in alternatives)
 
 
 def in_athenas_words(error: duckdb.Error) -> str:
