@@ -1,6 +1,4 @@
-"""An item with a value of every type of DynamoDB, as boto3 takes it and in DynamoDB's JSON; and the conversion."""
-
-import base64
+"""An item with a value of every type of DynamoDB, as boto3 takes it and in DynamoDB's JSON."""
 
 EVERY_TYPE = {
     "id": {"S": "1"},
@@ -20,22 +18,3 @@ AS_TEXT = EVERY_TYPE | {
     "map": {"M": {"deep": {"M": {"binary": {"B": "ZGVlcA=="}}}, "Süß 名": {"N": "-0.5"}}},
     "binaries": {"BS": ["YQ==", "Yg=="]},
 }
-
-
-def as_boto3(item):
-    """The item as boto3 takes it: binary values are bytes, not base64."""
-    return {name: value_as_boto3(value) for name, value in item.items()}
-
-
-def value_as_boto3(value):
-    [(kind, content)] = value.items()
-    match kind:
-        case "B":
-            return {"B": base64.b64decode(content)}
-        case "BS":
-            return {"BS": [base64.b64decode(element) for element in content]}
-        case "L":
-            return {"L": list(map(value_as_boto3, content))}
-        case "M":
-            return {"M": as_boto3(content)}
-    return value

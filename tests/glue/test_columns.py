@@ -4,8 +4,8 @@ import json
 from decimal import Decimal
 
 import pytest
-from zoo import ZOO, columns_of
 
+from acceptance.zoo import ZOO, columns_of
 from table_export_job.attributes import Seen
 from table_export_job.columns import SnapshotColumn, SnapshotTable, snapshot_columns
 from table_export_job.formats import FORMATS

@@ -5,9 +5,8 @@ from operator import itemgetter
 
 import boto3
 import pytest
-from dynamodb_json import as_boto3
-from zoo import ZOO, columns_of
 
+from acceptance.zoo import ZOO, as_boto3, columns_of
 from table_export_job.formats import FORMATS
 from table_export_job.s3 import get, list_objects
 from tests.glue.job_places import BUCKET

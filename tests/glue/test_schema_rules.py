@@ -1,10 +1,9 @@
 """The rules of docs/schema.md, on a table with items for each, read in both modes and written in every format."""
 
 import pytest
-from dynamodb_json import as_boto3
-from zoo import ZOO, columns_of
 
 import export_table
+from acceptance.zoo import ZOO, as_boto3, columns_of
 from table_export_job.formats import FORMATS
 
 pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector

@@ -1,8 +1,8 @@
 """Arrow reads staged lines as they would be read item by item. No Spark, no AWS."""
 
 import pytest
-from zoo import ZOO
 
+from acceptance.zoo import ZOO
 from table_export_job import staged_lines
 from table_export_job.columns import SnapshotTable, snapshot_columns
 from table_export_job.staged_lines import RowConverter, observe_lines

@@ -4,8 +4,8 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from zoo import ZOO
 
+from acceptance.zoo import ZOO
 from table_export_job.attributes import MAP_KEYS, Seen, merge
 from table_export_job.columns import SnapshotColumn, SnapshotTable, snapshot_columns
 from table_export_job.staged_lines import RowConverter

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import pytest
-from dynamodb_json import as_boto3
-from zoo import ZOO, columns_of, shown_of
+
+from acceptance.zoo import ZOO, as_boto3, columns_of, shown_of
 
 # Athena finds the columns of parquet by name and those of csv by position, and json has no types.
 QUICK = ["parquet", "json", "csv"]

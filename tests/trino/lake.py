@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from dynamodb_json import as_boto3, value_as_boto3
 from examples import an_export
 
+from acceptance.zoo import as_boto3, value_as_boto3
 from sandbox.trino.client import TrinoClient, TrinoResult
 from sandbox.trino.server import CATALOG
 from table_exports.aws.glue import Glue

@@ -1,8 +1,8 @@
 """Trino reads every value that was written to DynamoDB, under the column and the type that docs/schema.md promises."""
 
 import pytest
-from zoo import ZOO, columns_of
 
+from acceptance.zoo import ZOO, columns_of
 from sandbox.trino.client import TrinoError
 from tests.trino.history import History, keep
 from tests.trino.lake import BUCKET, timestamp_of

@@ -304,3 +304,22 @@ def columns_of(case: Case, output_format: str) -> dict[str, str]:
 def shown_of(case: Case, output_format: str) -> dict[str, list[str | None]]:
     """What Athena shows for an expression, item by item, in the order of their ids."""
     return case.shown_in.get(output_format, case.shown)
+
+
+def as_boto3(item: Item) -> dict[str, Any]:
+    """The item as boto3 takes it: binary values are bytes, not base64."""
+    return {name: value_as_boto3(value) for name, value in item.items()}
+
+
+def value_as_boto3(value: dict[str, Any]) -> dict[str, Any]:
+    [(kind, content)] = value.items()
+    match kind:
+        case "B":
+            return {"B": base64.b64decode(content)}
+        case "BS":
+            return {"BS": [base64.b64decode(element) for element in content]}
+        case "L":
+            return {"L": list(map(value_as_boto3, content))}
+        case "M":
+            return {"M": as_boto3(content)}
+    return value
