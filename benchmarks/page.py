@@ -65,12 +65,13 @@ def a_head(number: int) -> dict[str, Any]:
         "output_prefix": f"s3://table-exports-123456789012-us-east-1/exports/snapshots_orders_{number:03}",
         "glue_job_name": f"table-exports-orders_{number:03}-parquet",
         "crawler_name": f"table-exports-orders_{number:03}-parquet",
-        "schedule_expression": "cron(0 2 * * ? *)",
+        "schedule_expression": "cron(0 4 * * ? *)",
+        "schedule_time_zone": "UTC",
         "scheduled_since": "2026-10-01T00:00:00+00:00",
         "published_snapshot": "2026-11-22T02-00-00Z",
         "last_succeeded_at": "2026-11-22T02:03:00+00:00",
     }
-    numbers = {"timeout_minutes": 480, "interval_seconds": 86_400}
+    numbers = {"timeout_minutes": 480}
     ends = [an_end(NOW - timedelta(days=14 - n), failed=n == 14) for n in range(15)]
     known = {name: {"S": text} for name, text in texts.items()} | {name: {"N": str(n)} for name, n in numbers.items()}
     return known | {"scheduled": {"BOOL": True}, "recent": {"L": [{"M": end} for end in ends]}}

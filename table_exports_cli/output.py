@@ -114,6 +114,7 @@ def _row_as_data(row: Row) -> dict[str, Any]:
         "view": row.pipeline.catalog_name,
         "scheduled": row.pipeline.scheduled,
         "schedule_expression": row.pipeline.schedule_expression,
+        "schedule_time_zone": row.pipeline.schedule_time_zone or None,
         "problems": list(row.problems),
         "in_flight": None
         if export is None

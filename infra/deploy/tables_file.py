@@ -12,7 +12,7 @@ import yaml
 
 from infra.deploy import CannotDeploy
 from infra.deploy.parameters import Parameter
-from table_exports.domain import naming
+from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRequest
 
 COMMON_STACK = "table-exports"
@@ -144,7 +144,7 @@ class TablesFile:
                 if allowed
                 else f"{node.value} is not a valid name for a table stack. Use letters, digits and hyphens"
             )
-        return parameter.problem(node.value) or (_time_zone_problem(node.value) if name == "ScheduleTimezone" else None)
+        return parameter.problem(node.value) or _schedule_problem(name, node.value)
 
     def _entries(self, node: yaml.Node | None, where: str) -> dict[str, yaml.Node]:
         if node is None or node.tag == "tag:yaml.org,2002:null":
@@ -168,6 +168,18 @@ class TablesFile:
 def _time_zones() -> set[str]:
     """Returns the known time zones. Cached, because it opens hundreds of files. Empty if the machine has none."""
     return available_timezones()
+
+
+def _schedule_problem(name: str, value: str) -> str | None:
+    """Returns what is wrong with the value of a schedule's parameter. None for every other parameter."""
+    if name == "ScheduleTimezone":
+        return _time_zone_problem(value)
+    if name == "ScheduleExpression":
+        try:
+            schedules.parse(value)
+        except InvalidRequest as error:
+            return error.problem
+    return None
 
 
 def _time_zone_problem(name: str) -> str | None:

@@ -106,7 +106,8 @@ def overview_row(row: Row, actions: Actions, look: Look) -> tuple[Html | None, .
 
 def schedule(pipeline: Pipeline) -> str:
     if pipeline.scheduled:
-        return pipeline.schedule_expression
+        zone = pipeline.schedule_time_zone
+        return f"{pipeline.schedule_expression} {zone}" if zone else pipeline.schedule_expression
     return "on request" if pipeline.recent or pipeline.published_snapshot else "schedule disabled"
 
 

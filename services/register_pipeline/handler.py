@@ -15,9 +15,8 @@ from urllib.request import Request, urlopen
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from register_pipeline.schedule import longest_interval
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.domain import naming
+from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
@@ -95,20 +94,26 @@ def configured(properties: Mapping[str, str], stack_id: str) -> Pipeline:
 
 
 def scheduled(pipeline: Pipeline, properties: Mapping[str, str], before: Pipeline | None, now: datetime) -> Pipeline:
-    """Return the pipeline with its schedule, which counts from `now` unless it is the same as `before`."""
-    expression = PARAMETERS["ScheduleExpression"].value(properties)
-    stale_after = int(PARAMETERS["StaleAfterHours"].value(properties)) * 3600
-    if PARAMETERS["ScheduleState"].value(properties) != "ENABLED":
-        return replace(pipeline, schedule_expression=expression, stale_after_seconds=stale_after)
-    unchanged = before is not None and before.scheduled and before.schedule_expression == expression
-    return replace(
+    """Return the pipeline with its schedule, which counts from `now` unless it is the same as `before`.
+
+    Raises InvalidRequest if Scheduler would not accept the schedule.
+    """
+    pipeline = replace(
         pipeline,
-        scheduled=True,
-        schedule_expression=expression,
-        scheduled_since=before.scheduled_since if before and unchanged else now,
-        interval_seconds=0 if stale_after else int(longest_interval(expression, now).total_seconds()),
-        stale_after_seconds=stale_after,
+        schedule_expression=PARAMETERS["ScheduleExpression"].value(properties),
+        schedule_time_zone=properties.get("ScheduleTimezone", ""),
+        stale_after_seconds=int(PARAMETERS["StaleAfterHours"].value(properties)) * 3600,
     )
+    schedules.parse(pipeline.schedule_expression, pipeline.schedule_time_zone or "UTC")
+    if PARAMETERS["ScheduleState"].value(properties) != "ENABLED":
+        return pipeline
+    unchanged = (
+        before is not None
+        and before.scheduled
+        and before.schedule_expression == pipeline.schedule_expression
+        and before.schedule_time_zone in ("", pipeline.schedule_time_zone)
+    )
+    return replace(pipeline, scheduled=True, scheduled_since=before.scheduled_since if before and unchanged else now)
 
 
 def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None, reason: str = "") -> dict[str, Any]:

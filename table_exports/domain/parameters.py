@@ -48,7 +48,8 @@ PARAMETERS = {
         Parameter(name="TimeoutMinutes", default="480", form=WHOLE, expected="a whole number of minutes"),
         Parameter(name="MaxAttempts", default="2", form=r"[1-9]\d*", expected="a whole number of attempts, such as 2"),
         Parameter(name="ScheduleState", default="DISABLED"),
-        Parameter(name="ScheduleExpression", default="cron(0 2 * * ? *)"),
+        Parameter(name="ScheduleExpression", default="cron(0 4 * * ? *)"),
+        Parameter(name="ScheduleTimezone", default="UTC"),
         Parameter(name="StaleAfterHours", default="0", form=WHOLE, expected="a whole number of hours"),
     )
 }

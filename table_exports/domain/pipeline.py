@@ -78,9 +78,9 @@ class Pipeline:
 
     scheduled: bool = False
     schedule_expression: str = ""
-    scheduled_since: datetime | None = None  # by this expression
-    interval_seconds: int = 0  # the longest time between two exports of the schedule. 0: unknown
-    stale_after_seconds: int = 0  # the longest time without a success. 0: follows the interval
+    schedule_time_zone: str = ""  # empty: registered by a stack of an earlier version, which does not say
+    scheduled_since: datetime | None = None  # by this expression in this time zone
+    stale_after_seconds: int = 0  # the longest time without a success. 0: follows the schedule
 
     export_in_flight: str | None = None  # the record key of the export that holds the lock
     latest_export_id: str | None = None  # of the export that began last, however it ended

@@ -34,6 +34,20 @@ def test_a_service_imports_from_its_own_zip_and_the_layer_alone(service, layer, 
     subprocess.run([LIKE_LAMBDA, "-I", "-c", code], cwd=tmp_path, env={}, check=True, timeout=60)
 
 
+def test_the_layer_has_time_zones_where_the_system_has_none(layer):
+    code = (
+        f"import sys; sys.path.insert(0, {str(layer)!r}); from datetime import UTC, datetime as d; "
+        "from table_exports.domain.schedules import parse; moment = d(2026, 11, 26, tzinfo=UTC); "
+        "print(parse('cron(0 4 * * ? *)', 'Europe/Zurich').after(moment, moment))"
+    )
+
+    ran = subprocess.run(
+        [LIKE_LAMBDA, "-S", "-c", code], env={"PYTHONTZPATH": ""}, capture_output=True, text=True, timeout=60
+    )
+
+    assert ran.stdout.strip() == "2026-11-26 03:00:00+00:00", ran.stderr
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_zip_holds_its_service_and_nothing_else(service):
     names = zipfile.ZipFile(BUILD / f"{service}.zip").namelist()

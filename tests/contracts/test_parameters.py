@@ -81,5 +81,6 @@ DEFAULTED = (
     "keep_snapshots",
     "table_role_arn",
     "scheduled",
+    "schedule_time_zone",
     "stale_after_seconds",
 )

@@ -1,8 +1,10 @@
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from examples import NOW, a_pipeline, an_export, ends
 
+from table_exports.domain import schedules
 from table_exports.domain.pipeline import LONGEST_REASON, End
 from table_exports.domain.reports import health
 from table_exports.domain.stages import Stage
@@ -10,8 +12,13 @@ from table_exports.domain.stages import Stage
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def scheduled(interval=DAY, since=NOW - 30 * DAY, **more):
-    return a_pipeline(scheduled=True, scheduled_since=since, interval_seconds=int(interval.total_seconds()), **more)
+def scheduled(expression="cron(0 4 * * ? *)", zone="UTC", since=NOW - 90 * DAY, **more):
+    schedule = {"schedule_expression": expression, "schedule_time_zone": zone, "scheduled_since": since}
+    return a_pipeline(scheduled=True, **schedule, **more)
+
+
+def at(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -22,23 +29,76 @@ def test_a_pipeline_is_failing_from_a_failure_to_the_next_success(recent, failin
     assert health.is_failing(a_pipeline(recent=recent)) is failing
 
 
-@pytest.mark.parametrize(
-    ("interval", "not_yet", "stale"),
-    [
-        (timedelta(minutes=15), timedelta(minutes=74), timedelta(minutes=76)),  # at least an hour of slack
-        (HOUR, 119 * HOUR / 60, 121 * HOUR / 60),
-        (DAY, 35 * HOUR, 37 * HOUR),
-        (7 * DAY, 8 * DAY - HOUR, 8 * DAY + HOUR),  # at most a day
-    ],
-)
-def test_a_scheduled_pipeline_is_stale_when_it_has_not_succeeded_within_its_interval_and_some(interval, not_yet, stale):
-    assert not health.is_stale(scheduled(interval, last_succeeded_at=NOW - not_yet), NOW)
-    assert health.is_stale(scheduled(interval, last_succeeded_at=NOW - stale), NOW)
+# Each row: expression, time zone, the last success, how long exports take, when the pipeline becomes stale.
+STALE_FROM = [
+    # half the time until the next run, at least an hour and at most a day
+    ("cron(0/15 * * * ? *)", "UTC", "2026-11-23T02:03", 0, "2026-11-23T03:15"),
+    ("cron(0 * * * ? *)", "UTC", "2026-11-23T02:03", 0, "2026-11-23T04:00"),
+    ("cron(0 0/6 * * ? *)", "UTC", "2026-11-23T00:03", 0, "2026-11-23T09:00"),
+    ("cron(0 4 * * ? *)", "UTC", "2026-11-23T04:03", 0, "2026-11-24T16:00"),
+    ("cron(0 4 ? * MON *)", "UTC", "2026-11-23T04:03", 0, "2026-12-01T04:00"),
+    # a run on Friday is followed by one on Monday
+    ("cron(0 4 ? * MON-FRI *)", "UTC", "2026-11-26T04:03", 0, "2026-11-28T04:00"),
+    ("cron(0 4 ? * MON-FRI *)", "UTC", "2026-11-27T04:03", 0, "2026-11-30T16:00"),
+    # an export that usually takes 14 hours is not late after 12
+    ("cron(0 4 * * ? *)", "UTC", "2026-11-23T18:00", 14, "2026-11-25T06:00"),
+    # a rate counts from the last success at the latest
+    ("rate(15 minutes)", "UTC", "2026-11-23T02:03", 0, "2026-11-23T03:18"),
+    ("rate(7 days)", "UTC", "2026-11-23T02:03", 0, "2026-12-01T02:03"),
+    # the time zone's
+    ("cron(0 4 * * ? *)", "America/New_York", "2026-11-23T09:03", 0, "2026-11-24T21:00"),
+    # clocks go forward, and the run of 2027-03-28 is skipped
+    ("cron(0 2 * * ? *)", "Europe/Zurich", "2027-03-27T01:03", 0, "2027-03-29T12:00"),
+    # clocks go back
+    ("cron(30 2 * * ? *)", "Europe/Zurich", "2026-10-25T00:33", 0, "2026-10-26T13:30"),
+    # a season, its last run and the first one of the next year
+    ("cron(0/15 * ? 11-12 * *)", "UTC", "2026-12-31T23:20", 0, "2027-01-01T00:30"),
+    ("cron(0/15 * ? 11-12 * *)", "UTC", "2026-12-31T23:50", 0, "2027-11-01T01:00"),
+    # the last day of the week, and the last weekday of the month
+    ("cron(0 2 ? * L *)", "UTC", "2026-11-28T02:03", 0, "2026-12-06T02:00"),
+    ("cron(0 2 LW * ? *)", "UTC", "2026-11-30T02:03", 0, "2027-01-01T02:00"),
+    # a run that no other follows
+    ("at(2026-12-01T04:00:00)", "UTC", "2026-11-23T02:03", 0, "2026-12-02T04:00"),
+    ("at(2026-11-01T04:00:00)", "UTC", "2026-11-23T02:03", 0, None),
+    ("cron(0 3 1 1 ? 2020-2025)", "UTC", "2026-11-23T02:03", 0, None),
+]
 
 
-def test_a_pipeline_that_never_succeeded_is_stale_some_time_after_its_schedule_began():
-    assert not health.is_stale(scheduled(since=NOW - DAY), NOW)
-    assert health.is_stale(scheduled(since=NOW - 2 * DAY), NOW)
+@pytest.mark.parametrize(("expression", "zone", "succeeded", "hours", "stale"), STALE_FROM)
+def test_a_pipeline_is_stale_when_a_scheduled_run_is_late(expression, zone, succeeded, hours, stale):
+    pipeline = scheduled(expression, zone, last_succeeded_at=at(succeeded), recent=ends(*[hours * 3600] * 3))
+
+    assert health.stale_from(pipeline) == (stale and at(stale))
+
+
+def test_a_pipeline_is_stale_from_that_moment_until_it_succeeds():
+    succeeded = at("2026-11-23T04:03")
+    pipeline = scheduled("cron(0 4 * * ? *)", last_succeeded_at=succeeded)
+
+    assert not health.is_stale(pipeline, at("2026-11-24T16:00"))
+    assert health.is_stale(pipeline, at("2026-11-24T16:01"))
+    assert not health.is_stale(replace(pipeline, last_succeeded_at=at("2026-11-24T16:02")), at("2026-11-24T16:03"))
+
+
+@pytest.mark.parametrize("expression", ["cron(0 4 1 6 ? *)", "cron(0/15 * ? 6-7 * *)", "at(2027-06-01T04:00:00)"])
+def test_a_first_run_that_is_months_away_is_waited_for(expression):
+    first = at("2027-06-01T00:00")
+    pipeline = scheduled(expression, since=at("2026-11-23T00:00"))
+
+    assert not health.is_stale(pipeline, first)
+    assert health.is_stale(pipeline, first + timedelta(days=2))
+
+
+def test_a_pipeline_that_never_succeeded_is_stale_some_time_after_its_first_run_was_due():
+    pipeline = scheduled("cron(0 4 * * ? *)", since=at("2026-11-23T03:00"))
+
+    assert health.stale_from(pipeline) == at("2026-11-23T16:00")
+
+
+def test_one_success_says_how_long_an_export_takes():
+    pipeline = scheduled("cron(0 4 * * ? *)", since=at("2026-11-23T03:00"), recent=ends(7200))
+
+    assert health.stale_from(pipeline) == at("2026-11-23T18:00")
 
 
 def test_a_schedule_that_was_enabled_a_moment_ago_makes_no_old_pipeline_stale():
@@ -47,14 +107,43 @@ def test_a_schedule_that_was_enabled_a_moment_ago_makes_no_old_pipeline_stale():
 
 def test_a_pipeline_without_a_schedule_is_never_stale():
     assert not health.is_stale(a_pipeline(last_succeeded_at=NOW - 900 * DAY), NOW)
-    assert not health.is_stale(scheduled(timedelta(0), last_succeeded_at=NOW - 900 * DAY), NOW)  # of one firing
+    disabled = a_pipeline(scheduled=False, schedule_expression="rate(1 hour)", last_succeeded_at=NOW - 900 * DAY)
+    assert not health.is_stale(disabled, NOW)
 
 
-def test_an_operator_may_say_when_a_pipeline_is_stale():
-    patient = scheduled(last_succeeded_at=NOW - 47 * HOUR, stale_after_seconds=48 * 3600)
+@pytest.mark.parametrize(
+    ("expression", "succeeded", "hours", "stale"),
+    [
+        ("cron(0 4 * * ? *)", "2026-11-23T04:03", 48, "2026-11-25T04:03"),
+        ("cron(0 4 * * ? *)", "2026-11-23T04:03", 26, "2026-11-24T06:03"),
+        # only if a run is due, and an hour late: on Monday, not on Sunday
+        ("cron(0 4 ? * MON-FRI *)", "2026-11-27T04:03", 48, "2026-11-30T05:00"),
+        ("cron(0 4 1 6 ? *)", "2026-11-23T04:03", 48, "2027-06-01T05:00"),
+        ("at(2026-11-01T04:00:00)", "2026-11-23T04:03", 48, None),
+    ],
+)
+def test_an_operator_may_say_after_how_many_hours_a_pipeline_is_stale(expression, succeeded, hours, stale):
+    pipeline = scheduled(expression, last_succeeded_at=at(succeeded), stale_after_seconds=hours * 3600)
 
-    assert not health.is_stale(patient, NOW)
-    assert health.is_stale(patient, NOW + 2 * HOUR)
+    assert health.stale_from(pipeline) == (stale and at(stale))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Zurich", "Pacific/Kiritimati", "Etc/GMT+12", "America/New_York", "UTC"])
+def test_the_record_of_an_earlier_version_lacks_the_time_zone_and_raises_no_false_alarm(zone):
+    expression = "cron(0 4 * * ? *)"
+    run = schedules.parse(expression, zone).after(NOW, NOW)
+    of_earlier_version = scheduled(expression, "", last_succeeded_at=run + timedelta(minutes=3))
+
+    assert not health.is_stale(of_earlier_version, run + DAY)
+    assert health.is_stale(of_earlier_version, run + 4 * DAY)
+    assert health.stale_from(scheduled("rate(1 hour)", "", last_succeeded_at=NOW)) == NOW + 2 * HOUR
+
+
+def test_a_schedule_that_an_earlier_version_could_not_evaluate_needs_a_time_after_which_the_pipeline_is_stale():
+    unknown = scheduled("cron(0 4 ? * MON/2 *)", last_succeeded_at=NOW)
+
+    assert health.stale_from(unknown) is None
+    assert health.stale_from(replace(unknown, stale_after_seconds=3600)) == NOW + HOUR
 
 
 @pytest.mark.parametrize(("recent", "usual"), [((), None), (ends(100, 100), None), (ends(90, 4000, 110), 110)])

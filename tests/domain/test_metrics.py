@@ -82,7 +82,7 @@ def test_a_pipeline_in_trouble_says_so_for_as_long_as_it_is():
         recent=(End.of(SUCCEEDED),) * 3 + (End.of(FAILED),),
         scheduled=True,
         scheduled_since=NOW - timedelta(days=9),
-        interval_seconds=3600,
+        schedule_expression="rate(1 hour)",
     )
     in_flight = a_pipeline().begin("e2", None, NOW - timedelta(hours=2))
 

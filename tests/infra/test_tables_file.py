@@ -151,3 +151,21 @@ def test_a_time_zone_is_one_that_there_is(read):
     ):
         read("tables: {Orders: {ScheduleTimezone: Nowhere}}")
     assert read("tables: {Orders: {ScheduleTimezone: Europe/Zurich}}")
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("cron(0 2 * * *)", "has 5 fields instead of 6"),
+        ("cron(0 25 * * ? *)", "has an invalid hours field, 25: use 0-23"),
+        ("rate(2 weeks)", "is not a rate: write a whole number from 1 and a unit"),
+        ("at(2026-02-30T04:00:00)", "is not a date and time"),
+    ],
+)
+def test_an_invalid_schedule_is_reported_as_such(read, expression, problem):
+    with pytest.raises(CannotDeploy) as error:
+        read(f"tables:\n  Orders:\n    StaleAfterHours: 48\n    ScheduleExpression: {expression}\n")
+
+    assert ":4: Orders.ScheduleExpression: " in str(error.value)
+    assert f"{expression} {problem}" in str(error.value)
+    assert "StaleAfterHours" not in str(error.value)

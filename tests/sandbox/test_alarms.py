@@ -104,7 +104,7 @@ def operator(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pipeline(operator):
     operator.make_table("Watched", [{"id": f"i{n}"} for n in range(30)], {"id": "S"})
-    once = {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 3 1 1 ? 2099)", "StaleAfterHours": "48"}
+    once = {"ScheduleState": "ENABLED", "ScheduleExpression": "cron(0 3 1 1 ? *)", "StaleAfterHours": "48"}
     return operator.deploy_pipeline("Watched", **once)
 
 

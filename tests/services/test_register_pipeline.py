@@ -7,7 +7,6 @@ import pytest
 from examples import NOW, an_export
 
 import register_pipeline.handler as register_pipeline
-from register_pipeline.schedule import longest_interval
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.stages import Stage
 
@@ -206,11 +205,11 @@ def registered(cloud, now=NOW, **properties):
     return cloud.records.pipeline("my_table-parquet")
 
 
-def test_a_schedule_says_how_often_an_export_is_to_succeed(cloud):
-    pipeline = registered(cloud, **SCHEDULED)
+def test_a_schedule_says_when_an_export_is_to_succeed(cloud):
+    pipeline = registered(cloud, **SCHEDULED, ScheduleTimezone="Europe/Zurich")
 
     assert (pipeline.scheduled, pipeline.scheduled_since) == (True, NOW)
-    assert pipeline.interval_seconds == 3 * 86400  # from Friday to Monday
+    assert (pipeline.schedule_expression, pipeline.schedule_time_zone) == ("cron(0 2 ? * MON-FRI *)", "Europe/Zurich")
 
 
 def test_of_a_disabled_schedule_nothing_is_expected(cloud):
@@ -225,6 +224,7 @@ def test_of_a_disabled_schedule_nothing_is_expected(cloud):
         (SCHEDULED, SCHEDULED, False),
         (SCHEDULED, SCHEDULED | {"StaleAfterHours": "48"}, False),
         (SCHEDULED, SCHEDULED | {"ScheduleExpression": "rate(1 hour)"}, True),
+        (SCHEDULED | {"ScheduleTimezone": "UTC"}, SCHEDULED | {"ScheduleTimezone": "Asia/Tokyo"}, True),
         (SCHEDULED | {"ScheduleState": "DISABLED"}, SCHEDULED, True),
     ],
 )
@@ -235,25 +235,27 @@ def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, begins
     assert registered(cloud, now=later, **after).scheduled_since == (later if begins_anew else NOW)
 
 
-def test_a_schedule_that_cannot_be_read_needs_a_time_after_which_the_pipeline_is_stale(cloud):
-    last_weekday = SCHEDULED | {"ScheduleExpression": "cron(0 2 LW * ? *)"}
+def test_the_stack_of_an_earlier_version_says_no_time_zone_and_its_update_does_not_begin_anew(cloud):
+    assert registered(cloud, **SCHEDULED).schedule_time_zone == ""
 
-    with pytest.raises(InvalidRequest, match=r"^ScheduleExpression: cron.* cannot be evaluated .* Set StaleAfterHours"):
-        registered(cloud, **last_weekday)
-    assert registered(cloud, **last_weekday, StaleAfterHours="800").stale_after_seconds == 800 * 3600
+    updated = registered(cloud, now=NOW + timedelta(days=7), **SCHEDULED, ScheduleTimezone="Asia/Tokyo")
+
+    assert (updated.schedule_time_zone, updated.scheduled_since) == ("Asia/Tokyo", NOW)
 
 
+@pytest.mark.parametrize("state", ["ENABLED", "DISABLED"])
 @pytest.mark.parametrize(
-    ("expression", "longest"),
+    ("schedule", "reason"),
     [
-        ("rate(1 minute)", timedelta(minutes=1)),
-        ("rate(7 days)", timedelta(days=7)),
-        ("cron(0 * * * ? *)", timedelta(hours=1)),
-        ("cron(0 9-17 ? * MON-FRI *)", timedelta(days=2, hours=16)),
-        ("cron(0 2 1 * ? *)", timedelta(days=31)),
-        ("cron(0 2 1 1 ? 2027)", timedelta(0)),
-        ("at(2026-12-01T02:00:00)", timedelta(0)),
+        (
+            {"ScheduleExpression": "cron(0 2 * * *)"},
+            r"^ScheduleExpression: cron\(0 2 \* \* \*\) has 5 fields instead of 6",
+        ),
+        ({"ScheduleExpression": "cron(0 25 * * ? *)"}, r"^ScheduleExpression: .* has an invalid hours field, 25"),
+        ({"ScheduleTimezone": "Europe/Zurick"}, r"^ScheduleTimezone: Europe/Zurick is not a time zone"),
     ],
 )
-def test_the_longest_interval_of_a_schedule(expression, longest):
-    assert longest_interval(expression, NOW) == longest
+def test_an_invalid_schedule_is_refused_whatever_is_said_of_staleness(cloud, state, schedule, reason):
+    for hours in ("0", "48"):
+        with pytest.raises(InvalidRequest, match=reason):
+            registered(cloud, **SCHEDULED | schedule | {"ScheduleState": state, "StaleAfterHours": hours})
