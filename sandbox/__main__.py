@@ -28,7 +28,7 @@ from sandbox.emulator.ministack import CannotStart, Emulator
 from sandbox.events.archives import Archives
 from sandbox.events.delivery import AwsEvents
 from sandbox.events.put_events import PutEventsConditions
-from sandbox.events.schedules import Schedules
+from sandbox.events.schedules import Schedules, TimeZones
 from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
 from sandbox.gateway.server import Gateway
@@ -164,6 +164,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         StreamReads(cloud),
         TableExports(cloud, past_the_gateway),
         templates,
+        TimeZones(),
     ):
         gateway.routes.add(service.routes())
     gateway.pages = {

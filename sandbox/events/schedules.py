@@ -9,10 +9,13 @@ import logging
 import threading
 import uuid
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.cloud import Cloud
+from sandbox.gateway.calls import AwsError, Call
+from sandbox.gateway.routes import Routes
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +23,22 @@ NAME = "sandbox-schedules"  # of the queue, and of the rule on each bus
 WAIT_SECONDS = 2
 
 Fired = dict[str, Any]  # the emulator's event
+
+
+class TimeZones:
+    """Refuses schedules in a time zone that does not exist. The emulator accepts them."""
+
+    def routes(self) -> Routes:
+        return Routes(requests={("scheduler", action): self.check for action in ("CreateSchedule", "UpdateSchedule")})
+
+    def check(self, call: Call) -> Call:
+        """Returns the call. Raises AwsError. AWS documents the error's code and not its message."""
+        name = call.json.get("ScheduleExpressionTimezone", "UTC")
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, KeyError) as error:
+            raise AwsError("ValidationException", f"Invalid ScheduleExpressionTimezone {name}") from error
+        return call
 
 
 class Schedules:

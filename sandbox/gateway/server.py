@@ -33,6 +33,10 @@ from sandbox.gateway.routes import Routes
 logger = logging.getLogger(__name__)
 
 SCOPE = re.compile(r"Credential=([^/,]+)/\d{8}/[^/]+/([^/]+)/aws4_request")
+REST = {  # the actions of REST protocols that have routes
+    ("scheduler", "POST"): [(re.compile("/schedules/[^/]+"), "CreateSchedule")],
+    ("scheduler", "PUT"): [(re.compile("/schedules/[^/]+"), "UpdateSchedule")],
+}
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "upgrade", "te", "trailer"}
 OWN_HEADERS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]  # aiohttp would add them
 CHUNK = 256 * 1024
@@ -100,7 +104,7 @@ class Gateway:
         if service == "s3" or not service:
             return await self._serve_s3(request, service or "", caller)
         body = await request.content.read()
-        action = action_of(request, body)
+        action = action_of(request, body, service)
         call = Call(request.method, request.raw_path, request.headers, body, service, action, caller, access_key)
         fault = self._faults.of_call(caller, service, action)
         if fault and fault.do == "refuse":
@@ -209,8 +213,8 @@ def scope(request: web.Request) -> tuple[str | None, str | None]:
     return (found[1], found[2]) if found else (None, None)
 
 
-def action_of(request: web.Request, body: bytes) -> str:
-    """Returns the API action, or method and path for a REST protocol."""
+def action_of(request: web.Request, body: bytes, service: str) -> str:
+    """Returns the API action. For a REST protocol it is method and path, unless REST has its name."""
     if target := request.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2]
     path = unquote(request.raw_path.partition("?")[0])
@@ -220,7 +224,10 @@ def action_of(request: web.Request, body: bytes) -> str:
         form = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
         found = re.search(rb"(?:^|&)Action=(\w+)", form)
         return found[1].decode() if found else ""
-    return f"{request.method} {path}"
+    named = [
+        action for path_of_action, action in REST.get((service, request.method), ()) if path_of_action.fullmatch(path)
+    ]
+    return named[0] if named else f"{request.method} {path}"
 
 
 def end_to_end(headers: "CIMultiDict[str]", keep_length: bool = False) -> "CIMultiDict[str]":

@@ -243,6 +243,34 @@ def test_the_schedule_is_disabled_and_asks_for_the_pipeline(user, orders):
     assert asked == json.loads(pipeline["ExportRequest"]) | {"scheduled_time": "<aws.scheduler.scheduled-time>"}
 
 
+@pytest.mark.parametrize(
+    ("schedule", "reason"),
+    [
+        ({"ScheduleExpression": "cron(0 25 * * ? *)"}, "has an invalid hours field, 25: use 0-23"),
+        ({"ScheduleTimezone": "Europe/Zurick"}, "Europe/Zurick is not a time zone"),
+    ],
+)
+def test_a_schedule_that_cannot_be_evaluated_is_refused_before_it_exists(user, schedule, reason):
+    with pytest.raises(StackRefused, match=reason):
+        user.deploy_pipeline("Reviews", CatalogName="never_scheduled", **schedule)
+
+
+def test_scheduler_refuses_a_time_zone_that_does_not_exist(user, orders):
+    pipeline, _ = orders
+    scheduler = user.client("scheduler")
+    kept = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State", "Description")
+    schedule = scheduler.get_schedule(Name=pipeline["ScheduleName"])
+    changed = {name: schedule[name] for name in kept}
+
+    with pytest.raises(ClientError, match="ValidationException"):
+        scheduler.update_schedule(**changed, ScheduleExpressionTimezone="Europe/Zurick")
+    with pytest.raises(ClientError, match="ValidationException"):
+        scheduler.create_schedule(**changed | {"Name": "another"}, ScheduleExpressionTimezone="Europe/Zurick")
+    assert scheduler.get_schedule(Name=pipeline["ScheduleName"])["ScheduleExpressionTimezone"] == "UTC"
+    scheduler.update_schedule(**changed, ScheduleExpressionTimezone="Europe/Zurich")
+    scheduler.update_schedule(**changed, ScheduleExpressionTimezone="UTC")
+
+
 def test_requests_are_archived(user, orders):
     archive = user.client("events").describe_archive(ArchiveName="table-exports-requests")
 
