@@ -71,6 +71,34 @@ def test_a_pipeline_is_stale_when_a_scheduled_run_is_late(expression, zone, succ
     assert health.stale_from(pipeline) == (stale and at(stale))
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("minutes", [3, 600])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "cron(0 2 * * ? *)",
+        "cron(30 1-3 * * ? *)",
+        "cron(0 0/6 ? * MON-FRI *)",
+        "cron(0 2 ? * L *)",
+        "cron(0 2 LW * ? *)",
+        "cron(0 2 ? 3,11 SUN *)",
+        "cron(0 2/3 1W 11-2 ? *)",
+    ],
+)
+def test_a_pipeline_whose_runs_succeed_is_never_stale_and_a_missed_run_always_makes_it_stale(expression, minutes, zone):
+    schedule, run = schedules.parse(expression, zone), at("2026-01-01T00:00")
+    pipeline = scheduled(expression, zone, since=run, recent=ends(*[minutes * 60] * 3))
+    duration = timedelta(minutes=minutes)
+    for _ in range(400):
+        succeeded = run + duration
+        # A run that is requested while an export is running is skipped.
+        following = schedule.after(succeeded, succeeded)
+        stale = health.stale_from(replace(pipeline, last_succeeded_at=succeeded))
+
+        assert following + duration + HOUR <= stale <= following + duration + DAY
+        run = following
+
+
 def test_a_pipeline_is_stale_from_that_moment_until_it_succeeds():
     succeeded = at("2026-11-23T04:03")
     pipeline = scheduled("cron(0 4 * * ? *)", last_succeeded_at=succeeded)
