@@ -165,7 +165,7 @@ def column_names(attributes: Iterable[str], taken: Iterable[str], rules: TypeRul
             name = re.sub(r"[^a-z0-9_]", "_", attribute.lower())
             name = name if re.match(r"[a-z_]", name) else f"_{name}"
         else:
-            name = "".join(c if c.isalpha() or c.isdecimal() else "_" for c in attribute.lower()) or "_"
+            name = "".join(c if is_letter_or_digit(c) else "_" for c in attribute.lower()) or "_"
         name = candidate = shorten(name, NAME_BYTES)
         number = 1
         while candidate in taken:
@@ -174,6 +174,11 @@ def column_names(attributes: Iterable[str], taken: Iterable[str], rules: TypeRul
         taken.add(candidate)
         names[attribute] = candidate
     return names
+
+
+def is_letter_or_digit(character: str) -> bool:
+    """Whether Hive and Trino take it for one in a type: to them, a letter beyond U+FFFF is two other characters."""
+    return character <= "\uffff" and (character.isalpha() or character.isdecimal())
 
 
 def shorten(name: str, size: int) -> str:

@@ -193,6 +193,7 @@ def test_in_whatever_order_parts_are_merged_the_columns_are_the_same():
         pytest.param([" ,;{}()\n\t=<>:`\"'"], ["_" * 16], id="what types and formats refuse"),
         pytest.param(["Größe", "名前"], ["größe", "名前"], id="letters of any script"),
         pytest.param(["m²", "½", "①", "٣"], ["m_", "_", "__2", "٣"], id="numbers that are no digits"),
+        pytest.param(["\U00010428\U00020000", "\uff5a"], ["__", "\uff5a"], id="letters beyond U+FFFF"),
         pytest.param(["", "_"], ["_", "__2"], id="no name at all"),
         pytest.param(["x" * 300, "x" * 299], ["x" * 255, "x" * 253 + "_2"], id="longer than the catalog takes"),
         pytest.param(["snapshot_timestamp"], ["snapshot_timestamp_2"], id="the partition column's name"),

@@ -88,7 +88,7 @@ def column_name(attribute: str, output_format: str) -> str:
     if output_format == "avro":
         name = re.sub("[^a-z0-9_]", "_", attribute.lower())
         return f"_{name}" if name[:1].isdigit() else name
-    return re.sub(r"\W", "_", attribute.lower())
+    return re.sub(r"\W|[^\0-\uffff]", "_", attribute.lower())
 
 
 def type_of(signature: dict[str, Any]) -> Type:
