@@ -33,7 +33,7 @@ test: setup package lint ## What a change needs: lint and the tests that are not
 	@$(PYTEST) -m "not slow"
 
 test-slow: setup package ## The slow tests only: tests/README.md
-	@$(MAKE) --no-print-directory .trino/ready || echo "Without Trino, the tests in tests/trino are skipped. All others run."
+	@$(MAKE) --no-print-directory .trino/ready || echo "Without Trino, the tests in tests/trino are skipped, and those of JSON in tests/hive. All others run."
 	@$(PYTEST) -m slow
 
 test-all: test test-slow ## All tests

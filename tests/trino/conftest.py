@@ -22,7 +22,7 @@ def lake(endpoint, tmp_path_factory):
     server, job = TrinoServer(endpoint, folder), Job(endpoint, folder / "job.log")
     try:
         server.wait_until_ready()
-        yield Lake(endpoint, server.url, job)
+        yield Lake(endpoint, job, server.url)
     finally:
         job.stop()
         server.stop()

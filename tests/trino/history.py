@@ -1,4 +1,4 @@
-"""The snapshots of one table, one after another, and what Trino must show of them."""
+"""The snapshots of one table, one after another, and what an engine must show of them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,15 +60,18 @@ class History:
 
     def check(self, lake: Lake, name: str) -> None:
         """Compare all that Trino shows of the snapshot table and of the view with the items."""
-        self._check_snapshots(lake, name)
-        self._check_view(lake, name)
-
-    def _check_snapshots(self, lake: Lake, name: str) -> None:
         found = lake.query(f"SELECT * FROM snapshots_{name}")
         types = {column.name: type_of(column.signature) for column in found.columns}
-        assert types == {column.name: column.type for column in self.columns} | {PARTITION: "varchar"}
-        rows = {(row[PARTITION], row["id"]): row for row in found.as_dicts()}
-        assert len(rows) == len(found.rows)
+        self.check_snapshots(types, found.as_dicts())
+        self._check_view(lake, name)
+
+    def check_snapshots(self, types: dict[str, Type], found: list[dict[str, Any]]) -> None:
+        """Compare the types of the snapshot table's columns, and all of its rows, with the items."""
+        promised = {column.name: column.type for column in self.columns} | {PARTITION: "varchar"}
+        names = sorted(types.keys() | promised.keys())
+        assert types == promised, [(n, types.get(n), promised.get(n)) for n in names if types.get(n) != promised.get(n)]
+        rows = {(row[PARTITION], row["id"]): row for row in found}
+        assert len(rows) == len(found)
         wanted = {(timestamp_of(n + 1), item["id"]["S"]) for n, items in enumerate(self.snapshots) for item in items}
         assert rows.keys() == wanted
         for number, items in enumerate(self.snapshots):

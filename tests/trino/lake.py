@@ -1,4 +1,4 @@
-"""Snapshots in a sandbox: made by the Glue job, cataloged by the services' own code, with views that Trino creates."""
+"""Snapshots in a sandbox: made by the Glue job, cataloged by the services' own code, with views if there is a Trino."""
 
 import json
 import os
@@ -65,12 +65,14 @@ class Job:
 
 
 class Lake:
-    def __init__(self, endpoint: str, trino_url: str, job: Job) -> None:
+    """`trino_url` is of the Trino that creates and queries views. Without it, there are none."""
+
+    def __init__(self, endpoint: str, job: Job, trino_url: str | None = None) -> None:
         session = boto3.Session("test", "test", region_name="us-east-1")
         self.s3, self.glue, self.dynamodb, self.iam = (
             session.client(service, endpoint_url=endpoint) for service in ("s3", "glue", "dynamodb", "iam")
         )
-        self.trino = TrinoClient(trino_url, CATALOG, DATABASE)
+        self.trino = TrinoClient(trino_url, CATALOG, DATABASE) if trino_url else None
         self._catalog = Glue(self.glue, lambda: self.glue, DATABASE)
         self._job = job
         self._items: dict[str, list[dict[str, Any]]] = {}  # in each table, by their keys
@@ -145,7 +147,8 @@ class Lake:
         if not keep_partitions:
             self._catalog.correct_partitions(export, manifest)
         self._catalog.ensure_partition(export, manifest)
-        self.trino.run(create_view(export, DATABASE, manifest.view_columns))
+        if self.trino:
+            self.trino.run(create_view(export, DATABASE, manifest.view_columns))
         return manifest
 
     def _crawl(self, folder: str, name: str) -> None:

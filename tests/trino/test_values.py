@@ -2,8 +2,9 @@
 
 import pytest
 
-from acceptance.zoo import ZOO, columns_of
+from acceptance.zoo import ZOO, columns_of, number, text
 from sandbox.trino.client import TrinoError
+from tests.trino.drift import DRIFT, record
 from tests.trino.history import History, keep
 from tests.trino.lake import BUCKET, timestamp_of
 from tests.trino.promised import column_name, shows, type_of
@@ -54,50 +55,6 @@ def test_the_zoo_has_the_types_that_the_rules_promise(zoo, output_format):
     assert {name: kind for name, kind in types.items() if name not in colliding and name in promised} == {
         name: kind for name, kind in promised.items() if name not in colliding
     }
-
-
-def number(text):
-    return {"N": text}
-
-
-def text(value):
-    return {"S": value}
-
-
-def record(**fields):
-    return {"M": fields}
-
-
-DRIFT = [
-    [
-        {
-            "id": text("1"),
-            "price": number("1"),
-            "gone": text("bye"),
-            "place": record(city=text("Ulm")),
-            "flag": text("x"),
-        },
-        {"id": text("2"), "price": number("-7"), "tags": {"SS": ["a"]}, "blank": {"NULL": True}},
-    ],
-    [
-        {
-            "id": text("1"),
-            "price": number("9.99"),
-            "came": {"BOOL": True},
-            "place": record(city=text("Bonn"), zip=number("53111")),
-        },
-        {"id": text("3"), "tags": {"SS": ["b", "a"]}, "blank": number("5")},
-    ],
-    [
-        {"id": text("1"), "price": text("free"), "place": record(area=record(size=number("1.25")), zip=text("X1"))},
-        {"id": text("2"), "tags": {"L": [number("1"), text("b")]}, "flag": {"BOOL": False}, "gone": text("back")},
-    ],
-    [
-        {"id": text("2"), "price": number("12345678901234567890.5"), "place": text("nowhere")},
-        {"id": text("4"), "came": {"B": "AP8="}, "list": {"L": [record(sku=text("s")), record(qty=number("2"))]}},
-    ],
-    [],
-]
 
 
 WAYS = {"by-our-services": {}, "with-older-partitions": {"keep_partitions": True}, "after-crawls": {"crawl": True}}
