@@ -1,5 +1,7 @@
 """Trino reads every value that was written to DynamoDB, under the column and the type that docs/schema.md promises."""
 
+from decimal import Decimal
+
 import pytest
 
 from acceptance.zoo import ZOO, columns_of, number, text
@@ -116,6 +118,15 @@ def test_describe_names_columns_types_and_the_partition_key(lake, output_format)
         ["snapshot_timestamp", "varchar", "partition key", ""],
     ]
     assert [row[:2] for row in lake.query(f"DESCRIBE {name}").rows] == [*columns, ["snapshot_timestamp", "varchar"]]
+
+
+def test_averages_and_quotients_of_decimals_have_no_more_digits_than_these(lake):
+    items = [{"id": text("1"), "price": number("1")}, {"id": text("2"), "price": number("1.5")}]
+    keep(lake, "averaged", History("parquet", [items]))
+
+    averages = "avg(price), avg(CAST(price AS double)), max(price) / 4, max(price) / 4e0"
+    [found] = lake.query(f"SELECT {averages} FROM averaged").rows
+    assert found == [Decimal("1.3"), 1.25, Decimal("0.4"), 0.375]
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
