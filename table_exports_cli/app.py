@@ -15,11 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Group
 from rich.live import Live
 
+from table_exports.domain.errors import InvalidRecord, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
+from table_exports_cli import cancelling, replays
 from table_exports_cli import output as printed
-from table_exports_cli import replays
 from table_exports_cli.doctor import examine
 from table_exports_cli.problems import AWS_ERROR, NEEDS_ATTENTION, OK, USAGE, CommandError, in_words
 from table_exports_cli.system import System, the_time
@@ -55,7 +56,7 @@ def the_system(ctx: typer.Context) -> System:
 def pipeline_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return names for the shell's completion, which must neither fail nor print."""
     try:
-        names = [pipeline.pipeline for pipeline in the_system(ctx).pipelines()]
+        names = the_system(ctx).pipeline_names()
     except Exception:
         return []
     return [name for name in names if name.startswith(incomplete)]
@@ -94,12 +95,15 @@ def list_exports(
     """List the exports of a pipeline, the newest first. Without a pipeline, list all pipelines."""
     system, now = the_system(ctx), the_time()
     if pipeline is None:
-        names = [found.pipeline for found in system.pipelines()]
+        names = system.pipeline_names()
         return show(output, lambda: names, lambda: Group(*map(printed.plain, names)))
     found = system.records.exports(system.pipeline(pipeline).pipeline, limit)
     show(
         output,
-        lambda: [printed.export_as_data(export, now) for export in found],
+        lambda: [
+            printed.invalid_as_data(each) if isinstance(each, InvalidRecord) else printed.export_as_data(each, now)
+            for each in found
+        ],
         lambda: (
             printed.exports(found, now) if found else printed.plain("No exports yet, or their records have expired")
         ),
@@ -168,9 +172,9 @@ def run(
     """Start a new export of a table."""
     system = the_system(ctx)
     found = system.pipeline(pipeline)
-    if found.export_in_flight:
+    if running := system.running(found):
         raise CommandError(
-            f"Export {found.export_id_in_flight} of {pipeline} is already running, and a pipeline has one export at a "
+            f"Export {running.export_id} of {pipeline} is already running, and a pipeline has one export at a "
             f"time. To follow it: table-exports watch {pipeline}"
         )
     percentage = None if read_percentage is None else Decimal(str(read_percentage))
@@ -198,6 +202,27 @@ def resume(ctx: typer.Context, export: ExportName, wait: Wait = False, output: I
         output,
         lambda: {"pipeline": found.pipeline, "export_id": found.export_id},
         lambda: printed.plain(found.export_id),
+    )
+
+
+@app.command()
+def cancel(ctx: typer.Context, export: ExportName, output: InFormat = Output.TEXT) -> None:
+    """Stop what an export waits for, and end it. It can be resumed like any failed export."""
+    system = the_system(ctx)
+    try:
+        found: Export | InvalidRecord = system.export(export)
+    except InvalidRecord as record:
+        if record.export_id is None:
+            raise
+        found = record
+    ended = cancelling.cancel(system, found)
+    for note in ended.notes:
+        printed.err.print(printed.plain(note), soft_wrap=True)
+    known = {"pipeline": ended.export.pipeline, "export_id": ended.export.export_id, "stage": ended.export.stage}
+    show(
+        output,
+        lambda: known | {"reason": ended.export.reason, "notes": list(ended.notes)},
+        lambda: printed.plain(f"Export {ended.export.export_id} is {ended.export.stage}: {ended.export.reason}"),
     )
 
 
@@ -276,7 +301,7 @@ def follow(system: System, look: Callable[[], Export | None], output: Output) ->
 
 def the_new_export(system: System, pipeline: Pipeline, export_id: str) -> Export | None:
     newest = system.records.exports(pipeline.pipeline, 5)
-    return next((export for export in newest if export.export_id == export_id), None)
+    return next((each for each in newest if isinstance(each, Export) and each.export_id == export_id), None)
 
 
 def the_resumed_export(system: System, before: Export) -> Export | None:
@@ -290,6 +315,10 @@ def main() -> None:
         app()
     except CommandError as problem:
         fail(str(problem), problem.code)
+    except PermanentError as error:
+        fail(str(error), AWS_ERROR)
+    except InvalidRecord as record:
+        fail(f"{record}. Remedy: {record.remedy}", NEEDS_ATTENTION)
     except (BotoCoreError, ClientError) as error:
         fail(in_words(error), AWS_ERROR)
 

@@ -5,9 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
+from table_exports.aws.overviews import readable
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.pipeline import Pipeline
 from table_exports_cli.system import NAME, System
 
+LATEST = 20  # exports of a pipeline whose records are checked
 AT_ONCE = 8  # concurrent calls, if a check makes one per pipeline
 BUSES = (NAME, "default")
 T = TypeVar("T")
@@ -22,7 +25,9 @@ class Deployed:
 
     def __init__(self, system: System) -> None:
         self.client = system.client
-        self.pipelines = system.pipelines()
+        self._records = system.records
+        self.pipelines, self._invalid_heads = readable(system.records.pipelines())
+        self.pipelines.sort(key=lambda pipeline: pipeline.pipeline)
 
     @cached_property
     def stacks(self) -> dict[str, dict[str, Any]]:
@@ -84,6 +89,15 @@ class Deployed:
             for page in found
             for alarm in [*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])]
         }
+
+    @cached_property
+    def invalid_records(self) -> list[InvalidRecord]:
+        """The invalid records of pipelines, of exports in flight, and of each pipeline's latest exports."""
+        of_exports = self.of_each_pipeline(lambda pipeline: self._records.exports(pipeline.pipeline, LATEST))
+        latest = (record for exports in of_exports for record in readable(exports)[1])
+        in_flight = readable(self._records.in_flight())[1]
+        found = {(record.pipeline, record.record): record for record in [*in_flight, *latest]}
+        return [*self._invalid_heads, *found.values()]
 
     def outputs(self, pipeline: Pipeline) -> dict[str, str]:
         """Return the outputs of the pipeline's table stack."""

@@ -103,6 +103,12 @@ def _of_status(name: str, status: str) -> Iterator[Problem]:
         )
 
 
+def records(deployed: Deployed) -> Iterator[Problem]:
+    """the records of all pipelines and of their latest exports are valid"""
+    for invalid in deployed.invalid_records:
+        yield Problem(invalid.pipeline, str(invalid), invalid.remedy)
+
+
 def versions(deployed: Deployed) -> Iterator[Problem]:
     """the job of each pipeline runs the script of the common stack's version"""
     [wanted] = deployed.client("ssm").get_parameters(Names=[JOB_SCRIPT])["Parameters"] or [None]
@@ -366,6 +372,7 @@ def _on(bus: str, rule: str) -> str:
 
 CHECKS = (
     stacks,
+    records,
     versions,
     crawlers,
     tables,

@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.reports import console_links
 from table_exports.domain.reports.formatting import age, count, duration, size
@@ -60,11 +61,25 @@ def status(found: Overview) -> Group:
     for row in found.rows:
         flags = plain(" ".join(row.problems), "bold red" if FAILING in row.problems else "bold yellow")
         table.add_row(plain(row.name, "bold"), _stage(row), _latest(row), _last(row), flags)
-    odd = [
-        plain(f"A newer version wrote a record that this version cannot read: {name}", "red")
-        for name in found.unreadable
-    ]
-    return Group(table, *odd, plain(_totals(found), "bold red" if found.needing_attention else "green"))
+    return Group(
+        table,
+        *map(invalid_record, found.invalid),
+        plain(_totals(found), "bold red" if found.needing_attention else "green"),
+    )
+
+
+def invalid_record(record: InvalidRecord) -> Text:
+    return Text.assemble(plain(record, "red"), "\n", plain(f"Remedy: {record.remedy}", "dim"))
+
+
+def invalid_as_data(record: InvalidRecord) -> dict[str, Any]:
+    return {
+        "pipeline": record.pipeline,
+        "export_id": record.export_id,
+        "attribute": record.attribute,
+        "problem": str(record),
+        "remedy": record.remedy,
+    }
 
 
 def _totals(found: Overview) -> str:
@@ -101,7 +116,8 @@ def status_as_data(found: Overview) -> dict[str, Any]:
         "pipelines": [_row_as_data(row) for row in found.rows],
         "in_flight": found.in_flight,
         "needing_attention": found.needing_attention,
-        "unreadable": list(found.unreadable),
+        "unreadable": sorted({record.pipeline for record in found.invalid}),
+        "invalid_records": [invalid_as_data(record) for record in found.invalid],
     }
 
 
@@ -138,9 +154,13 @@ def _row_as_data(row: Row) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------------- exports
 
 
-def exports(found: Sequence[Export], now: datetime) -> Table:
+def exports(found: Sequence[Export | InvalidRecord], now: datetime) -> Table:
     table = _table("Export", "Requested", "Stage", "Took", "Rows", "Reason")
     for export in found:
+        if isinstance(export, InvalidRecord):
+            why = f"{export.attribute} {export.problem}. Remedy: {export.remedy}"
+            table.add_row(plain(export.export_id, "bold"), "", plain("invalid record", "red"), "", "", plain(why))
+            continue
         rows = count(export.items) if export.items is not None else ""
         table.add_row(
             plain(export.export_id, "bold"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from table_exports.aws.overviews import readable
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
@@ -78,7 +79,7 @@ def plan(
         raise CommandError("--to is in the future: choose a time in the past", USAGE)
     pipelines = [] if aws_events else [pipeline] if pipeline else system.pipelines()
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = pool.map(lambda one: system.records.begun_between(one.pipeline, begin, end), pipelines)
+        found = pool.map(lambda one: readable(system.records.begun_between(one.pipeline, begin, end))[0], pipelines)
         begun = [export for exports in found for export in exports]
     return Plan(begin, end, pipeline, aws_events, begun, lags=end > now - ARCHIVES_LAG)
 

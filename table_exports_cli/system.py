@@ -14,7 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
 from table_exports.aws.overviews import overview_of, readable
-from table_exports.aws.records import Records, pipeline_of
+from table_exports.aws.records import Records
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
@@ -70,30 +71,61 @@ class System:
                 raise  # reading the table does not require the permission to describe it
         return Records(client, NAME)
 
+    @cached_property
+    def history_days(self) -> int:
+        """How long the record of an ended export is kept, as deployed."""
+        found = self.client("lambda").get_function_configuration(FunctionName=f"{NAME}-start_export")
+        return int(found["Environment"]["Variables"]["HISTORY_DAYS"])
+
     def pipelines(self) -> list[Pipeline]:
-        found, _ = readable(self.records.pipelines(), pipeline_of)
+        """Return the pipelines whose records are valid."""
+        found, _ = readable(self.records.pipelines())
         return sorted(found, key=lambda pipeline: pipeline.pipeline)
+
+    def pipeline_names(self) -> list[str]:
+        """Return the names of all pipelines, also of those with invalid records."""
+        return sorted(found.pipeline for found in self.records.pipelines())
 
     def overview(self, now: datetime) -> Overview:
         return overview_of(self.records, now)
 
     def pipeline(self, name: str) -> Pipeline:
-        """Return a pipeline. Raises CommandError with all names if there is none of this name."""
+        """Return a pipeline. Raises InvalidRecord, or CommandError with all names if there is none of this name."""
         if name and (found := self.records.pipeline(name)):
             return found
-        known = ", ".join(pipeline.pipeline for pipeline in self.pipelines()) or "none"
+        known = ", ".join(self.pipeline_names()) or "none"
         raise CommandError(f"There is no pipeline {name or repr(name)}. Pipelines: {known}", NOT_FOUND)
 
     def export(self, named: str) -> Export:
-        """Return an export by its id, or the latest of a pipeline. Raises CommandError if there is none."""
+        """Return an export by its id, or the latest of a pipeline.
+
+        Raises InvalidRecord, or CommandError if there is none.
+        """
         if re.fullmatch(EXPORT_ID, named):
-            if found := self.records.find_export(named):
+            if found := self.records.find_export(named) or self._holder(named):
                 return found
             raise CommandError(f"There is no record of export {named}: it may have expired", NOT_FOUND)
         pipeline = self.pipeline(named)
-        if latest := self.records.exports(pipeline.pipeline, 1):
-            return latest[0]
+        for latest in self.records.exports(pipeline.pipeline, 1):
+            if isinstance(latest, InvalidRecord):
+                raise latest
+            return latest
         raise CommandError(f"{named} has no exports yet: table-exports run {named}", NOT_FOUND)
+
+    def _holder(self, export_id: str) -> Export | None:
+        """Return the export if it holds its pipeline's lock: its record may have lost the attribute of the index."""
+        for pipeline in self.pipelines():
+            if pipeline.export_in_flight and pipeline.export_id_in_flight == export_id:
+                return self.records.export(pipeline.pipeline, pipeline.export_in_flight)
+        return None
+
+    def running(self, pipeline: Pipeline) -> Export | None:
+        """Return the export that holds the pipeline's lock. None if there is none, or it has ended.
+
+        Raises InvalidRecord. start_export frees a lock whose holder has ended.
+        """
+        holder = pipeline.export_in_flight and self.records.export(pipeline.pipeline, pipeline.export_in_flight)
+        return None if not holder or holder.ended else holder
 
     def timeline(self, export: Export, now: datetime) -> Timeline:
         return timeline(export, self.records.pipeline(export.pipeline), now)

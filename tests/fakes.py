@@ -51,6 +51,9 @@ class FakeGlue:
         self._refuse()
         return self.ends.get(run_id)
 
+    def is_stopping(self, export: Export, run_id: str) -> bool:
+        return run_id in self.stopped and run_id not in self.ends
+
     def stop_job_run(self, export: Export, run_id: str) -> None:
         self.stopped.append(run_id)
 

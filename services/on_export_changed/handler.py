@@ -8,11 +8,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.aws.records import export_of, plain
+from table_exports.aws.record_items import export_of, plain
 from table_exports.domain import public_events
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.reports import metrics as measurements
-from table_exports.functions.event_handling import report_event
+from table_exports.functions.event_handling import report_event, report_invalid
 from table_exports.functions.telemetry import about, logger, measure, metrics, tracer
 
 
@@ -34,8 +35,20 @@ def on_export_changed(records: list[dict[str, Any]], cloud: Cloud) -> None:
                 measure(measurement.dimensions, measurement.values)
 
 
-def change_of(images: dict[str, Any]) -> tuple[Export, Export] | None:
-    """Return the export before and after. None for a record that is new or has expired: neither has an event."""
+def change_of(images: dict[str, Any]) -> tuple[Export | None, Export] | None:
+    """Return the export before and after. It is unknown before if that record was invalid.
+
+    None if there is no event: the record is new, has expired or is invalid. One invalid record must not keep the
+    events of all others from being published.
+    """
     if "OldImage" not in images or "NewImage" not in images:
         return None
-    return export_of(plain(images["OldImage"])), export_of(plain(images["NewImage"]))
+    try:
+        after = export_of(plain(images["NewImage"]))
+    except InvalidRecord as error:
+        report_invalid(error)
+        return None
+    try:
+        return export_of(plain(images["OldImage"])), after
+    except InvalidRecord:
+        return None, after

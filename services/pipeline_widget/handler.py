@@ -11,7 +11,7 @@ from pipeline_widget.links import Actions
 from pipeline_widget.look import Look, look_of
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.aws.overviews import overview_of
-from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.errors import InvalidRecord, InvalidRequest
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import preview
 from table_exports.domain.pipeline import Pipeline
@@ -20,6 +20,7 @@ from table_exports.domain.reports.overview import overview
 from table_exports.domain.reports.timeline import timeline
 from table_exports.domain.request import EXPORT_ID, NAME, request_detail, request_identity, resume_detail
 from table_exports.domain.stages import Stage
+from table_exports.functions.event_handling import valid
 from table_exports.functions.telemetry import logger, metrics, tracer
 
 DESCRIPTION = (
@@ -49,6 +50,8 @@ def widget(event: dict[str, Any], endpoint: str, request_id: str, cloud: Cloud, 
         return view(event, context, request_id, cloud, now, actions, look)
     except InvalidRequest as error:
         return pages.problem_page(str(error), actions, look)
+    except InvalidRecord as error:
+        return pages.problem_page(f"{error}. Remedy: {error.remedy}", actions, look)
 
 
 def view(
@@ -61,7 +64,7 @@ def view(
             return pages.overview_page(found, wanted(event, context), page_number(event), actions, look)
         case "pipeline":
             pipeline = the_pipeline(event, cloud)
-            exports = cloud.records.exports(pipeline.pipeline, EXPORTS)
+            exports = list(valid(cloud.records.exports(pipeline.pipeline, EXPORTS)))
             in_flight = [export for export in exports if not export.ended]
             [row] = overview([pipeline], in_flight, now).rows
             return pages.pipeline_page(row, exports, now, actions, look)

@@ -7,6 +7,7 @@ from pipeline_widget.charts import progress, sparkline, track
 from pipeline_widget.links import Actions, outside
 from pipeline_widget.look import Look, rules
 from pipeline_widget.markup import Html, el, foreign, join, style
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reports import console_links
@@ -30,7 +31,7 @@ def page(body: Html, look: Look) -> Html:
 
 def overview_page(found: Overview, wanted: str, number: int, actions: Actions, look: Look) -> Html:
     """Return a page of the pipelines whose own or table's name contains `wanted`. `number` counts pages from 0."""
-    if not found.rows and not found.unreadable:
+    if not found.rows and not found.invalid:
         return page(join(el("div", "No pipelines yet", class_="te-big"), el("p", NO_PIPELINES)), look)
     lowered = wanted.lower()
     rows = [row for row in found.rows if lowered in row.name.lower() or lowered in row.pipeline.table_name.lower()]
@@ -40,7 +41,7 @@ def overview_page(found: Overview, wanted: str, number: int, actions: Actions, l
     filters = len(found.rows) > ROWS_PER_PAGE or wanted
     body = join(
         totals(found),
-        unreadable(found.unreadable) if found.unreadable else None,
+        *map(invalid_record, found.invalid),
         filter_form(wanted, actions) if filters else None,
         table(HEADINGS, [overview_row(row, actions, look) for row in shown]) if shown else el("p", "No such pipeline."),
         turn_pages(wanted, number, last, len(rows), actions) if last else None,
@@ -68,9 +69,8 @@ def totals(found: Overview) -> Html:
     )
 
 
-def unreadable(names: Sequence[str]) -> Html:
-    why = "A newer version wrote records that this version cannot read: deploy the newer version. Pipelines: "
-    return el("div", why, foreign(", ".join(names)), class_="te-card te-bad")
+def invalid_record(record: InvalidRecord) -> Html:
+    return el("div", foreign(f"{record}. Remedy: {record.remedy}"), class_="te-card te-bad")
 
 
 def filter_form(wanted: str, actions: Actions) -> Html:

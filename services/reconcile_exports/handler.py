@@ -15,13 +15,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reconcile_exports.measuring import measure_pipelines
 from table_exports.aws.cloud import Cloud, the_cloud
-from table_exports.aws.records import export_of
 from table_exports.domain.aws_events import Completion
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ResumeRequest
 from table_exports.domain.stages import STAGES, Stage
-from table_exports.functions.event_handling import record
+from table_exports.functions.event_handling import record, report_invalid
 from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
@@ -41,15 +41,18 @@ def make_a_pass(cloud: Cloud, now: datetime) -> None:
 
 
 def reconcile(cloud: Cloud, now: datetime) -> None:
-    for item in cloud.records.in_flight():
+    for export in cloud.records.in_flight():
+        if isinstance(export, InvalidRecord):
+            report_invalid(export)
+            count("ExportsNotReconciled")
+            continue
         try:
-            export = export_of(item)
             if has_waited(export, cloud.late_after, now) and not export.is_claimed(now):
                 with about(export):
                     reconcile_export(export, cloud, now)
         except Exception:  # one export's error must not affect the others. The next pass asks again
-            named = {name: item.get(name) for name in ("pipeline", "export_id", "stage", "record")}
-            logger.exception("Export not reconciled", extra=named)
+            named = {"pipeline": export.pipeline, "export_id": export.export_id, "stage": export.stage}
+            logger.exception("Export not reconciled", extra=named | {"record": export.record_key})
             count("ExportsNotReconciled")
 
 
@@ -59,11 +62,11 @@ def has_waited(export: Export, longer_than: timedelta, now: datetime) -> bool:
 
 
 def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
-    pipeline = cloud.records.pipeline(export.pipeline)
-    if pipeline is None and STAGES[export.stage].needs_table_stack:
-        record(export, export.fail("The table stack was deleted while the export was running", now), cloud)
-        return
     try:
+        pipeline = cloud.records.pipeline(export.pipeline)
+        if pipeline is None and STAGES[export.stage].needs_table_stack:
+            record(export, export.fail("The table stack was deleted while the export was running", now), cloud)
+            return
         missing = find_completion(export, pipeline, cloud, now)
     except Exception as error:
         if not export.is_given_up(now):

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import naming, schedules
-from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.errors import InvalidRecord, InvalidRequest
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions.telemetry import logger, tracer
@@ -46,10 +46,19 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -
         cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
         return answer(event, "SUCCESS")
     logger.append_keys(pipeline=pipeline.pipeline)
-    pipeline = scheduled(pipeline, event["ResourceProperties"], cloud.records.pipeline(pipeline.pipeline), now)
+    pipeline = scheduled(pipeline, event["ResourceProperties"], registered(pipeline.pipeline, cloud), now)
     if not cloud.records.register(pipeline):
         raise refusal(pipeline, cloud.records.pipeline_of_catalog_name(pipeline.catalog_name, pipeline.stack_id))
     return answer(event, "SUCCESS", pipeline)
+
+
+def registered(name: str, cloud: Cloud) -> Pipeline | None:
+    """Return the pipeline as it is registered. None if it is not, or its record is invalid: this replaces it."""
+    try:
+        return cloud.records.pipeline(name)
+    except InvalidRecord:
+        logger.warning("The record of the pipeline is invalid: it is replaced")
+        return None
 
 
 def refusal(pipeline: Pipeline, holder: str | None) -> InvalidRequest:

@@ -13,12 +13,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import public_events, reading
 from table_exports.domain.aws_events import RECONCILER_SOURCE, check_envelope
-from table_exports.domain.errors import InvalidEvent, InvalidRequest
+from table_exports.domain.errors import InvalidEvent, InvalidRecord, InvalidRequest, RetryableError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.domain.stages import Stage
-from table_exports.functions.event_handling import claim, publish_events, take_step
+from table_exports.functions.event_handling import claim, publish_events, report_invalid, take_step
 from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
 
@@ -41,8 +41,12 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
             pipeline = request.validate_against(cloud.records.pipeline(request.pipeline))
             by_reconciler = event.get("source") == RECONCILER_SOURCE
             handle_request(request, pipeline, cloud, now, by_reconciler=by_reconciler)
-    except (InvalidEvent, InvalidRequest) as error:
-        publish_events([public_events.request_rejected(event, str(error))], cloud)
+    except (InvalidEvent, InvalidRequest, InvalidRecord) as error:
+        reason = str(error)
+        if isinstance(error, InvalidRecord):
+            report_invalid(error)
+            reason = f"{error}. Remedy: {error.remedy}"
+        publish_events([public_events.request_rejected(event, reason)], cloud)
         count("RequestsRefused")
 
 
@@ -103,11 +107,11 @@ def skip(export_id: str, pipeline: Pipeline, cloud: Cloud) -> None:
     """Publish that the request was skipped. Raises UnsettledLock if no export in flight explains it."""
     if pipeline.export_in_flight is None:
         raise UnsettledLock("The lock was taken a moment ago, and is free now")
-    if cloud.records.export(pipeline.pipeline, pipeline.export_in_flight) is None:
+    holder = cloud.records.export(pipeline.pipeline, pipeline.export_in_flight)
+    if holder is None or holder.ended:
         cloud.records.free(pipeline.pipeline, pipeline.export_in_flight)
-        raise UnsettledLock(
-            f"The lock was held by export {pipeline.export_id_in_flight}, which has no record: it is free now"
-        )
+        why = "has ended" if holder else "has no record"
+        raise UnsettledLock(f"The lock was held by export {pipeline.export_id_in_flight}, which {why}: it is free now")
     publish_events([public_events.request_skipped(pipeline, export_id)], cloud)
 
 
@@ -138,6 +142,8 @@ def start_reading(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetim
     """Start a table export or a job run, unless a job run from before the resume is running or has succeeded."""
     if export.glue_job_run_id:
         end = cloud.glue.job_run_end(export, export.glue_job_run_id)
+        if end is None and cloud.glue.is_stopping(export, export.glue_job_run_id):
+            raise RetryableError(f"Glue job run {export.glue_job_run_id} was stopped and has not ended yet")
         if end is None or end.state == "SUCCEEDED":
             return export.run_job(export.glue_job_run_id, now)
     if export.read_mode == reading.EXPORT and export.table_export is None:

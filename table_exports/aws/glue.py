@@ -68,6 +68,12 @@ class Glue:
             message=text_or_default(run.get("ErrorMessage") or run.get("StateDetail"), NO_MESSAGE),
         )
 
+    def is_stopping(self, export: Export, run_id: str) -> bool:
+        """Return whether someone has stopped the run, and it has not ended yet."""
+        with translate_errors(f"Glue job run {run_id} could not be read"):
+            run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
+        return run["JobRunState"] == "STOPPING"
+
     def stop_job_run(self, export: Export, run_id: str) -> None:
         answer = self._client.batch_stop_job_run(JobName=export.glue_job_name, JobRunIds=[run_id])
         _raise_first(answer.get("Errors", []), "BatchStopJobRun")

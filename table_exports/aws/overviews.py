@@ -1,26 +1,40 @@
 """The overview of all pipelines, read from their records."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
-from table_exports.aws.records import Records, export_of, pipeline_of
+from table_exports.aws.records import Records
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.reports.overview import Overview, overview
+
+T = TypeVar("T")
 
 
 def overview_of(records: Records, now: datetime) -> Overview:
-    """Read the overview from two sparse indexes. A record that cannot be parsed does not hide the others."""
-    pipelines, odd_heads = readable(records.pipelines(), pipeline_of)
-    exports, odd_exports = readable(records.in_flight(), export_of)
-    return overview(pipelines, exports, now, [*odd_heads, *odd_exports])
+    """Read the overview from two sparse indexes. An invalid record does not hide the others."""
+    pipelines, invalid_heads = readable(records.pipelines())
+    exports, invalid_exports = readable(records.in_flight())
+    known = {(export.pipeline, export.record_key) for export in exports}
+    known |= {(record.pipeline, record.record) for record in invalid_exports}
+    for pipeline in pipelines:
+        holder = (pipeline.pipeline, pipeline.export_in_flight or "")
+        if pipeline.export_in_flight and holder not in known:  # the index lags, or someone edited the record
+            try:
+                export = records.export(*holder)
+            except InvalidRecord as error:
+                invalid_exports.append(error)
+            else:
+                exports += [export] if export and not export.ended else []
+    return overview(pipelines, exports, now, [*invalid_heads, *invalid_exports])
 
 
-def readable(items: Iterable[dict[str, Any]], read: Callable[[dict[str, Any]], Any]) -> tuple[list[Any], list[str]]:
-    """Return what could be parsed, and the pipelines of records that a newer version of this package wrote."""
-    found, odd = [], []
-    for item in items:
-        try:
-            found.append(read(item))
-        except (TypeError, ValueError):
-            odd.append(item["pipeline"])
-    return found, odd
+def readable(found: Iterable[T | InvalidRecord]) -> tuple[list[T], list[InvalidRecord]]:
+    """Return what could be parsed, and what could not."""
+    parsed, invalid = list[T](), list[InvalidRecord]()
+    for each in found:
+        if isinstance(each, InvalidRecord):
+            invalid.append(each)
+        else:
+            parsed.append(each)
+    return parsed, invalid

@@ -1,5 +1,7 @@
 """What can be wrong with an input, a request to AWS, or a check of ours. Bugs are other exceptions."""
 
+from typing import Any
+
 
 class Invalid(Exception):
     """An invalid input. The message names the field and the remedy."""
@@ -16,6 +18,33 @@ class InvalidRequest(Invalid):
 
 class InvalidEvent(Invalid):
     """An event that is not as its sender documents it."""
+
+
+class InvalidRecord(Exception):
+    """A state record that cannot be parsed, for example because someone edited it."""
+
+    def __init__(self, pipeline: str, record: str, attribute: str, problem: str, item: dict[str, Any]) -> None:
+        super().__init__(f"The record {record} of {pipeline} is invalid: {attribute} {problem}")
+        self.pipeline = pipeline
+        self.record = record
+        self.attribute = attribute
+        self.problem = problem
+        self.item = item  # its attributes
+
+    @property
+    def export_id(self) -> str | None:
+        """The export's id, from the sort key, which nobody can edit. None for the head of a pipeline."""
+        return self.record.rpartition("#")[2] if self.record.startswith("export#") else None
+
+    @property
+    def remedy(self) -> str:
+        """What restores the pipeline."""
+        if self.export_id:
+            return f"table-exports cancel {self.export_id}, or correct the attribute in the table table-exports"
+        return (
+            "delete its table stack, then run make deploy: data and records stay. "
+            "Or correct the attribute in the table table-exports"
+        )
 
 
 class PermanentError(Exception):

@@ -228,6 +228,10 @@ class Export:
             reason += f" ({self.blocked_reason or 'resume the export when it may continue'})"
         return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
 
+    def cancel(self, by: str, now: datetime, because: str = "") -> Self:
+        """The export, failed because someone cancelled it."""
+        return self.fail(f"Cancelled by {by} while it waited for {self.waiting_on}.{because}", now)
+
     def give_up(self, now: datetime, unhandled: str = "") -> Self:
         """The export, failed at its deadline. `unhandled`: the event that was published again, but not handled."""
         reason = f"Waited for {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC, without a result"

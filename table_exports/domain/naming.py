@@ -37,6 +37,11 @@ def pipeline_name(catalog_name: str, output_format: str) -> str:
     return f"{catalog_name}-{output_format}"
 
 
+def catalog_name_of(pipeline: str) -> str:
+    """Return the catalog name of a pipeline: neither it nor a format has a hyphen."""
+    return pipeline.rpartition("-")[0]
+
+
 def resource_name(pipeline: str) -> str:
     """Return the name of a pipeline's Glue job and crawler. Rules and policies match its prefix."""
     return f"table-exports-{pipeline}"

@@ -46,9 +46,12 @@ class ExportSucceeded:
 
 
 def of_change(before: Export | None, after: Export) -> list[PublicEvent]:
-    """Return the events to publish when a state record changed from `before` to `after`."""
+    """Return the events to publish when a state record changed from `before` to `after`.
+
+    If it is unknown how the export was before, only its failure is published.
+    """
     if before is None:
-        return []
+        return [_event("Export Failed", after)] if after.stage == Stage.FAILED else []
     return [_event(detail_type, after) for detail_type in events_between(before.stage, after.stage)]
 
 

@@ -1,6 +1,6 @@
 """How a function handles an event: claim each export that waits for it, take the next step, record the result."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from table_exports.aws.cloud import Cloud
 from table_exports.domain.aws_events import Completion, check_envelope
-from table_exports.domain.errors import InvalidEvent, PermanentError, RetryableError
+from table_exports.domain.errors import InvalidEvent, InvalidRecord, PermanentError, RetryableError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import preview
 from table_exports.domain.public_events import PublicEvent
@@ -24,6 +24,7 @@ class Parsed(Protocol):
 
 
 P = TypeVar("P", bound=Parsed)
+R = TypeVar("R")
 
 
 def parse_event(kinds: Mapping[str, type[P]], event: dict[str, Any], cloud: Cloud) -> P | None:
@@ -51,7 +52,7 @@ def handle_completion(
     A completion that no export waits for leaves a log line and a metric.
     """
     matched = False
-    for export in cloud.records.waiting_on(completion.waiting_on):
+    for export in valid(cloud.records.waiting_on(completion.waiting_on)):
         if completion.completes(export):
             matched = True
             with about(export):
@@ -79,14 +80,14 @@ def take_step(claimed: Export, step: Update, cloud: Cloud, now: datetime) -> Exp
     """Take one step with a claimed export and record the result. None if another delivery recorded one first.
 
     A PermanentError fails the export. A RetryableError defers it: it waits as before, until the reconciler publishes
-    the event again.
+    the event again. So does an invalid head of its pipeline, which someone may correct in the meantime.
     """
     with _released_on_error(claimed, cloud):
         try:
             after = step(claimed)
         except PermanentError as error:
             after = claimed.fail(str(error), now)
-        except RetryableError as error:
+        except (RetryableError, InvalidRecord) as error:
             count("StepsDeferred")
             after = claimed.defer(str(error))
         return after if record(claimed, after, cloud) else None
@@ -101,6 +102,20 @@ def record(before: Export, after: Export, cloud: Cloud) -> bool:
     known = {name: value for name, value in known.items() if value}
     logger.info("Export moved on", extra={"became": after.stage, "attempt": after.attempt} | known)
     return True
+
+
+def valid(found: Iterable[R | InvalidRecord]) -> Iterator[R]:
+    """Yield what could be parsed. Reports each invalid record, which must not affect the others."""
+    for each in found:
+        if isinstance(each, InvalidRecord):
+            report_invalid(each)
+        else:
+            yield each
+
+
+def report_invalid(record: InvalidRecord) -> None:
+    logger.error(str(record), extra={"pipeline": record.pipeline, "record": record.record, "remedy": record.remedy})
+    count("InvalidRecords")
 
 
 def publish_events(events: Sequence[PublicEvent], cloud: Cloud) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from table_exports.aws.overviews import overview_of
-from table_exports.aws.records import export_of, pipeline_of, plain
+from table_exports.aws.record_items import export_of, pipeline_of, plain
 from table_exports.domain import public_events
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 from examples import NOW, a_pipeline, an_export
 
-from table_exports.aws.records import export_of, pipeline_of
 from table_exports.domain.pipeline import RECENT, End
 from table_exports.domain.stages import Stage
 
@@ -185,10 +184,10 @@ def test_those_in_flight_are_found_and_no_others(records, begun):
     records.register(a_pipeline(pipeline="orders-parquet", catalog_name="orders"))
     ended = an_export(pipeline="orders-parquet", export_id="e2", waiting_on="export-request/e2")
     assert records.begin(ended)
-    assert {record["export_id"] for record in records.in_flight()} == {"e1", "e2"}
+    assert {export.export_id for export in records.in_flight()} == {"e1", "e2"}
     assert records.move(ended, ended.fail("no luck", NOW))
 
-    assert [export_of(record) for record in records.in_flight()] == [begun]
+    assert list(records.in_flight()) == [begun]
 
 
 def test_a_resumed_export_takes_the_lock_and_does_not_expire(records, begun):
@@ -298,7 +297,7 @@ def test_the_pipelines_are_those_of_stacks_that_are_there(records):
     assert records.register(gone)
     records.unregister("orders-csv", gone.stack_id)
 
-    assert [pipeline_of(head) for head in records.pipelines()] == [a_pipeline()]
+    assert list(records.pipelines()) == [a_pipeline()]
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def deployed():
         answers |= {"describe_stacks": {"Stacks": stacks}}
         answers |= {"list_stack_resources": {"StackResourceSummaries": list(resources)}}
         client = Answers(**answers)
-        return Deployed(SimpleNamespace(client=lambda _: client, pipelines=lambda: list(pipelines)))
+        records = SimpleNamespace(pipelines=lambda: pipelines)
+        return Deployed(SimpleNamespace(client=lambda _: client, records=records))
 
     return make
 

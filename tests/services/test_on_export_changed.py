@@ -1,9 +1,11 @@
 import json
 
+import pytest
 from examples import NOW, an_export
 
 from on_export_changed.handler import on_export_changed
 from table_exports.domain.stages import Stage
+from table_exports.functions.telemetry import metrics
 
 EXPORTING = an_export(stage=Stage.EXPORTING, waiting_on="glue-job-run/jr_1")
 
@@ -63,3 +65,24 @@ def test_a_change_is_measured_by_stage_and_pipeline(cloud, capsys):
         [["stage"]],
         [["pipeline"]],
     ]
+
+
+@pytest.mark.parametrize("odd", [{"stage": {"S": "GONE"}}, {"requested_at": {"S": "?"}}, {"waiting_on": {"N": "7"}}])
+def test_an_edited_record_keeps_no_other_event_back(cloud, odd):
+    before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("out of memory", NOW))
+    changes = [(before, before | odd), (before, after), (before | odd, before | odd)]
+    metrics.clear_metrics()
+
+    on_export_changed([{"dynamodb": {"OldImage": old, "NewImage": new}} for old, new in changes], cloud)
+
+    assert [fact.detail_type for fact in cloud.bus.events] == ["Export Failed"]
+    assert metrics.metric_set["InvalidRecords"]["Value"] == [1.0, 1.0]
+
+
+def test_the_failure_of_a_record_that_was_invalid_is_told(cloud):
+    before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("cancelled", NOW))
+
+    changed = {"OldImage": before | {"stage": {"S": "GONE"}}, "NewImage": after}
+    on_export_changed([{"dynamodb": changed}], cloud)
+
+    assert [fact.detail["reason"] for fact in cloud.bus.events] == ["cancelled"]

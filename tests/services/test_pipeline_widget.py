@@ -104,7 +104,8 @@ def test_what_cannot_be_read_is_named_and_hides_no_other(cloud, ask, failed):
 
     page = text_of(ask())
 
-    assert "version cannot read: deploy the newer version. Pipelines: odd-csv" in page
+    assert "The record pipeline of odd-csv is invalid: timeout_minutes is" in page
+    assert "Remedy: delete its table stack, then run make deploy" in page
     assert "reviews-parquet" in page
 
 

@@ -205,6 +205,7 @@ def test_an_export_that_cannot_be_asked_about_does_not_keep_the_others_from_it(c
                 )["Item"].items()
                 if name not in ("pipeline", "record")
             },
+            "export_id": {"S": "e2"},
             "waiting_on": {"S": "athena-query/q"},
             "stage": {"S": "PUBLISHING"},
         },

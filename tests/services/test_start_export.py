@@ -440,3 +440,56 @@ def test_what_failed_is_resumed_by_a_person_alone(cloud):
     on_export_requested(a_resumption(export_id) | {"source": "table-exports.reconciler"}, cloud, LATER)
 
     assert cloud.the_export(export_id).stage is Stage.FAILED
+
+
+def test_a_lock_of_an_export_that_someone_ended_by_hand_is_freed_for_the_next_try(cloud):
+    on_export_requested(a_request(), cloud, NOW)
+    held = cloud.the_export(the_id())
+    cloud.records._client.update_item(
+        TableName=cloud.records._table,
+        Key={"pipeline": {"S": held.pipeline}, "record": {"S": held.record_key}},
+        UpdateExpression="SET stage = :failed REMOVE waiting_on, waiting_since",
+        ExpressionAttributeValues={":failed": {"S": "FAILED"}},
+    )
+
+    with pytest.raises(UnsettledLock, match="which has ended"):
+        on_export_requested(a_request(request_id="next"), cloud, LATER)
+    on_export_requested(a_request(request_id="next"), cloud, LATER)
+
+    assert len(cloud.glue.started) == 2
+
+
+@pytest.mark.parametrize("request_id", [None, "next"])
+def test_an_invalid_record_refuses_the_requests_of_its_pipeline_with_the_remedy(cloud, request_id):
+    """A redelivered request finds the record by its id, another one by the pipeline's lock."""
+    on_export_requested(a_request(), cloud, NOW)
+    held = cloud.the_export(the_id())
+    cloud.records._client.update_item(
+        TableName=cloud.records._table,
+        Key={"pipeline": {"S": held.pipeline}, "record": {"S": held.record_key}},
+        UpdateExpression="SET stage = :gone",
+        ExpressionAttributeValues={":gone": {"S": "GONE"}},
+    )
+    cloud.bus.events.clear()
+
+    on_export_requested(a_request(**({"request_id": request_id} if request_id else {})), cloud, LATER)
+
+    [fact] = cloud.bus.events
+    assert fact.detail_type == "Export Failed"
+    assert 'is invalid: stage is "GONE"' in fact.detail["reason"]
+    assert f"table-exports cancel {the_id()}" in fact.detail["reason"]
+    assert len(cloud.glue.started) == 1
+
+
+def test_a_job_run_that_is_being_stopped_is_not_waited_for_again(cloud):
+    run = "jr_1"
+    export_id = failed(cloud, glue_job_run_id=run)
+    cloud.glue.stopped.append(run)
+
+    on_export_requested(a_resumption(export_id), cloud, LATER)
+
+    export = cloud.the_export(export_id)
+    assert (export.stage, export.blocked_reason) == (
+        Stage.STARTING,
+        f"Glue job run {run} was stopped and has not ended yet",
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from table_exports.domain import naming
+from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reports import health
@@ -39,7 +40,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Overview:
     rows: tuple[Row, ...]  # those that need attention first, then those in flight, then by name
-    unreadable: tuple[str, ...] = ()  # pipelines with a record that this version cannot parse
+    invalid: tuple[InvalidRecord, ...] = ()  # records that cannot be parsed
 
     def with_problem(self, problem: str) -> int:
         """Return how many pipelines have the problem."""
@@ -51,15 +52,15 @@ class Overview:
 
     @property
     def needing_attention(self) -> int:
-        return sum(bool(row.problems) for row in self.rows) + len(self.unreadable)
+        return len({row.name for row in self.rows if row.problems} | {record.pipeline for record in self.invalid})
 
 
 def overview(
-    pipelines: Iterable[Pipeline], in_flight: Iterable[Export], now: datetime, unreadable: Iterable[str] = ()
+    pipelines: Iterable[Pipeline], in_flight: Iterable[Export], now: datetime, invalid: Iterable[InvalidRecord] = ()
 ) -> Overview:
     exports = {export.pipeline: export for export in in_flight}
     rows = [_row(pipeline, exports.get(pipeline.pipeline), now) for pipeline in pipelines]
-    return Overview(tuple(sorted(rows, key=lambda row: row._order)), tuple(sorted({*unreadable})))
+    return Overview(tuple(sorted(rows, key=lambda row: row._order)), tuple(sorted(invalid, key=str)))
 
 
 def _row(pipeline: Pipeline, export: Export | None, now: datetime) -> Row:
