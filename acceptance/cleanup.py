@@ -51,6 +51,8 @@ class Cleanup:
         self._marker = self._read_marker()
         self._common = self._stacks.describe(COMMON_STACK)
         self._owns_system = self._decide_owner()
+        # empty if the stack was never created
+        self._outputs = {each["OutputKey"]: each["OutputValue"] for each in (self._common or {}).get("Outputs", [])}
 
     def _client(self, service: str) -> Any:
         if service not in self._clients:
@@ -76,7 +78,6 @@ class Cleanup:
 
     def run(self) -> list[str]:
         """Deletes everything and returns what is left."""
-        self._outputs = {each["OutputKey"]: each["OutputValue"] for each in (self._common or {}).get("Outputs", [])}
         self._stop_job_runs()
         self.delete_table_stacks()
         for step in (self._others, self._data):
@@ -179,11 +180,10 @@ class Cleanup:
 
     def _subscriptions(self) -> list[Found]:
         """Returns our subscription of an existing system's topic. Our own topic is deleted with its stack."""
-        if self._common is None or self._owns_system:
+        if self._owns_system or not self._outputs:
             return []
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in self._common.get("Outputs", [])}
         sns = self._client("sns")
-        pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=outputs["AlarmsArn"])
+        pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=self._outputs["AlarmsArn"])
         return [
             Found(
                 f"subscription of {each['Endpoint']}",

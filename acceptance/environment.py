@@ -77,9 +77,18 @@ def fill_tables(world: World) -> None:
     for table, content in contents.items():
         dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 2, "MaxAttempts": 150})
         put_items(world, table, content)
-    dynamodb.update_continuous_backups(
-        TableName=plan.ZOO, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-    )
+    world.wait_for(lambda: enable_recovery(dynamodb, plan.ZOO), f"point-in-time recovery of {plan.ZOO}", 10)
+
+
+def enable_recovery(dynamodb: Any, table: str) -> bool:
+    """Enables point-in-time recovery. Returns whether the table can be exported."""
+    enabled = {"PointInTimeRecoveryEnabled": True}
+    try:
+        dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=enabled)
+    except dynamodb.exceptions.ContinuousBackupsUnavailableException:  # the table is a moment old
+        return False
+    found = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    return found.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") == "ENABLED"
 
 
 def put_items(world: World, table: str, content: Iterable[dict[str, Any]]) -> None:
@@ -113,10 +122,10 @@ def create_queue(world: World, name: str, **attributes: str) -> str:
     sqs, arn = world.client("sqs"), world.arn("sqs", name)
     statement = {
         "Effect": "Allow",
-        "Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com", "scheduler.amazonaws.com"]},
+        "Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]},
         "Action": "sqs:SendMessage",
         "Resource": arn,
-        "Condition": {"StringEquals": {"aws:SourceAccount": world.account.id}},
+        "Condition": {"ArnLike": {"aws:SourceArn": [world.arn("events", "rule/*"), world.arn("sns", "*")]}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     sqs.create_queue(QueueName=name, Attributes={"Policy": policy, **attributes}, tags={plan.TAG: "run"})

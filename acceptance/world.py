@@ -191,6 +191,14 @@ class World:
     def find(self, name: str, export_id: str) -> Export | None:
         return next((export for export in self.exports(name) if export.export_id == export_id), None)
 
+    def new_export(self, name: str, known: set[str]) -> str:
+        """Waits for an export whose id is not known, and returns its id."""
+
+        def look() -> str | None:
+            return next((export.export_id for export in self.exports(name) if export.export_id not in known), None)
+
+        return self.wait_for(look, f"a new export of {name}")
+
     def in_stage(self, name: str, export_id: str, stage: Stage) -> Export:
         """Waits until an export is in a stage. Raises NotTrue if it has ended in another."""
 
