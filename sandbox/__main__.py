@@ -34,6 +34,7 @@ from sandbox.gateway.faults import Faults
 from sandbox.gateway.server import Gateway
 from sandbox.glue.crawls import Crawls
 from sandbox.glue.job_runs import JobRuns
+from sandbox.glue.partitions import Partitions
 from sandbox.glue.permissions import Permissions as GluePermissions
 from sandbox.glue.responses import Responses
 from sandbox.pipelines_page import PipelinesPage
@@ -156,6 +157,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         Crawls(cloud, events),
         GluePermissions(cloud),
         MessageMoves(cloud),
+        Partitions(cloud),
         PutEventsConditions(cloud),
         Queries(cloud, past_the_gateway, events, engine),
         Responses(),

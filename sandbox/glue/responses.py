@@ -26,7 +26,6 @@ ACTIONS = (
     "GetTable",
     "GetTables",
     "GetPartition",
-    "GetPartitions",
     "BatchGetPartition",
     "GetJob",
     "GetJobs",

@@ -327,6 +327,69 @@ def test_glue_omits_what_was_never_set(account):
     account.glue.delete_database(Name="described")
 
 
+@pytest.fixture(scope="module")
+def diary(account):
+    storage = {"Columns": [{"Name": "text", "Type": "string"}], "Location": "s3://lake/diary/"}
+    keys = [{"Name": "year", "Type": "int"}, {"Name": "day", "Type": "string"}]
+    table = {"Name": "diary", "PartitionKeys": keys, "StorageDescriptor": storage}
+    account.glue.create_table(DatabaseName="zoo", TableInput=table)
+    names = {"DatabaseName": "zoo", "TableName": "diary"}
+    values = [["2025", "12"], ["2026", "1"], ["2026", "10"], ["2026", "2"]]
+    partitions = [{"Values": each, "StorageDescriptor": storage} for each in values]
+    assert not account.glue.batch_create_partition(**names, PartitionInputList=partitions)["Errors"]
+    yield names
+    account.glue.delete_table(DatabaseName="zoo", Name="diary")
+
+
+def partitions_of(answers):
+    return sorted("-".join(partition["Values"]) for answer in answers for partition in answer["Partitions"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("year = 2026 AND day IN ('1', '2')", ["2026-1", "2026-2"]),
+        ("(year = 2025) OR (day = '10')", ["2025-12", "2026-10"]),
+        ("year > 2025 AND day >= '10'", ["2026-10", "2026-2"]),
+        ("day LIKE '1%'", ["2025-12", "2026-1", "2026-10"]),
+        ("year BETWEEN 2020 AND 2025", ["2025-12"]),
+        ("NOT year = 2026", ["2025-12"]),
+    ],
+)
+def test_partitions_are_found_by_an_expression(account, diary, expression, expected):
+    assert partitions_of([account.glue.get_partitions(**diary, Expression=expression)]) == expected
+
+
+def test_an_expression_of_an_unknown_key_is_refused(account, diary):
+    with pytest.raises(account.glue.exceptions.InvalidInputException, match="month"):
+        account.glue.get_partitions(**diary, Expression="month = 1")
+
+
+def test_partitions_come_in_pages_and_segments(account, diary):
+    all_of_them = ["2025-12", "2026-1", "2026-10", "2026-2"]
+    pages = list(account.glue.get_paginator("get_partitions").paginate(**diary, PaginationConfig={"PageSize": 3}))
+    segments = [
+        account.glue.get_partitions(**diary, Segment={"SegmentNumber": number, "TotalSegments": 3})
+        for number in range(3)
+    ]
+
+    assert [len(page["Partitions"]) for page in pages] == [3, 1]
+    assert partitions_of(pages) == partitions_of(segments) == all_of_them
+
+
+def test_a_partition_is_updated(account, diary):
+    [partition] = account.glue.get_partitions(**diary, Expression="year = 2025")["Partitions"]
+    storage = partition["StorageDescriptor"] | {"Location": "s3://lake/elsewhere/"}
+    changed = {"Values": ["2025", "12"], "StorageDescriptor": storage}
+
+    account.glue.update_partition(**diary, PartitionValueList=["2025", "12"], PartitionInput=changed)
+
+    found = account.glue.get_partition(**diary, PartitionValues=["2025", "12"])["Partition"]
+    assert found["StorageDescriptor"]["Location"] == "s3://lake/elsewhere/"
+    with pytest.raises(account.glue.exceptions.EntityNotFoundException):
+        account.glue.update_partition(**diary, PartitionValueList=["1999", "1"], PartitionInput=changed)
+
+
 def test_a_folder_without_data_files_becomes_no_table(account):
     account.s3.put_object(Bucket="lake", Key="zoo/nothing/_SUCCESS", Body=b"x")
 
