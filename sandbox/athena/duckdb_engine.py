@@ -32,6 +32,22 @@ from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
 from sandbox.datalake.hive_types import hive_of_duckdb, trino_of_duckdb
 
 DIALECT = "athena"
+SETTINGS = """
+SET integer_division = true;
+SET TimeZone = 'UTC';
+CREATE MACRO map_agg(k, v) AS map(list(k), list(v));
+CREATE MACRO nan() AS CAST('nan' AS double);
+CREATE MACRO infinity() AS CAST('infinity' AS double);
+"""
+KEYWORDS = """
+ALTER AND AS BETWEEN BY CASE CAST CONSTRAINT CREATE CROSS CUBE CURRENT_CATALOG CURRENT_DATE  CURRENT_PATH
+CURRENT_ROLE CURRENT_SCHEMA CURRENT_TIME CURRENT_TIMESTAMP CURRENT_USER DEALLOCATE  DELETE DESCRIBE DISTINCT
+DROP ELSE END ESCAPE EXCEPT EXECUTE EXISTS EXTRACT FALSE FOR FROM FULL  GROUP GROUPING HAVING IN INNER INSERT
+INTERSECT INTO IS JOIN JSON_ARRAY JSON_EXISTS JSON_OBJECT  JSON_QUERY JSON_TABLE JSON_VALUE LEFT LIKE LISTAGG
+LOCALTIME LOCALTIMESTAMP NATURAL NORMALIZE NOT  NULL ON OR ORDER OUTER PREPARE RECURSIVE RIGHT ROLLUP SELECT
+SKIP TABLE THEN TRIM TRUE UESCAPE UNION  UNNEST USING VALUES WHEN WHERE WITH
+"""  # Trino documentation, "Keywords and identifiers"
+RESERVED = frozenset(KEYWORDS.split())
 DUCKDB_NAMES = {"information_schema": "athena_information_schema"}  # DuckDB has one of its own
 
 
@@ -49,7 +65,7 @@ class DuckDbSession:
     def __init__(self, catalog: Catalog, database: str, location: str) -> None:
         self._catalog, self._database, self._location = catalog, database, location
         self._connection = duckdb.connect(config={"enable_external_access": "false"})
-        self._connection.execute("SET integer_division = true; SET TimeZone = 'UTC'")
+        self._connection.execute(SETTINGS)
         self._loaded: set[tuple[str, str]] = set()
 
     def cancel(self) -> None:
@@ -91,6 +107,7 @@ class DuckDbSession:
         if not isinstance(tree, exp.Query):
             raise QueryFailed(f"NOT_SUPPORTED: the sandbox does not run {tree.key.upper()}")
         name_columns(tree)
+        use_trinos_meaning(tree)
         for table in list(tables_of(tree)):
             schema, name = (table.db or database).lower(), table.name.lower()
             held = held_columns(table)
@@ -147,9 +164,7 @@ class DuckDbSession:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}")
 
     def _missing(self, schema: str, name: str, mention: exp.Table) -> str:
-        first = mention.parts[0]
-        last = first.meta.get("col", len(first.name))  # where sqlglot saw the name end
-        where = f"line {first.meta.get('line', 1)}:{last - len(first.name) + 1}"
+        where = position(mention.parts[0])
         if not self._catalog.has_database(schema):
             return f"SCHEMA_NOT_FOUND: {where}: Schema '{schema}' does not exist"
         return f"TABLE_NOT_FOUND: {where}: Table '{CATALOG}.{schema}.{name}' does not exist"
@@ -202,11 +217,30 @@ COMMANDS: list[tuple[str, Callable[..., Result]]] = [
 def parse(sql: str) -> exp.Expression:
     """Returns the parsed query. Raises Malformed."""
     try:
-        return sqlglot.parse_one(sql, read=DIALECT)
+        tree = sqlglot.parse_one(sql, read=DIALECT)
     except sqlglot.ParseError as error:
         place = error.errors[0] if error.errors else {}
         where = f"line {place.get('line', 1)}:{place.get('col', 1)}"
         raise Malformed(f"{where}: {place.get('description', error)}") from error
+    for name in tree.find_all(exp.Identifier):
+        if not name.quoted and name.name.upper() in RESERVED:
+            raise Malformed(f"{position(name)}: mismatched input '{name.name}'. Expecting: <identifier>")
+    return tree
+
+
+def position(name: exp.Identifier) -> str:
+    last = name.meta.get("col", len(name.name))  # where sqlglot saw the name end
+    return f"line {name.meta.get('line', 1)}:{last - len(name.name) + 1}"
+
+
+def use_trinos_meaning(tree: exp.Expression) -> None:
+    """Change what DuckDB would calculate in another way: full months and days, and the bytes of a varbinary."""
+    for difference in list(tree.find_all(exp.DateDiff)):
+        unit = exp.Literal.string(difference.text("unit"))
+        between = [difference.expression.copy(), difference.this.copy()]
+        difference.replace(exp.Anonymous(this="date_sub", expressions=[unit, *between]))
+    for length in tree.find_all(exp.Length):
+        length.set("binary", True)
 
 
 def tables_of(tree: exp.Expression) -> Iterator[exp.Table]:

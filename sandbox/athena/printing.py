@@ -1,6 +1,6 @@
 """Prints values as Athena's results do, which is as Trino's CAST AS varchar does."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,8 @@ def printed(value: Any) -> str:
             return value.strftime("%Y-%m-%d %H:%M:%S.") + f"{value.microsecond // 1000:03d}{zone}"
         case date():
             return value.isoformat()
+        case time():
+            return value.isoformat("milliseconds")
         case _:
             return str(value)
 

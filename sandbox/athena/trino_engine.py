@@ -71,7 +71,7 @@ class TrinoSession:
             return in_athenas_form(self._trino(without_end(sql)))
         if first_word(sql) == "EXPLAIN":
             [[plan]] = self._trino(without_end(sql)).rows
-            return Result([Column("Query Plan", "string")], [[line] for line in plan.splitlines()])
+            return Result([Column("Query Plan", "string")], [[line] for line in printed(plan).splitlines()])
         if found := re.match(CREATE_VIEW, statement_of(sql), re.IGNORECASE):
             self._trino(without_end(sql))
             self._describe_view(found["name"])

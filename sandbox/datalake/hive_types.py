@@ -35,12 +35,21 @@ FROM_DUCKDB = {  # what is not here is a string
     "integer": "int",
     "bigint": "bigint",
     "hugeint": "bigint",  # what DuckDB makes of a sum of bigint, which is one in Trino
+    "ubigint": "bigint",
     "float": "float",
     "double": "double",
     "blob": "binary",
     "date": "date",
     "timestamp": "timestamp",
+    "timestamp_ms": "timestamp",
+    "timestamp_ns": "timestamp",
+    "timestamp_s": "timestamp",
     "timestamp with time zone": "timestamp",
+}
+WITHOUT_HIVE = {  # DuckDB's types that only Trino has, too
+    "timestamp with time zone": "timestamp(3) with time zone",
+    "time": "time(3)",
+    "json": "json",
 }
 FIELD_NAME = r"[\w.]+"  # of a struct: what Athena allows in complex types
 
@@ -75,9 +84,7 @@ def hive_of_duckdb(duckdb_type: DuckDBPyType) -> str:
 
 
 def trino_of_duckdb(duckdb_type: DuckDBPyType) -> str:
-    if duckdb_type.id == "timestamp with time zone":
-        return "timestamp(3) with time zone"
-    return trino_of_hive(hive_of_duckdb(duckdb_type))
+    return WITHOUT_HIVE.get(str(duckdb_type).lower()) or trino_of_hive(hive_of_duckdb(duckdb_type))
 
 
 def split_type(hive: str) -> tuple[str, list[str]]:

@@ -44,7 +44,7 @@ class TrinoClient:
     """One session. `schema` is what unqualified names are in."""
 
     def __init__(self, url: str, catalog: str, schema: str = "default") -> None:
-        self._url = url
+        self.url = url
         self._headers = {"X-Trino-User": USER, "X-Trino-Catalog": catalog, "X-Trino-Schema": schema}
         self._cancelled = threading.Event()
 
@@ -68,7 +68,7 @@ class TrinoClient:
         return TrinoResult(columns, rows, bytes_read)
 
     def _answers(self, sql: str) -> Iterator[dict[str, Any]]:
-        answer = self._call("POST", f"{self._url}/v1/statement", sql.encode())
+        answer = self._call("POST", f"{self.url}/v1/statement", sql.encode())
         yield answer
         while uri := answer.get("nextUri"):
             if self._cancelled.is_set():
