@@ -99,6 +99,14 @@ class Deployed:
         found = {(record.pipeline, record.record): record for record in [*in_flight, *latest]}
         return [*self._invalid_heads, *found.values()]
 
+    @cached_property
+    def vanished_holders(self) -> list[str]:
+        """The pipelines that hold a catalog name for a stack that is gone, and are not registered themselves."""
+        registered = {pipeline.pipeline for pipeline in self.pipelines}
+        return sorted(
+            name for name, stack in self._records.holders() if not {name, stack} & {*registered, *self.stacks}
+        )
+
     def outputs(self, pipeline: Pipeline) -> dict[str, str]:
         """Return the outputs of the pipeline's table stack."""
         stack = self.stacks.get(pipeline.stack_id, {})

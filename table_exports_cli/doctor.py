@@ -23,6 +23,10 @@ DEPLOY_AGAIN = "delete its table stack, then run make deploy: data and records s
 DEPLOY_ALL_AGAIN = (  # CloudFormation deletes no stack while others import its outputs
     "delete all table stacks, then the common stack, then run make deploy: data and records stay"
 )
+TAKE_OVER = (
+    "with the table in tables.yaml, make deploy: the new stack takes over name, data and state. "
+    "If nobody needs the pipeline, delete that stack then: docs/runbook.md, Remove a table"
+)
 RESTORE = (
     f"restore it. To see how it was deployed: aws cloudformation detect-stack-drift --stack-name {NAME}, "
     f"then aws cloudformation describe-stack-resource-drifts --stack-name {NAME}"
@@ -88,9 +92,9 @@ def stacks(deployed: Deployed) -> Iterator[Problem]:
         if stack := deployed.stacks.get(pipeline.stack_id):
             yield from _of_status(pipeline.pipeline, stack["StackStatus"])
         else:
-            yield Problem(
-                pipeline.pipeline, "is registered, but its table stack is gone", f"{DEPLOY}, or remove the table"
-            )
+            yield Problem(pipeline.pipeline, "is registered, but its table stack is gone", TAKE_OVER)
+    for holder in deployed.vanished_holders:
+        yield Problem(holder, "its catalog name is taken by a table stack that is gone", TAKE_OVER)
 
 
 def _of_status(name: str, status: str) -> Iterator[Problem]:

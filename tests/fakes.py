@@ -194,6 +194,14 @@ class FakeSnapshots:
 
 
 @dataclass
+class FakeStacks:
+    gone: set[str] = field(default_factory=set)
+
+    def is_gone(self, stack_id: str) -> bool:
+        return stack_id in self.gone
+
+
+@dataclass
 class FakeHeartbeat:
     beats: int = 0
 
@@ -216,6 +224,7 @@ class FakeCloud:
     manifests: FakeManifests = field(default_factory=FakeManifests)
     bus: FakeBus = field(default_factory=FakeBus)
     snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    stacks: FakeStacks = field(default_factory=FakeStacks)
     heartbeat: FakeHeartbeat = field(default_factory=FakeHeartbeat)
     registered: Pipeline = field(default_factory=a_pipeline)
 

@@ -22,6 +22,8 @@ from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions.telemetry import logger, tracer
 
+NOT_REGISTERED = "not-registered"  # the physical id of a resource whose creation was refused
+
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
@@ -41,14 +43,16 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -> dict[str, Any]:
     """Return the answer for CloudFormation. Raises InvalidRequest if the stack's parameters cannot be met."""
-    pipeline = configured(event["ResourceProperties"], event["StackId"])
-    if event["RequestType"] == "Delete":
-        cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
+    if event["RequestType"] == "Delete":  # whatever the parameters are: this version might refuse them
+        cloud.records.unregister(event.get("PhysicalResourceId", NOT_REGISTERED), event["StackId"])
         return answer(event, "SUCCESS")
+    pipeline = configured(event["ResourceProperties"], event["StackId"])
     logger.append_keys(pipeline=pipeline.pipeline)
     pipeline = scheduled(pipeline, event["ResourceProperties"], registered(pipeline.pipeline, cloud), now)
     if not cloud.records.register(pipeline):
-        raise refusal(pipeline, cloud.records.pipeline_of_catalog_name(pipeline.catalog_name, pipeline.stack_id))
+        holder = cloud.records.holder(pipeline.catalog_name)
+        if holder is None or not take_over(pipeline, *holder, cloud):
+            raise refusal(pipeline, holder)
     return answer(event, "SUCCESS", pipeline)
 
 
@@ -61,16 +65,30 @@ def registered(name: str, cloud: Cloud) -> Pipeline | None:
         return None
 
 
-def refusal(pipeline: Pipeline, holder: str | None) -> InvalidRequest:
-    """Return why the catalog name is taken. `holder` is the stack's own pipeline of another format, if that has it."""
+def take_over(pipeline: Pipeline, holder: str, stack_id: str, cloud: Cloud) -> bool:
+    """Register the pipeline with the catalog name of a stack that no longer exists. False if it does exist.
+
+    A stack can disappear without an event, for example if its custom resource was retained.
+    """
+    if stack_id == pipeline.stack_id or not cloud.stacks.is_gone(stack_id):
+        return False
+    logger.warning("The stack that held the catalog name is gone", extra={"holder": holder, "stack_id": stack_id})
+    cloud.records.unregister(holder, stack_id)
+    return cloud.records.register(pipeline)
+
+
+def refusal(pipeline: Pipeline, holder: tuple[str, str] | None) -> InvalidRequest:
+    """Return why the catalog name is taken. `holder` is the pipeline that has it, and the id of its stack."""
     name = pipeline.catalog_name
-    if holder is None:
+    held_by, stack_id = holder or ("", "")
+    if stack_id != pipeline.stack_id:
         return InvalidRequest(
-            "CatalogName", f"{name} is taken by another stack: give this one a CatalogName of its own"
+            "CatalogName",
+            f"{name} is taken by another stack: give this one a CatalogName of its own. The other is {stack_id}",
         )
     return InvalidRequest(
         "OutputFormat",
-        f"the snapshots of {name} are {holder.removeprefix(f'{name}-')}. For {pipeline.output_format}, deploy another "
+        f"the snapshots of {name} are {held_by.removeprefix(f'{name}-')}. For {pipeline.output_format}, deploy another "
         "table stack with another CatalogName",
     )
 
@@ -130,7 +148,7 @@ def answer(event: dict[str, Any], status: str, pipeline: Pipeline | None = None,
 
     The physical id is the pipeline's name, so that CloudFormation replaces the resource when the name changes.
     """
-    unchanged = event.get("PhysicalResourceId", "not-registered")
+    unchanged = event.get("PhysicalResourceId", NOT_REGISTERED)
     return {
         "Status": status,
         "Reason": reason,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from table_exports.aws.manifests import Manifests
     from table_exports.aws.records import Records
     from table_exports.aws.snapshots import Snapshots
+    from table_exports.aws.stacks import Stacks
     from table_exports.aws.tables import Summaries, Tables
 
 
@@ -80,6 +81,12 @@ class Cloud:
         from table_exports.aws.snapshots import Snapshots
 
         return Snapshots(_client("s3"), _client("glue"), os.environ["DATABASE"])
+
+    @cached_property
+    def stacks(self) -> "Stacks":
+        from table_exports.aws.stacks import Stacks
+
+        return Stacks(_client("cloudformation"))
 
     @cached_property
     def heartbeat(self) -> "Heartbeat":

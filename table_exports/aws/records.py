@@ -30,6 +30,7 @@ from table_exports.domain.stages import Stage
 T = TypeVar("T")
 
 WRITE_TRIES = 3  # a concurrent write to the same records takes milliseconds
+CLAIM = "claim"  # the sort key of a claim
 IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
 DERIVED = ("max_attempts", "last_attempt")  # one from the other, if an earlier version wrote the record
@@ -209,10 +210,15 @@ class Records:
         head = set_attributes(_key(pipeline.pipeline, HEAD), attributes, removed=sorted(invalid - attributes.keys()))
         return self._write_all({"Put": claim}, {"Update": head})
 
-    def pipeline_of_catalog_name(self, catalog_name: str, stack_id: str) -> str | None:
-        """Return which of the stack's pipelines holds the catalog name, if one does."""
+    def holder(self, catalog_name: str) -> tuple[str, str] | None:
+        """Return the pipeline that holds a catalog name, and the id of its stack. None if the name is free."""
         claim = self._get(*_claim(catalog_name).values()) or {}
-        return claim.get("held_by") if claim.get("stack_id") == stack_id else None
+        return (str(claim["held_by"]), str(claim["stack_id"])) if {"held_by", "stack_id"} <= claim.keys() else None
+
+    def holders(self) -> Iterator[tuple[str, str]]:
+        """Return each pipeline that holds a catalog name, and the id of its stack."""
+        claims = (item for item in self._all_of("stack_id") if item["record"] == CLAIM)
+        return ((str(claim.get("held_by")), str(claim["stack_id"])) for claim in claims)
 
     def unregister(self, name: str, stack_id: str) -> None:
         """Free a pipeline's catalog name, unless it belongs to another stack by now.
@@ -342,4 +348,4 @@ def _key(pipeline: str, record: str) -> dict[str, str]:
 
 def _claim(catalog_name: str) -> dict[str, str]:
     """Return the key of a claim, which gives a catalog name to one pipeline. No pipeline's name has a slash."""
-    return _key(f"catalog-name/{catalog_name}", "claim")
+    return _key(f"catalog-name/{catalog_name}", CLAIM)

@@ -113,8 +113,9 @@ def valid(found: Iterable[R | InvalidRecord]) -> Iterator[R]:
             yield each
 
 
-def report_invalid(record: InvalidRecord) -> None:
-    logger.error(str(record), extra={"pipeline": record.pipeline, "record": record.record, "remedy": record.remedy})
+def report_invalid(invalid: InvalidRecord) -> None:
+    named = {"pipeline": invalid.pipeline, "record": invalid.record, "remedy": invalid.remedy}
+    logger.error(str(invalid), extra=named)
     count("InvalidRecords")
 
 

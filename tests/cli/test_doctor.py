@@ -38,7 +38,9 @@ class Answers:
 def deployed():
     """What is deployed, with some of AWS's answers."""
 
-    def make(*pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), **answers):
+    def make(
+        *pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), holders=(), **answers
+    ):
         stacks = [
             {"StackId": stack, "StackName": name, "StackStatus": status, "Outputs": list(outputs)}
             for stack, name, status in ((COMMON, "table-exports", common), (STACK, "orders", table))
@@ -47,10 +49,18 @@ def deployed():
         answers |= {"describe_stacks": {"Stacks": stacks}}
         answers |= {"list_stack_resources": {"StackResourceSummaries": list(resources)}}
         client = Answers(**answers)
-        records = SimpleNamespace(pipelines=lambda: pipelines)
+        records = SimpleNamespace(pipelines=lambda: pipelines, holders=lambda: holders)
         return Deployed(SimpleNamespace(client=lambda _: client, records=records))
 
     return make
+
+
+def test_a_name_that_a_vanished_stack_holds_is_told(deployed):
+    holders = [("orders-parquet", STACK), ("lost-csv", "arn:aws:cloudformation:us-east-1:123456789012:stack/lost/1")]
+
+    found = deployed(a_pipeline(pipeline="orders-parquet"), holders=holders)
+
+    assert told(doctor.stacks, found) == [("lost-csv", "its catalog name is taken by a table stack that is gone")]
 
 
 def told(check, deployed):

@@ -28,6 +28,7 @@ CATALOG, DATABASE, DEFAULT_DATABASE = f"{GLUE}:catalog", f"{GLUE}:database/{DATA
 SNAPSHOT_TABLE, VIEW = f"{GLUE}:table/{DATABASE_NAME}/snapshots_reviews", f"{GLUE}:table/{DATABASE_NAME}/reviews"
 
 WORKGROUP = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/table-exports"
+STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/table-exports-reviews-avro/0a1b2c3d"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/table-exports"
 HEARTBEAT = f"arn:aws:sqs:{REGION}:{ACCOUNT}:table-exports-heartbeat"
 REDELIVERABLE = [  # the functions whose events can end up in a dead-letter queue

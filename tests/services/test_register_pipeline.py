@@ -259,3 +259,48 @@ def test_an_invalid_schedule_is_refused_whatever_is_said_of_staleness(cloud, sta
     for hours in ("0", "48"):
         with pytest.raises(InvalidRequest, match=reason):
             registered(cloud, **SCHEDULED | schedule | {"ScheduleState": state, "StaleAfterHours": hours})
+
+
+@pytest.mark.parametrize("output_format", ["parquet", "csv"])
+def test_the_name_of_a_stack_that_is_gone_is_taken_over(cloud, output_format):
+    """Its custom resource was retained, so no event said that it was deleted."""
+    table_stack_changed(a_change(stack="vanished"), cloud)
+    cloud.stacks.gone.add("vanished")
+
+    answer = table_stack_changed(a_change(OutputFormat=output_format), cloud)
+
+    assert answer["PhysicalResourceId"] == f"my_table-{output_format}"
+    assert {pipeline.pipeline: pipeline.stack_id for pipeline in cloud.records.pipelines()} == {
+        cloud.registered.pipeline: cloud.registered.stack_id,
+        f"my_table-{output_format}": STACK,
+    }
+    assert (f"my_table-{output_format}", STACK) in list(cloud.records.holders())
+
+
+def test_the_name_of_a_stack_that_exists_is_refused_with_its_id(cloud):
+    table_stack_changed(a_change(stack="another"), cloud)
+
+    with pytest.raises(
+        InvalidRequest, match=r"CatalogName: my_table is taken by another stack: .* The other is another$"
+    ):
+        table_stack_changed(a_change(), cloud)
+
+
+def test_a_deletion_frees_the_name_whatever_the_parameters_are(cloud):
+    """A version that refuses a parameter must still delete what an earlier one registered."""
+    answer = table_stack_changed(a_change(), cloud)
+    event = a_change("Delete", physical_id=answer["PhysicalResourceId"], KeepSnapshots="2.5", TableName="a/b")
+
+    assert table_stack_changed(event, cloud)["Status"] == "SUCCESS"
+    assert ("my_table-parquet", STACK) not in list(cloud.records.holders())
+
+
+def test_a_deletion_that_was_interrupted_frees_the_name_the_next_time(cloud):
+    answer = table_stack_changed(a_change(), cloud)
+    cloud.records._client.delete_item(  # as the runbook's last command does
+        TableName=cloud.records._table, Key={"pipeline": {"S": "my_table-parquet"}, "record": {"S": "pipeline"}}
+    )
+
+    table_stack_changed(a_change("Delete", physical_id=answer["PhysicalResourceId"]), cloud)
+
+    assert ("my_table-parquet", STACK) not in list(cloud.records.holders())
