@@ -34,6 +34,9 @@ ${total(costs()):.2f} and up to {HOURS:g} hours. It asks for confirmation and re
 4. writes `acceptance-report.md` and `acceptance-report.json`, which you can attach to an issue. The account ID is
    masked.
 
+You need the [permissions to deploy](deploy.md#permissions-to-deploy), and permissions to create and delete DynamoDB
+tables, queues, rules, a schedule and a role. Use a test account.
+
 The exit code is 0 if no check failed and nothing is left. Use an account and Region without table-exports: the command
 refuses a Region that has a common stack, or resources that a deleted one retained.
 

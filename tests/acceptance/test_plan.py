@@ -47,7 +47,7 @@ def test_checks_that_cause_failures_run_after_those_that_need_quiet():
     order = [claim.id for claim in in_order(CLAIMS)]
 
     assert order.index("doctor") < order.index("alarms-quiet") < order.index("error-message")
-    assert order.index("alarm-failing") < order.index("resume") < order.index("delivery-fails")
+    assert order.index("alarm-failing") < order.index("resume") < order.index("replay")
     assert order[-1] == "adopt-retained"
 
 
