@@ -6,6 +6,7 @@ resources exist.
 
 import asyncio
 import gzip
+import io
 import json
 import logging
 import re
@@ -29,6 +30,7 @@ from sandbox.gateway.calls import JSON, AwsError, Call, Response
 from sandbox.gateway.faults import Fault, Faults
 from sandbox.gateway.permissions import as_root
 from sandbox.gateway.routes import Routes
+from sandbox.gateway.validation import validate
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,11 @@ class Gateway:
         except OSError:
             await self.stop()
             raise
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens: host and port."""
+        return self._runner.addresses
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -154,6 +161,7 @@ class Gateway:
     async def _answer_in_its_protocol(self, call: Call) -> Response:
         try:
             action = call.service, call.action
+            validate(call)
             if prepare := self.routes.requests.get(action):
                 call = await asyncio.to_thread(prepare, call)
             response = await self._forward(call)
@@ -176,7 +184,7 @@ class Gateway:
             call.method,
             URL(self.emulator_url + call.path, encoded=True),
             headers=end_to_end(call.headers),
-            data=call.body or None,
+            data=io.BytesIO(call.body) if call.body else None,  # bytes over 1 MB would block the event loop
             skip_auto_headers=OWN_HEADERS,
             allow_redirects=False,
         ) as response:
