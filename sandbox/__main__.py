@@ -17,6 +17,7 @@ from sandbox.athena.queries import Queries
 from sandbox.athena.statements import Engine
 from sandbox.athena.trino_engine import TrinoEngine
 from sandbox.cloud import ACCOUNT, REGION, Cloud
+from sandbox.cloudformation.properties import Properties
 from sandbox.cloudformation.templates import Templates
 from sandbox.cloudwatch.alarms import Alarms
 from sandbox.cloudwatch.saved_queries import SavedQueries
@@ -174,6 +175,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         "calls": lambda request: calls.since(seconds(request.query.get("since", "0"))),
         "events": lambda request: list(events.sent),
         "pipelines": PipelinesPage(cloud).serve,
+        "properties": Properties.serve,
     }
     await asyncio.to_thread(templates.prepare)
     schedules = await asyncio.to_thread(Schedules, cloud)

@@ -21,17 +21,16 @@ def deploy(cloud: Cloud, build: Path = BUILD) -> None:
     s3.create_bucket(Bucket=ARTIFACTS)
     for file in build.iterdir():
         s3.upload_file(str(file), ARTIFACTS, f"{prefix}/{file.name}")
-    create_stack(
-        cloud, STACK, (build / "common.yaml").read_text(), {"ArtifactsBucket": ARTIFACTS, "ArtifactsPrefix": prefix}
-    )
+    template = f"{cloud.endpoint}/{ARTIFACTS}/{prefix}/common.yaml"  # too long for a request
+    create_stack(cloud, STACK, template, {"ArtifactsBucket": ARTIFACTS, "ArtifactsPrefix": prefix})
 
 
-def create_stack(cloud: Cloud, name: str, template: str, parameters: dict[str, str]) -> None:
+def create_stack(cloud: Cloud, name: str, template_url: str, parameters: dict[str, str]) -> None:
     cloudformation = cloud.client("cloudformation")
     try:
         cloudformation.create_stack(
             StackName=name,
-            TemplateBody=template,
+            TemplateURL=template_url,
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         )

@@ -17,7 +17,7 @@ import pyarrow as pa
 from table_export_job.attributes import DIGITS, EXACT, Attributes, Item, Seen, Value
 
 NAME_BYTES = 255  # the longest column name that the Glue Data Catalog accepts
-TYPE_CHARACTERS = 100_000  # the catalog accepts column types of 131,072
+TYPE_BYTES = 100_000  # the catalog accepts column types of 131,072 bytes
 
 
 class TypeRules(NamedTuple):
@@ -60,7 +60,7 @@ def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
         kinds = seen.kinds - {"NULL"} or {"S"}
         return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else TEXT
     found = value_type(seen, rules)
-    return found if len(hive_type_of_arrow(found.arrow)) <= TYPE_CHARACTERS else TEXT
+    return found if len(hive_type_of_arrow(found.arrow).encode()) <= TYPE_BYTES else TEXT
 
 
 def value_type(seen: Seen, rules: TypeRules) -> ColumnType:

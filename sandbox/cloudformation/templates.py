@@ -23,6 +23,8 @@ from samtranslator.yaml_helper import yaml_parse
 from sandbox.cloud import ACCOUNT, REGION, ROOT, Cloud
 from sandbox.cloudformation import custom_resources
 from sandbox.gateway.calls import AwsError, Call
+from sandbox.gateway.constraints import utf8_length
+from sandbox.gateway.quotas import TEMPLATE_IN_REQUEST, TEMPLATE_IN_S3
 from sandbox.gateway.routes import Routes
 
 SAM = "AWS::Serverless-2016-10-31"
@@ -35,7 +37,6 @@ CUSTOM_RESOURCES = {
 }
 FUNCTION = "sandbox-custom-resources"
 TEMPLATES = f"sandbox-templates-{ACCOUNT}"
-LONGEST_BODY = 51_200  # bytes; a longer template must be in S3
 
 Template = dict[str, Any]
 
@@ -59,7 +60,7 @@ class Templates:
         rewritten = json.dumps(self._rewritten(template, parameters(form, template)))
         form.pop("TemplateURL", None)
         form.pop("TemplateBody", None)
-        if len(rewritten) > LONGEST_BODY:
+        if len(rewritten) > TEMPLATE_IN_REQUEST.limit:
             form["TemplateURL"] = self._store(rewritten)
         else:
             form["TemplateBody"] = rewritten
@@ -93,6 +94,7 @@ class Templates:
                 text = self._cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
             except ClientError:
                 return None
+            TEMPLATE_IN_S3.enforce(utf8_length(text))
         try:
             template = yaml_parse(text or "")
         except yaml.YAMLError:

@@ -11,6 +11,7 @@ from sandbox.cloud import ACCOUNT, REGION, ROOT
 from sandbox.emulator.processes import kill
 
 PYTHON = Path(__file__).parents[2] / ".venv-emulator" / "bin" / "python"
+START = Path(__file__).with_name("start.py")
 START_SECONDS = 60
 
 
@@ -50,7 +51,7 @@ class Emulator:
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(PYTHON), "-m", "ministack"],
+                [str(PYTHON), "-P", str(START)],  # -P: the files next to it are not modules of the emulator
                 cwd=folder,
                 env=environment,
                 stdout=log,

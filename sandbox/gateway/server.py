@@ -30,7 +30,7 @@ from sandbox.gateway.calls import JSON, AwsError, Call, Response
 from sandbox.gateway.faults import Fault, Faults
 from sandbox.gateway.permissions import as_root
 from sandbox.gateway.routes import Routes
-from sandbox.gateway.validation import validate
+from sandbox.gateway.validation import validate, validated_response
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ class Gateway:
             validate(call)
             if prepare := self.routes.requests.get(action):
                 call = await asyncio.to_thread(prepare, call)
-            response = await self._forward(call)
+            response = validated_response(call, await self._forward(call))
             recheck = self.routes.denials.get(action)
             if recheck and response.denied and await asyncio.to_thread(recheck, call, response):
                 response = await self._forward(as_root(call))

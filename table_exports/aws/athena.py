@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from table_exports.aws.errors import translate_errors
-from table_exports.domain import view_sql
+from table_exports.domain import limits, view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, QueryEnded
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
 
-LONGEST_QUERY = 262_144  # bytes: StartQueryExecution
 RUNNING = {"QUEUED", "RUNNING"}  # states of a query that has not ended
 
 
@@ -28,10 +27,10 @@ class Athena:
         Raises PermanentError if Athena does not accept the query.
         """
         sql = view_sql.create_view(export, self._database, columns)
-        if (size := len(sql.encode())) > LONGEST_QUERY:
+        if (size := len(sql.encode())) > limits.QUERY_BYTES:
             raise PermanentError(
                 f"View {export.catalog_name} cannot be created: {size} bytes of SQL for {len(columns)} columns, and "
-                f"Athena accepts {LONGEST_QUERY}. Query {export.snapshot_table} instead, which has all columns"
+                f"Athena accepts {limits.QUERY_BYTES}. Query {export.snapshot_table} instead, which has all columns"
             )
         with translate_errors(f"View {export.catalog_name} cannot be created"):
             query = self._client.start_query_execution(

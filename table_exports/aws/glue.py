@@ -12,9 +12,9 @@ from table_exports.domain import catalog, naming
 from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
+from table_exports.domain.limits import PARTITIONS_PER_CALL
 from table_exports.domain.manifest import Manifest
 
-PARTITIONS_PER_CALL = 100
 RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}  # states of a job run that has not ended
 DELETED = "DELETED"  # our own state for a job run that Glue no longer knows
 

@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from table_exports.domain import naming
+from table_exports.domain.limits import OBJECTS_PER_CALL
 from table_exports.domain.pipeline import Pipeline
-
-OBJECTS_PER_CALL = 1_000  # S3's limit
 
 
 class Snapshots:

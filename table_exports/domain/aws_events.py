@@ -16,6 +16,7 @@ from table_exports.domain import naming
 from table_exports.domain.errors import InvalidEvent
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import preview, text_or_default
+from table_exports.domain.limits import ARN_CHARACTERS, NAME_CHARACTERS
 from table_exports.domain.stages import Operation
 
 RECONCILER_SOURCE = "table-exports.reconciler"  # the source of events that the reconciler publishes in place of AWS
@@ -26,8 +27,6 @@ PERMANENT = "Permanent error: "  # in the message of a job run. The job writes i
 SYSTEM_ERROR = 1  # Athena's error category for its own errors
 SKEW = timedelta(minutes=1)  # the largest difference between AWS's clocks
 ROUNDING = timedelta(seconds=2)  # AWS cuts the end to the second, and rounds the running time
-LONGEST_NAME = 255  # characters, of a job, run, crawler or workgroup
-LONGEST_ARN = 1024
 LONGEST_CRAWL = timedelta(days=366)
 
 # AWS also publishes states that are no ends. Only the reconciler publishes ERROR, EXPIRED, DELETED and Cancelled.
@@ -108,7 +107,7 @@ class TableExportFailed:
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> Self:
         return cls(
-            arn=_name(event, "detail.exportArn", "the ARN of a table export", LONGEST_ARN),
+            arn=_name(event, "detail.exportArn", "the ARN of a table export", ARN_CHARACTERS),
             state=_name(event, "detail.state", "a table export's state, such as FAILED"),
             message=text_or_default(event["detail"].get("message"), NO_MESSAGE),
         )
@@ -288,7 +287,7 @@ class QueryEnded:
 Completion = SummaryWritten | TableExportFailed | JobRunEnded | CrawlEnded | QueryEnded
 
 
-def _name(event: Any, path: str, what: str, longest: int = LONGEST_NAME) -> str:
+def _name(event: Any, path: str, what: str, longest: int = NAME_CHARACTERS) -> str:
     """Return a name or id that AWS always gives. All its characters are visible, because it becomes a key."""
     value = _at(event, path, what)
     if not isinstance(value, str) or not 1 <= len(value) <= longest or not _is_plain(value):

@@ -19,12 +19,13 @@ class Endpoint:
 
     def __init__(self) -> None:
         self.url = ""
+        self.content = b"{}"  # of responses in JSON
         self.forwarded: list[tuple[str, str]] = []
 
     async def accept(self, request: web.Request) -> web.Response:
         self.forwarded.append((request.path, request.headers.get("X-Amz-Target", "")))
         if request.content_type != "application/x-www-form-urlencoded":
-            return web.json_response({})
+            return web.Response(body=self.content, content_type="text/json")
         action = (await request.post())["Action"]
         return web.Response(text=f"<Response><{action}Result/></Response>", content_type="text/xml")
 
