@@ -75,8 +75,9 @@ def service_of(call: Call) -> Service | None:
 
 def operation_of(service: Service, call: Call) -> tuple[OperationModel | None, dict[str, str]]:
     """Returns the operation of a call, or None if the model does not have it, and the labels of a REST path."""
-    if call.action in operations(service):
-        return service.model.operation_model(call.action), {}
+    if "rest" not in service.model.metadata["protocol"]:
+        known = call.action in operations(service)
+        return (service.model.operation_model(call.action) if known else None), {}
     path = call.path.partition("?")[0]
     for method, pattern, name in service.paths:
         if method == call.method and (found := pattern.fullmatch(path)):
