@@ -44,6 +44,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--plan", action="store_true", help="show the changes and change no stack")
     parser.add_argument("--yes", action="store_true", help="confirm all changes without asking")
     parser.add_argument(
+        "--repair", action="store_true", help="also restore what was changed or deleted outside CloudFormation"
+    )
+    parser.add_argument(
         "--only", type=names, help="deploy only these tables (comma-separated), and not the common stack"
     )
     parser.add_argument(
@@ -88,7 +91,7 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     if artifacts.upload(account, kept.artifacts_bucket, options.build):
         screen.show(f"Uploaded to s3://{kept.artifacts_bucket}/{artifacts.prefix(version)}/")
 
-    deployment = Deployment(account, screen, stacks, kept, options.build, options.plan)
+    deployment = Deployment(account, screen, stacks, kept, options.build, options.plan, options.repair)
     if options.only:
         deployment.require_common_stack_of_this_version()
     elif not deployment.deploy_common_stack():

@@ -32,6 +32,7 @@ class Deployment:
     settings: Settings
     build: Path
     only_plan: bool
+    repair: bool = False
 
     @property
     def version(self) -> str:
@@ -195,6 +196,7 @@ class Deployment:
             template_url=artifacts.url(self.account, self.settings.artifacts_bucket, key),
             parameters=defaults | parameters,
             tags={**self.settings.tags, TAG: kind},
+            repair=self.repair,
         )
 
 

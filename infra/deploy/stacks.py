@@ -40,6 +40,7 @@ class Stack:
     template_url: str
     parameters: dict[str, str]
     tags: dict[str, str] = field(default_factory=dict)
+    repair: bool = False  # also revert what was changed or deleted outside CloudFormation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,7 @@ class Stacks:
             Parameters=as_parameters(stack.parameters),
             Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            **({"DeploymentMode": "REVERT_DRIFT"} if stack.repair and not creates else {}),
         )["Id"]
         described = self._wait_for_change_set(change_set)
         plan = Plan(stack=stack, creates=creates, change_set=change_set)

@@ -1,5 +1,6 @@
 """What the sandbox's CloudFormation does not do: refuse a change set for its content, fail half way, get stuck."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ class FakeCloudFormation:
     def __init__(self, **answers: Any) -> None:
         self._answers = answers
         self.done: list[str] = []
+        self.requests: dict[str, dict[str, Any]] = {}  # the last one of each operation
 
     def __getattr__(self, operation: str) -> Any:
         def call(**request: Any) -> Any:
             self.done.append(operation)
+            self.requests[operation] = request
             answer = self._answers.get(operation, {"Id": "change-set"})
             if isinstance(answer, list):
                 answer = answer.pop(0) if len(answer) > 1 else answer[0]
@@ -121,6 +124,24 @@ def test_no_changes_are_not_a_failure(reason):
 
     assert plan == Plan(stack=STACK, creates=False, change_set=None)
     assert cloudformation.done[-1] == "delete_change_set"
+
+
+@pytest.mark.parametrize(
+    ("found", "repair", "mode"),
+    [
+        (stack("UPDATE_COMPLETE"), True, "REVERT_DRIFT"),
+        (stack("UPDATE_COMPLETE"), False, None),
+        (ABSENT, True, None),  # a new stack has not drifted
+    ],
+)
+def test_a_repair_reverts_the_drift_of_an_existing_stack(found, repair, mode):
+    cloudformation = FakeCloudFormation(
+        describe_stacks=found, describe_change_set={"Status": "CREATE_COMPLETE", "Changes": []}
+    )
+
+    Stacks(cloudformation).plan(replace(STACK, repair=repair), "v1")
+
+    assert cloudformation.requests["create_change_set"].get("DeploymentMode") == mode
 
 
 def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
