@@ -35,11 +35,16 @@ test: setup package lint ## What a change needs: lint and the tests that are not
 test-slow: setup package ## The slow tests only: tests/README.md
 	@$(MAKE) --no-print-directory .trino/ready || echo "Without Trino, the tests in tests/trino are skipped, and those of JSON in tests/hive. All others run."
 	@$(PYTEST) -m slow
+	@if [ -e .trino/ready ]; then $(QUERIES_ON_TRINO); fi
 
 test-all: test test-slow ## All tests
 
-verify-trino: setup .trino/ready ## Compare what Trino reads of snapshots with what was written to DynamoDB
-	@$(BIN)/python -m pytest tests/trino
+QUERYING := cataloging formats glue_and_athena read_modes retention schema
+QUERIES_ON_TRINO = $(PYTEST) --engine trino $(QUERYING:%=tests/sandbox/test_%.py)
+
+verify-trino: setup package .trino/ready ## Compare what Trino reads with what was written, and query the sandbox with Trino
+	@$(PYTEST) tests/trino
+	@$(QUERIES_ON_TRINO)
 
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1
 	@PYTHONPATH=.:services:tests $(BIN)/python -m simulation simulate $(if $(HISTORIES),--histories $(HISTORIES)) $(if $(SEED),--seed $(SEED))
