@@ -129,19 +129,22 @@ def resumed_export(world: World, failed: Export) -> Export:
     "delivery-fails",
     SUBJECT,
     "EventBridge counts failed deliveries by rule and bus, as the alarm `delivery-fails` expects",
-    "removes the permission of a rule, sends an event that matches it, and waits for the alarm",
+    "removes the permission of the rule for queries, runs a query, and waits for the alarm",
     in_sandbox="failed deliveries are counted by the sandbox",
     disturbs=True,
     stage=4,
 )
 def failed_deliveries_are_counted(world: World) -> Evidence:
-    functions, name = world.client("lambda"), f"{COMMON_STACK}-on_export_succeeded"
+    functions, name = world.client("lambda"), f"{COMMON_STACK}-on_view_complete"
     statements = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
     for statement in statements:
         functions.remove_permission(FunctionName=name, StatementId=statement["Sid"])
     try:
-        world.put_event("Export Succeeded", {"pipeline": "acceptance-undeliverable"})
-        message = world.wait_for(lambda: undeliverable(world), "the undelivered event in its queue", 10)
+        query = world.client("athena").start_query_execution(
+            QueryString="SELECT 1", WorkGroup=world.common["WorkGroupName"]
+        )
+        query_id = query["QueryExecutionId"]
+        message = world.wait_for(lambda: dead_letter(world, query_id), "the undelivered event in its queue", 10)
         wait_for_state(world, f"{COMMON_STACK}-delivery-fails", "ALARM")
     finally:
         for statement in statements:
@@ -152,16 +155,15 @@ def failed_deliveries_are_counted(world: World) -> Evidence:
                 Principal=statement["Principal"]["Service"],
                 SourceArn=next(iter(next(iter(statement["Condition"].values())).values())),
             )
-        while found := undeliverable(world):
-            receipt = found["ReceiptHandle"]
-            world.client("sqs").delete_message(QueueUrl=world.queue_url(UNDELIVERED), ReceiptHandle=receipt)
+    receipt = message["ReceiptHandle"]
+    world.client("sqs").delete_message(QueueUrl=world.queue_url(UNDELIVERED), ReceiptHandle=receipt)
     code = message["MessageAttributes"].get("ERROR_CODE", {}).get("StringValue", "none")
     return Evidence(f"the alarm went on. ERROR_CODE of the dead letter: {code}")
 
 
-def undeliverable(world: World) -> dict[str, Any] | None:
+def dead_letter(world: World, text: str) -> dict[str, Any] | None:
     found = world.messages(UNDELIVERED, VisibilityTimeout=0)
-    return next((message for message in found if "acceptance-undeliverable" in message["Body"]), None)
+    return next((message for message in found if text in message["Body"]), None)
 
 
 @check(
