@@ -33,6 +33,7 @@ class FakeGlue:
     schema_is_known: bool = False
     cataloged: list[str] = field(default_factory=list)  # what was done to the catalog, in order
     refuses: str | None = None
+    job_gone: bool = False
     busy: str | None = None
     ends: dict[str, JobRunEnded] = field(default_factory=dict)  # of job runs, by id
     crawl: CrawlEnded | None = None  # the last that ended, if none runs
@@ -50,6 +51,9 @@ class FakeGlue:
     def job_run_end(self, export: Export, run_id: str) -> JobRunEnded | None:
         self._refuse()
         return self.ends.get(run_id)
+
+    def job_is_gone(self, export: Export) -> bool:
+        return self.job_gone
 
     def is_stopping(self, export: Export, run_id: str) -> bool:
         return run_id in self.stopped and run_id not in self.ends

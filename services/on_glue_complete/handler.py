@@ -9,9 +9,12 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
+from table_exports.domain.pipeline import STACK_DELETED
 from table_exports.functions import publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
 from table_exports.functions.telemetry import count, logger, metrics, tracer
+
+NEW_EXPORT = "Request a new export"  # in the job's message if the snapshot can never be written
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -29,9 +32,12 @@ def on_job_run_ended(event: dict[str, Any], cloud: Cloud, now: datetime) -> None
 def next_step(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:
     if run.state == "SUCCEEDED":
         return catalog(export, cloud, now)
+    if run.failed_by_itself and cloud.glue.job_is_gone(export):  # its role goes next: the run's error would mislead
+        return export.fail(f"{STACK_DELETED} (Glue job {export.glue_job_name} is gone)", now)
     if run.failed_by_itself and not run.failed_permanently and export.can_retry:
         return run_again(export, run, cloud, now)
-    return export.fail(failure_reason(run), now, stopped=run.state == "STOPPED")
+    final = run.failed_permanently and NEW_EXPORT in run.message
+    return export.fail(failure_reason(run), now, stopped=run.state == "STOPPED", final=final)
 
 
 def run_again(export: Export, run: JobRunEnded, cloud: Cloud, now: datetime) -> Export:

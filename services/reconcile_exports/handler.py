@@ -18,7 +18,7 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import Completion
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ResumeRequest
 from table_exports.domain.stages import STAGES, Stage
 from table_exports.functions.event_handling import record, report_invalid
@@ -65,7 +65,7 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
     try:
         pipeline = cloud.records.pipeline(export.pipeline)
         if pipeline is None and STAGES[export.stage].needs_table_stack:
-            record(export, export.fail("The table stack was deleted while the export was running", now), cloud)
+            record(export, export.fail(STACK_DELETED, now), cloud)
             return
         missing = find_completion(export, pipeline, cloud, now)
     except Exception as error:

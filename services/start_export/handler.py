@@ -94,6 +94,7 @@ def resume(export: Export, request: ExportRequest, pipeline: Pipeline, cloud: Cl
     if reason := pipeline.why_not_resume(export):
         raise InvalidRequest("resume_export_id", reason)
     resumed = export.resume(request.identity, pipeline.max_attempts, now)
+    resumed = replace(resumed, table_stack=pipeline.stack_id)
     if cloud.records.resume(export, resumed):
         return start(resumed, pipeline, cloud, now)
 

@@ -6,7 +6,7 @@ from typing import Any
 from table_exports.aws.errors import translate_errors
 from table_exports.domain import limits, view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, QueryEnded
-from table_exports.domain.errors import PermanentError
+from table_exports.domain.errors import FinalError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
 
@@ -28,9 +28,11 @@ class Athena:
         """
         sql = view_sql.create_view(export, self._database, columns)
         if (size := len(sql.encode())) > limits.QUERY_BYTES:
-            raise PermanentError(
+            raise FinalError(
                 f"View {export.catalog_name} cannot be created: {size} bytes of SQL for {len(columns)} columns, and "
-                f"Athena accepts {limits.QUERY_BYTES}. Query {export.snapshot_table} instead, which has all columns"
+                f"Athena accepts {limits.QUERY_BYTES}. Query {export.snapshot_table} instead, which has all columns. "
+                "To have a view again, put attributes whose names are data into a map, then start over: "
+                'docs/schema.md, "Start over"'
             )
         with translate_errors(f"View {export.catalog_name} cannot be created"):
             query = self._client.start_query_execution(

@@ -68,6 +68,13 @@ class Glue:
             message=text_or_default(run.get("ErrorMessage") or run.get("StateDetail"), NO_MESSAGE),
         )
 
+    def job_is_gone(self, export: Export) -> bool:
+        try:
+            self._client.get_job_runs(JobName=export.glue_job_name, MaxResults=1)
+        except self._client.exceptions.EntityNotFoundException:
+            return True
+        return False
+
     def is_stopping(self, export: Export, run_id: str) -> bool:
         """Return whether someone has stopped the run, and it has not ended yet."""
         with translate_errors(f"Glue job run {run_id} could not be read"):

@@ -51,5 +51,9 @@ class PermanentError(Exception):
     """AWS refused a step, or a check of ours failed, and a retry would not change that."""
 
 
+class FinalError(PermanentError):
+    """A resumed export could only fail again. The message says what must change."""
+
+
 class RetryableError(Exception):
     """AWS is busy. Nothing was started, and a later try may succeed."""

@@ -72,6 +72,8 @@ class Export:
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
     reason: str | None = None  # why it failed, so that an operator can act on it
+    final: bool | None = None  # it failed, and could only fail again if it was resumed
+    table_stack: str | None = None  # the id of the table stack when it began or was resumed. 0.1.0 does not record it
 
     def __post_init__(self) -> None:
         if (self.waiting_on is None) != (self.stage in TERMINAL):
@@ -220,13 +222,16 @@ class Export:
         self._allow(Stage.SUCCEEDED)
         return self._end(Stage.SUCCEEDED, now)
 
-    def fail(self, reason: str, now: datetime, stopped: bool = False) -> Self:
-        """The failed export. `stopped`: the reconciler or a person stopped its operation."""
+    def fail(self, reason: str, now: datetime, *, stopped: bool = False, final: bool = False) -> Self:
+        """The failed export.
+
+        `stopped`: the reconciler or a person stopped its operation. `final`: it could only fail again.
+        """
         if self.ended:
             raise IllegalTransition(f"{self.stage} -> {Stage.FAILED}")
         if stopped:
             reason += f" ({self.blocked_reason or 'resume the export when it may continue'})"
-        return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason)
+        return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason, final=final or None)
 
     def cancel(self, by: str, now: datetime, because: str = "") -> Self:
         """The export, failed because someone cancelled it."""
@@ -262,6 +267,7 @@ class Export:
             ended_at=None,
             failed_stage=None,
             reason=None,
+            final=None,
         ).with_step()
 
     def _end(self, stage: Stage, now: datetime) -> Self:

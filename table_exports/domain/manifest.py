@@ -14,6 +14,10 @@ FAR_OFF_ITEMS = 1_000
 FAR_OFF_SHARE = 10  # per cent
 
 
+class OtherVersion(PermanentError):
+    """The manifest is of a version that this package cannot read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     name: str
@@ -40,7 +44,7 @@ class Manifest:
         try:
             content = json.loads(text)
             if content["version"] != VERSION:
-                raise PermanentError(
+                raise OtherVersion(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services again"
                 )
             values = {name: content[name] for name in cls.__slots__}

@@ -11,6 +11,8 @@ from table_exports.domain.parameters import DPUS, default_of
 from table_exports.domain.stages import Operation, Stage
 
 RECENT = 15  # ends that a head keeps
+STACK_LOST = "The table stack was deleted or renamed while the export was running"
+STACK_DELETED = f"{STACK_LOST}. To continue, deploy it again and resume the export"
 LONGEST_REASON = 300  # characters that a head keeps. The export's own record has the whole reason
 
 
@@ -117,6 +119,7 @@ class Pipeline:
             waiting_on=Operation.REQUEST.waiting_on(export_id),
             waiting_since=now,
             claimed_at=now,
+            table_stack=self.stack_id,
             max_attempts=self.max_attempts,
             table_name=self.table_name,
             catalog_name=self.catalog_name,
@@ -132,7 +135,15 @@ class Pipeline:
         if self.newest_snapshot > export.snapshot_timestamp:
             newest = self.newest_snapshot
             return f"the view already shows, or was asked to show, the newer snapshot {newest}: request a new export"
+        if export.final:
+            return f"it could only fail again. {export.reason}"
         return None
+
+    def why_stack_lost(self, export: Export) -> str | None:
+        """Return that another table stack has the pipeline now. None if it is the export's own, or not known."""
+        if export.table_stack in (None, self.stack_id):
+            return None
+        return f"{STACK_LOST}: its pipeline belongs to {self.stack_id} now. Resume the export, or request a new one"
 
     def why_not_publish(self, export: Export) -> str | None:
         """Return why the view must not show the export's snapshot. None if it may: the view never moves backwards."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
 
@@ -9,10 +10,12 @@ from botocore.exceptions import ClientError
 
 from table_exports.aws.cloud import Cloud
 from table_exports.domain.aws_events import Completion, check_envelope
-from table_exports.domain.errors import InvalidEvent, InvalidRecord, PermanentError, RetryableError
+from table_exports.domain.errors import FinalError, InvalidEvent, InvalidRecord, PermanentError, RetryableError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import preview
+from table_exports.domain.pipeline import STACK_DELETED
 from table_exports.domain.public_events import PublicEvent
+from table_exports.domain.stages import Stage
 from table_exports.functions.telemetry import about, count, logger
 
 Update = Callable[[Export], Export]  # from an export to what it becomes
@@ -86,11 +89,26 @@ def take_step(claimed: Export, step: Update, cloud: Cloud, now: datetime) -> Exp
         try:
             after = step(claimed)
         except PermanentError as error:
-            after = claimed.fail(str(error), now)
+            after = claimed.fail(str(error), now, final=isinstance(error, FinalError))
         except (RetryableError, InvalidRecord) as error:
             count("StepsDeferred")
             after = claimed.defer(str(error))
+        if after.stage == Stage.FAILED:
+            after = _with_cause(after, cloud)
         return after if record(claimed, after, cloud) else None
+
+
+def _with_cause(failed: Export, cloud: Cloud) -> Export:
+    """Return the failed export with the loss of its table stack as reason, because AWS's own reason would mislead."""
+    try:
+        pipeline = cloud.records.pipeline(failed.pipeline)
+    except InvalidRecord:
+        return failed
+    cause = STACK_DELETED if pipeline is None else pipeline.why_stack_lost(failed)
+    if cause is None:
+        return failed
+    logger.warning("The export failed after its table stack was lost", extra={"reason": failed.reason})
+    return replace(failed, reason=cause)
 
 
 def record(before: Export, after: Export, cloud: Cloud) -> bool:

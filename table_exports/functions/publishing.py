@@ -6,7 +6,7 @@ from table_exports.aws.cloud import Cloud
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.stages import Stage
 
 
@@ -14,7 +14,7 @@ def pipeline_to_publish(export: Export, cloud: Cloud) -> Pipeline:
     """Return the export's pipeline. Raises PermanentError if the export must not publish in it any more."""
     pipeline = cloud.records.pipeline(export.pipeline)
     if pipeline is None:
-        raise PermanentError("The table stack was deleted while the export was running")
+        raise PermanentError(STACK_DELETED)
     if reason := pipeline.why_not_publish(export):
         raise PermanentError(reason)
     return pipeline

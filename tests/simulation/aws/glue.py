@@ -111,7 +111,7 @@ class Glue:
             self._begin(job, run)
         return {"JobRunId": run_id}
 
-    def get_job_runs(self, JobName: str, NextToken: str = "0") -> dict[str, Any]:
+    def get_job_runs(self, JobName: str, NextToken: str = "0", MaxResults: int = RUNS_PER_PAGE) -> dict[str, Any]:
         runs = self._job(JobName).runs[::-1]
         first = int(NextToken)
         answer = {"JobRuns": [_described(run) for run in runs[first : first + RUNS_PER_PAGE]]}
