@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,7 +20,7 @@ from table_exports.domain.errors import InvalidRecord, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
-from table_exports_cli import cancelling, replays
+from table_exports_cli import cancelling, repairing, replays
 from table_exports_cli import output as printed
 from table_exports_cli.doctor import examine
 from table_exports_cli.problems import AWS_ERROR, NEEDS_ATTENTION, OK, USAGE, CommandError, in_words
@@ -223,6 +224,19 @@ def cancel(ctx: typer.Context, export: ExportName, output: InFormat = Output.TEX
         output,
         lambda: known | {"reason": ended.export.reason, "notes": list(ended.notes)},
         lambda: printed.plain(f"Export {ended.export.export_id} is {ended.export.stage}: {ended.export.reason}"),
+    )
+
+
+@app.command()
+def repair(ctx: typer.Context, pipeline: PipelineName, output: InFormat = Output.TEXT) -> None:
+    """Rebuild the snapshot table, its partitions and the view from the published snapshots in S3."""
+    repaired = repairing.repair(the_system(ctx), pipeline)
+    for note in repaired.notes:
+        printed.err.print(printed.plain(note), soft_wrap=True)
+    show(
+        output,
+        lambda: {"pipeline": pipeline} | asdict(repaired),
+        lambda: printed.plain(f"The view of {pipeline} shows snapshot {repaired.snapshot_timestamp}"),
     )
 
 

@@ -72,10 +72,20 @@ class System:
         return Records(client, NAME)
 
     @cached_property
+    def _environment(self) -> dict[str, str]:
+        """The parameters of the common stack that functions get."""
+        found = self.client("lambda").get_function_configuration(FunctionName=f"{NAME}-start_export")
+        return found["Environment"]["Variables"]
+
+    @property
     def history_days(self) -> int:
         """How long the record of an ended export is kept, as deployed."""
-        found = self.client("lambda").get_function_configuration(FunctionName=f"{NAME}-start_export")
-        return int(found["Environment"]["Variables"]["HISTORY_DAYS"])
+        return int(self._environment["HISTORY_DAYS"])
+
+    @property
+    def database(self) -> str:
+        """The Glue database of all snapshot tables and views, as deployed."""
+        return self._environment["DATABASE"]
 
     def pipelines(self) -> list[Pipeline]:
         """Return the pipelines whose records are valid."""

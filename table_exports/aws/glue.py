@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from table_exports.aws.errors import translate_errors
-from table_exports.domain import catalog, naming
+from table_exports.domain import catalog, naming, view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
@@ -155,6 +155,34 @@ class Glue:
                 )
         elif not catalog.same_schema(export, manifest, table):
             self._update_table(export, manifest, table, crawl_due=False)
+
+    def restore_table(self, export: Export, manifest: Manifest) -> None:
+        """Create or update the snapshot table unless the snapshot can be read with it.
+
+        The table may have more columns, which a later export added. These stay.
+        """
+        table = self._snapshot_table(export)
+        wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, None)
+        if table is None or not catalog.fits_the_table(wanted, table):
+            self.ensure_table(export, manifest)
+
+    def ensure_database(self) -> bool:
+        """Create the database if it does not exist. Returns whether it was created."""
+        try:
+            self._client.get_database(Name=self._database)
+        except self._client.exceptions.EntityNotFoundException:
+            described = {"Name": self._database, "Description": catalog.DATABASE_DESCRIPTION}
+            self._client.create_database(DatabaseInput=described)
+            return True
+        return False
+
+    def shown_snapshot(self, catalog_name: str) -> str | None:
+        """Return the snapshot that the view shows. None if there is no view of ours."""
+        try:
+            view = self._client.get_table(DatabaseName=self._database, Name=catalog_name)["Table"]
+        except self._client.exceptions.EntityNotFoundException:
+            return None
+        return view_sql.shown_snapshot(view.get("ViewOriginalText", ""))
 
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:
         """Create or update the partition of the export's snapshot, with all columns of the manifest."""

@@ -4,9 +4,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from table_exports.aws.errors import translate_errors
+from table_exports.domain import naming
 from table_exports.domain.errors import FinalError, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest, OtherVersion
+from table_exports.domain.pipeline import Pipeline
 
 
 class Manifests:
@@ -19,16 +21,27 @@ class Manifests:
         Nobody writes the manifest again, so a resumed export would find the same. Only another version can read it.
         """
         try:
-            return self._proof_of(export)
+            manifest = self._read(export.manifest_uri, "The job run left no manifest at")
+            manifest.prove(export)
+            return manifest
         except OtherVersion:
             raise
         except PermanentError as error:
             raise FinalError(f"{error}. Request a new export") from error
 
-    def _proof_of(self, export: Export) -> Manifest:
-        uri = urlsplit(export.manifest_uri)
-        with translate_errors(f"The job run left no manifest at {export.manifest_uri}", permanent={"NoSuchKey"}):
-            body = self._client.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))["Body"].read()
-        manifest = Manifest.from_json(body)
+    def of_snapshot(self, pipeline: Pipeline, snapshot: str) -> tuple[Export, Manifest]:
+        """Return the manifest of one of the pipeline's snapshots, and the export that wrote it.
+
+        The export's record may have expired. Only what identifies the export and its files is as it was.
+        Raises PermanentError unless the manifest proves the snapshot complete.
+        """
+        manifest = self._read(naming.manifest_uri(pipeline.output_prefix, snapshot), "There is no manifest at")
+        export = pipeline.begin(manifest.export_id, pipeline.read_percentage, naming.snapshot_moment(snapshot))
         manifest.prove(export)
-        return manifest
+        return export, manifest
+
+    def _read(self, manifest_uri: str, none: str) -> Manifest:
+        uri = urlsplit(manifest_uri)
+        with translate_errors(f"{none} {manifest_uri}", permanent={"NoSuchKey"}):
+            body = self._client.get_object(Bucket=uri.netloc, Key=uri.path.lstrip("/"))["Body"].read()
+        return Manifest.from_json(body)

@@ -23,7 +23,11 @@ class Snapshots:
         folders = {name.removeprefix(folder).rstrip("/").partition("=")[2] for name in found}
         _, manifests = _place(naming.manifests_prefix(pipeline.output_prefix))
         names = {key.removeprefix(manifests) for key in self._keys(bucket, manifests)}
-        return folders | {name.removesuffix(".json") for name in names} | set(self._partitions(pipeline))
+        return folders | {name.removesuffix(".json") for name in names} | set(self.partitions(pipeline))
+
+    def files(self, pipeline: Pipeline, snapshot: str) -> int:
+        """Return how many files the snapshot has."""
+        return sum(1 for _ in self._keys(*_place(naming.snapshot_location(pipeline.output_prefix, snapshot))))
 
     def remove(self, pipeline: Pipeline, snapshot: str) -> int:
         """Remove a snapshot, and return how many files it had.
@@ -36,7 +40,7 @@ class Snapshots:
         self._remove_objects(naming.manifest_uri(pipeline.output_prefix, snapshot))
         return files
 
-    def _partitions(self, pipeline: Pipeline) -> Iterator[str]:
+    def partitions(self, pipeline: Pipeline) -> Iterator[str]:
         """Yield the partitions' timestamps, without partitions whose files are elsewhere."""
         pages = self._glue.get_paginator("get_partitions").paginate(**self._table(pipeline), ExcludeColumnSchema=True)
         try:

@@ -12,6 +12,9 @@ from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest
 
+DATABASE_DESCRIPTION = (  # as in infra/common.yaml
+    "DynamoDB tables exported by table-exports. A view has the latest snapshot, a snapshots_ table has all"
+)
 CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"

@@ -32,6 +32,19 @@ def superseded(snapshots: Iterable[str], pipeline: Pipeline) -> list[str]:
     return sorted(name for name in existing if known_from < name < latest and name not in (*kept, *in_flight))
 
 
+def published_among(snapshots: Iterable[str], pipeline: Pipeline, unpublished: Iterable[str]) -> list[str]:
+    """Return which of the existing `snapshots` were published, the oldest first.
+
+    `unpublished`: snapshots of exports whose records say that they have not succeeded. Those records expire, so a
+    snapshot that is older than all known published ones, and of which nothing is known, counts as published.
+    """
+    published = pipeline.published
+    known_from = min(published, default="")
+    existing = {name for name in snapshots if re.fullmatch(SNAPSHOT, name)}
+    older = {name for name in existing if name < known_from}
+    return sorted((existing & published) | (older - {*unpublished}))
+
+
 def published_to_list(published: Iterable[str], keep_snapshots: int) -> tuple[str, ...]:
     """Return the published snapshots that a head must list, so that `superseded` can count them."""
     listed = min(max(keep_snapshots, KNOWN_AT_LEAST), KNOWN_AT_MOST)

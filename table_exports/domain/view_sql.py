@@ -1,6 +1,10 @@
 """The SQL of the view that shows a table's latest snapshot."""
 
+import base64
+import binascii
 import hashlib
+import json
+import re
 from collections.abc import Sequence
 
 from table_exports.domain.export import Export
@@ -21,6 +25,20 @@ def create_view(export: Export, database: str, columns: Sequence[tuple[str, str]
     listed = ", ".join(selected(source, name) for source, name in [*columns, (PARTITION_KEY, PARTITION_KEY)])
     latest = f"{identifier(PARTITION_KEY)} = {literal(export.snapshot_timestamp)}"
     return f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM {table} WHERE {latest}"
+
+
+def shown_snapshot(text: str) -> str | None:
+    """Return the snapshot that a view of ours shows, from its text in the catalog. None if it is another view.
+
+    Athena stores the SQL of a view as `/* Presto View: <JSON in Base64> */`.
+    """
+    stored = re.fullmatch(r"/\* Presto View: (\S+) \*/", text)
+    try:
+        sql = json.loads(base64.b64decode(stored[1]))["originalSql"] if stored else ""
+        shown = re.search(rf"\"?{PARTITION_KEY}\"? = '([^']*)'\s*\)?\s*$", sql)
+    except (binascii.Error, KeyError, TypeError, ValueError):
+        return None
+    return shown[1] if shown else None
 
 
 def selected(source: str, name: str) -> str:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from table_exports.domain.errors import InvalidEvent
 from table_exports.domain.pipeline import End
 from table_exports.domain.public_events import ExportSucceeded
-from table_exports.domain.retention import published_to_list, superseded
+from table_exports.domain.retention import published_among, published_to_list, superseded
 from table_exports.domain.stages import Stage
 
 
@@ -45,6 +45,21 @@ def published(*numbers, **changes):
 )
 def test_published_snapshots_are_counted_and_superseded_ones_removed(keep, succeeded, existing, removed):
     assert superseded(days(*existing), published(*succeeded, keep_snapshots=keep)) == days(*removed)
+
+
+@pytest.mark.parametrize(
+    ("succeeded", "existing", "unpublished", "found"),
+    [
+        ((7, 9), (7, 8, 9, 10), (), (7, 9)),  # from the oldest known one, all are known
+        ((7, 9), (9,), (), (9,)),  # only those that exist
+        ((7, 9), (1, 2, 7, 9), (2,), (1, 7, 9)),  # the record of the 1st has expired
+        ((), (7, 8), (), ()),
+    ],
+)
+def test_published_snapshots_are_told_from_others(succeeded, existing, unpublished, found):
+    snapshots = [*days(*existing), "temporary", "$folder$"]
+
+    assert published_among(snapshots, published(*succeeded), days(*unpublished)) == days(*found)
 
 
 def test_a_head_of_an_earlier_version_knows_what_was_published_from_its_recent_exports():

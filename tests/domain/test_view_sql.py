@@ -1,4 +1,6 @@
 import ast
+import base64
+import json
 from pathlib import Path
 
 import hostile
@@ -134,3 +136,22 @@ def test_no_other_module_writes_sql_or_quotes(folder):
                     writing.add(str(file.relative_to(ROOT)))
 
     assert writing <= {"table_exports/domain/view_sql.py"}
+
+
+def stored(sql):
+    """As Athena stores a view in the catalog."""
+    encoded = base64.b64encode(json.dumps({"originalSql": sql, "catalog": "awsdatacatalog"}).encode()).decode()
+    return f"/* Presto View: {encoded} */"
+
+
+def test_a_view_of_ours_tells_its_snapshot():
+    sql = view_sql.create_view(an_export(), "dynamodb_exports", [("asin", "asin"), ("it's", "x = '1'")])
+
+    assert view_sql.shown_snapshot(stored(sql.partition(" AS ")[2])) == "2026-11-23T02-00-07Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "SELECT 1", "/* Presto View: %%% */", "/* Presto View: e30= */", stored("SELECT 1"), stored(None)]
+)
+def test_any_other_view_tells_none(text):
+    assert view_sql.shown_snapshot(text) is None

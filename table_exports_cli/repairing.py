@@ -1,0 +1,151 @@
+"""Repairs what Athena needs to query a pipeline, from the manifests of its snapshots. It changes no data.
+
+A running export changes the same tables and the same view, so the repair refuses to start. An export that begins while
+the repair runs may publish a newer snapshot. The repair is then repeated, so that the view does not move backwards.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from table_exports.aws.athena import Athena
+from table_exports.aws.glue import Glue
+from table_exports.aws.manifests import Manifests
+from table_exports.aws.snapshots import Snapshots
+from table_exports.domain import naming, retention
+from table_exports.domain.errors import PermanentError
+from table_exports.domain.export import Export
+from table_exports.domain.manifest import Manifest
+from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.stages import Stage
+from table_exports_cli.problems import CommandError
+from table_exports_cli.system import NAME, System, the_time
+
+POLL_SECONDS = 0.5
+QUERY_ENDS_WITHIN_SECONDS = 300  # queries may be in Athena's queue
+TRIES = 3
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+AT_ONCE = 8  # concurrent calls, as each snapshot needs a few
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    snapshot_timestamp: str  # that the view shows
+    partitions_added: tuple[str, ...]  # the snapshots that the table lacked
+    database_created: bool
+    notes: tuple[str, ...]  # what was done, and which snapshots were left out
+
+
+def repair(system: System, name: str) -> Repaired:
+    """Make all published snapshots of the pipeline queryable, and its view show the latest of them.
+
+    Raises CommandError if an export is running, or there is nothing to show.
+    """
+    for _ in range(TRIES):
+        pipeline = system.pipeline(name)
+        if running := system.running(pipeline):
+            raise CommandError(
+                f"Export {running.export_id} of {name} is running and changes the same tables. Wait until it has ended "
+                f"(table-exports watch {name} --until-done), or cancel it, then repeat the command"
+            )
+        repaired = _Repair(system, pipeline).carry_out()
+        if system.pipeline(name).newest_snapshot == pipeline.newest_snapshot:
+            return repaired
+    raise CommandError(f"{name} publishes new snapshots all the time: repeat the command")
+
+
+class _Repair:
+    def __init__(self, system: System, pipeline: Pipeline) -> None:
+        glue = system.client("glue")
+        self._system, self._pipeline = system, pipeline
+        self._glue = Glue(glue, lambda: glue, system.database)
+        self._athena = Athena(system.client("athena"), NAME, system.database)
+        self._manifests = Manifests(system.client("s3"))
+        self._snapshots = Snapshots(system.client("s3"), glue, system.database)
+        self._notes: list[str] = []
+
+    def carry_out(self) -> Repaired:
+        latest = self._latest()
+        export, manifest = self._complete(latest)
+        if created := self._glue.ensure_database():
+            self._notes.append(f"Created the database {self._system.database}")
+        self._glue.restore_table(export, manifest)
+        added = self._add_partitions(latest)
+        self._glue.correct_partitions(export, manifest)
+        self._show(export, manifest)
+        return Repaired(latest, added, created, tuple(self._notes))
+
+    def _latest(self) -> str:
+        """Return the latest published snapshot, or a newer one that the view shows already: a query that seems to have
+        failed may have changed the view, which never moves backwards.
+        """
+        name, published = self._pipeline.pipeline, self._pipeline.published_snapshot
+        if published is None:
+            raise CommandError(f"{name} has not published a snapshot yet: table-exports run {name}")
+        shown = self._glue.shown_snapshot(self._pipeline.catalog_name)
+        return shown if shown and shown == self._pipeline.newest_snapshot else published
+
+    def _complete(self, snapshot: str) -> tuple[Export, Manifest]:
+        """Return the manifest and the export of a snapshot. Raises CommandError unless S3 has all of its files."""
+        try:
+            return self._proven(snapshot)
+        except PermanentError as error:
+            name = self._pipeline.pipeline
+            raise CommandError(
+                f"Snapshot {snapshot} cannot be shown: {error}. To export again: table-exports run {name}"
+            ) from error
+
+    def _proven(self, snapshot: str) -> tuple[Export, Manifest]:
+        export, manifest = self._manifests.of_snapshot(self._pipeline, snapshot)
+        found = self._snapshots.files(self._pipeline, snapshot)
+        if found != manifest.files:
+            raise PermanentError(
+                f"{export.snapshot_location} has {found} files, and its manifest lists {manifest.files}"
+            )
+        return export, manifest
+
+    def _add_partitions(self, latest: str) -> tuple[str, ...]:
+        """Add the published snapshots that the table lacks. Returns their timestamps."""
+        missing = sorted({*self._published(), latest} - {*self._snapshots.partitions(self._pipeline)})
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            added = [snapshot for snapshot, put in zip(missing, pool.map(self._put, missing), strict=True) if put]
+        if added:
+            self._notes.append(f"Added {len(added)} partition{'' if len(added) == 1 else 's'}: {', '.join(added)}")
+        return tuple(added)
+
+    def _put(self, snapshot: str) -> bool:
+        try:
+            export, manifest = self._proven(snapshot)
+        except PermanentError as error:
+            self._notes.append(f"Left out snapshot {snapshot}: {error}")
+            return False
+        self._glue.ensure_partition(export, manifest)
+        return True
+
+    def _published(self) -> list[str]:
+        existing = self._snapshots.of(self._pipeline)
+        return retention.published_among(existing, self._pipeline, self._unpublished())
+
+    def _unpublished(self) -> Iterator[str]:
+        """Yield the snapshots whose export has not succeeded, of those that are older than all known published ones."""
+        known_from = naming.snapshot_moment(min(self._pipeline.published))
+        for found in self._system.records.begun_between(self._pipeline.pipeline, LONG_AGO, known_from):
+            if isinstance(found, Export) and found.stage != Stage.SUCCEEDED:
+                yield found.snapshot_timestamp
+
+    def _show(self, export: Export, manifest: Manifest) -> None:
+        """Create the view, and wait until it exists. Raises CommandError if the query fails."""
+        once = replace(export, attempt=int(the_time().timestamp()))  # Athena runs a query again only for a new attempt
+        query_id = self._athena.create_view(once, manifest.view_columns)
+        deadline = time.monotonic() + QUERY_ENDS_WITHIN_SECONDS
+        while (end := self._athena.query_end(query_id)) is None:
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds. The view is "
+                    "repaired when it succeeds"
+                )
+            time.sleep(POLL_SECONDS)
+        if end.state != "SUCCEEDED":
+            raise CommandError(f"The view was not created: Athena query {query_id} ended {end.state}: {end.message}")

@@ -1,0 +1,339 @@
+"""`table-exports repair`: the catalog of a pipeline is rebuilt from the manifests of its snapshots, on moto."""
+
+import json
+import re
+from dataclasses import asdict, replace
+from datetime import timedelta
+from decimal import Decimal
+
+import boto3
+import pytest
+from examples import NOW, a_manifest, a_pipeline
+from templates import resource
+
+from sandbox.athena.views import encode_view
+from table_exports.aws.records import Records
+from table_exports.domain import naming
+from table_exports.domain.stages import Stage
+from table_exports_cli import repairing, system
+
+DATABASE = "exports"
+BUCKET = "bucket"
+FIRST, SECOND, UNPUBLISHED, LATEST = (f"2026-11-{day}T02-00-07Z" for day in (20, 21, 22, 23))
+OLD, NEW = (("asin", "string"),), (("asin", "string"), ("stars", "bigint"))
+
+
+class Athena:
+    """Creates the view at once, unless `message` says why it cannot."""
+
+    def __init__(self, glue):
+        self.glue, self.tokens, self.message = glue, [], None
+        self.before_view = lambda: None
+
+    def start_query_execution(self, QueryString, ClientRequestToken, QueryExecutionContext, WorkGroup):
+        assert (QueryExecutionContext, WorkGroup) == ({"Database": DATABASE}, "table-exports")
+        self.tokens.append(ClientRequestToken)
+        self.before_view()
+        _, _, name, query = re.fullmatch(r'(.*?) VIEW "(\w+)"."(\w+)" AS (.*)', QueryString).groups()
+        if self.message is None:
+            view = encode_view(name, query, DATABASE, [])
+            exists = [table for table in tables(self.glue) if table == name]
+            (self.glue.update_table if exists else self.glue.create_table)(DatabaseName=DATABASE, TableInput=view)
+        return {"QueryExecutionId": "q1"}
+
+    def get_query_execution(self, QueryExecutionId):
+        failed = {"State": "FAILED", "AthenaError": {"ErrorMessage": self.message}}
+        return {"QueryExecution": {"Status": failed if self.message else {"State": "SUCCEEDED"}}}
+
+
+class Lambda:
+    def get_function_configuration(self, FunctionName):
+        return {"Environment": {"Variables": {"HISTORY_DAYS": "30", "DATABASE": DATABASE}}}
+
+
+@pytest.fixture
+def aws(monkeypatch, cli, records):
+    """The pipeline with two snapshots published, one failed in between, and nothing in the catalog."""
+    s3, glue = boto3.client("s3"), boto3.client("glue")
+    if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET)
+    for database in glue.get_databases()["DatabaseList"]:
+        glue.delete_database(Name=database["Name"])
+    athena, client = Athena(glue), system.System.client
+    others = {"athena": athena, "lambda": Lambda()}
+    monkeypatch.setattr(system.System, "client", lambda self, name: others.get(name) or client(self, name))
+    monkeypatch.setattr(repairing, "POLL_SECONDS", 0)
+    assert records.register(a_pipeline())
+    for day, (snapshot, columns) in enumerate([(FIRST, OLD), (SECOND, OLD), (UNPUBLISHED, NEW), (LATEST, NEW)]):
+        export(records, snapshot, Stage.FAILED if snapshot == UNPUBLISHED else Stage.SUCCEEDED, f"e{day}")
+        write(s3, snapshot, columns, f"e{day}")
+    yield s3, glue, athena
+    for found in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+
+
+def export(records: Records, snapshot, stage, export_id, end=True):
+    moment = naming.snapshot_moment(snapshot)
+    begun = a_pipeline().begin(export_id, Decimal("0.25"), moment)
+    assert records.begin(begun)
+    if end:
+        exporting = begun.run_job(f"jr_{export_id}", moment)
+        publishing = exporting.advance(Stage.PUBLISHING, "q", moment)
+        ended = publishing.succeed(moment) if stage == Stage.SUCCEEDED else publishing.fail("no luck", moment)
+        assert records.move(begun, exporting)
+        assert records.ask_to_show(begun)
+        assert records.move(exporting, publishing)
+        assert records.move(publishing, ended)
+    return begun
+
+
+def write(s3, snapshot, columns, export_id):
+    manifest = a_manifest(*columns, export_id=export_id, snapshot_timestamp=snapshot)
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(snapshot), Body=json.dumps({"version": 2, **asdict(manifest)}))
+    s3.put_object(Bucket=BUCKET, Key=data_key(snapshot), Body=b"PAR1")
+
+
+def manifest_key(snapshot):
+    return f"exports/manifests_reviews/{snapshot}.json"
+
+
+def data_key(snapshot):
+    return f"exports/snapshots_reviews/snapshot_timestamp={snapshot}/part-0.parquet"
+
+
+def tables(glue):
+    return {table["Name"]: table for table in glue.get_tables(DatabaseName=DATABASE)["TableList"]}
+
+
+def partitions(glue):
+    found = glue.get_partitions(DatabaseName=DATABASE, TableName="snapshots_reviews")["Partitions"]
+    return {part["Values"][0]: [c["Name"] for c in part["StorageDescriptor"]["Columns"]] for part in found}
+
+
+ALL = {FIRST: ["asin"], SECOND: ["asin"], LATEST: ["asin", "stars"]}
+
+
+def described(glue):
+    """All of the catalog that matters to a query."""
+    found = tables(glue)
+    columns = [column["Name"] for column in found["snapshots_reviews"]["StorageDescriptor"]["Columns"]]
+    return columns, partitions(glue), repairing.Glue(glue, None, DATABASE).shown_snapshot("reviews")
+
+
+WHOLE = (["asin", "stars"], ALL, LATEST)
+
+
+def test_everything_is_rebuilt_after_the_database_was_deleted(cli, aws):
+    _, glue, _ = aws
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert said.code == 0, said.err
+    assert described(glue) == WHOLE
+    assert said.data["snapshot_timestamp"] == LATEST
+    assert said.data["partitions_added"] == [FIRST, SECOND, LATEST]
+    assert said.data["database_created"] is True
+    assert f"Created the database {DATABASE}" in said.err
+
+
+def test_the_database_is_created_as_the_template_defines_it(cli, aws):
+    cli("repair", "reviews-parquet")
+
+    declared = resource("common", "Database")["Properties"]["DatabaseInput"]
+    found = aws[1].get_database(Name=DATABASE)["Database"]
+    assert declared.keys() == {"Name", "Description"}
+    assert found["Description"] == declared["Description"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(lambda glue: drop_partitions(glue, SECOND), id="a partition"),
+        pytest.param(lambda glue: drop_partitions(glue, *ALL), id="all partitions"),
+        pytest.param(lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="reviews"), id="the view"),
+        pytest.param(lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="snapshots_reviews"), id="the table"),
+        pytest.param(lambda glue: glue.delete_database(Name=DATABASE), id="the database"),
+        pytest.param(lambda glue: None, id="nothing"),
+        pytest.param(lambda glue: forget_columns(glue), id="a column of the table"),
+        pytest.param(lambda glue: move_partition(glue, LATEST), id="the location of a partition"),
+    ],
+)
+def test_whatever_is_lost_comes_back_and_no_data_is_touched(cli, aws, lost):
+    s3, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    objects = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+
+    lost(glue)
+    said = cli("repair", "reviews-parquet")
+
+    assert (said.code, described(glue)) == (0, WHOLE), said.err
+    assert s3.list_objects_v2(Bucket=BUCKET)["Contents"] == objects
+
+
+def drop_partitions(glue, *snapshots):
+    for snapshot in snapshots:
+        glue.delete_partition(DatabaseName=DATABASE, TableName="snapshots_reviews", PartitionValues=[snapshot])
+
+
+def forget_columns(glue):
+    table = tables(glue)["snapshots_reviews"]
+    given = {name: table[name] for name in ("Name", "TableType", "PartitionKeys", "Parameters", "StorageDescriptor")}
+    given["StorageDescriptor"]["Columns"] = given["StorageDescriptor"]["Columns"][:1]
+    glue.update_table(DatabaseName=DATABASE, TableInput=given)
+
+
+def move_partition(glue, snapshot):
+    named = {"DatabaseName": DATABASE, "TableName": "snapshots_reviews"}
+    found = glue.get_partition(**named, PartitionValues=[snapshot])["Partition"]
+    descriptor = found["StorageDescriptor"] | {"Location": "s3://bucket/elsewhere/"}
+    given = {"Values": [snapshot], "StorageDescriptor": descriptor, "Parameters": found["Parameters"]}
+    glue.update_partition(**named, PartitionValueList=[snapshot], PartitionInput=given)
+
+
+def test_athena_is_asked_again_each_time_because_it_repeats_no_query_of_the_same_token(cli, aws, monkeypatch):
+    for minute in range(2):
+        monkeypatch.setattr(repairing, "the_time", lambda minute=minute: NOW + timedelta(minutes=minute))
+        assert cli("repair", "reviews-parquet").code == 0
+
+    assert len(set(aws[2].tokens)) == 2
+
+
+def test_a_running_export_is_not_disturbed(cli, aws, records):
+    export(records, "2026-11-24T02-00-07Z", Stage.STARTING, "e9", end=False)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert "Export e9 of reviews-parquet is running" in said.err
+    assert aws[1].get_databases()["DatabaseList"] == []
+
+
+def test_an_export_that_publishes_meanwhile_wins(cli, aws, records):
+    """Its view may have been replaced by that of the older snapshot."""
+    s3, glue, athena = aws
+    newest = "2026-11-24T02-00-07Z"
+
+    def publish_another():
+        athena.before_view = lambda: None
+        export(records, newest, Stage.SUCCEEDED, "e9")
+        write(s3, newest, NEW, "e9")
+
+    athena.before_view = publish_another
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["snapshot_timestamp"]) == (0, newest), said.err
+    assert described(glue) == (["asin", "stars"], ALL | {newest: ["asin", "stars"]}, newest)
+
+
+def test_columns_that_a_later_export_added_stay(cli, aws):
+    _, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    table = tables(glue)["snapshots_reviews"]
+    given = {name: table[name] for name in ("Name", "TableType", "PartitionKeys", "Parameters", "StorageDescriptor")}
+    given["StorageDescriptor"]["Columns"].append({"Name": "later", "Type": "string"})
+    glue.update_table(DatabaseName=DATABASE, TableInput=given)
+
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert described(glue) == (["asin", "stars", "later"], ALL, LATEST)
+
+
+def test_a_view_does_not_move_back_from_a_snapshot_whose_query_seemed_to_fail(cli, aws, records):
+    s3, glue, _ = aws
+    newest = "2026-11-24T02-00-07Z"
+    export(records, newest, Stage.FAILED, "e9")
+    write(s3, newest, NEW, "e9")
+    assert cli("repair", "reviews-parquet").code == 0
+    assert described(glue)[2] == LATEST  # nothing says that the view shows it
+    view = encode_view(
+        "reviews", f'SELECT "snapshot_timestamp" FROM x WHERE "snapshot_timestamp" = \'{newest}\'', "", []
+    )
+    glue.update_table(DatabaseName=DATABASE, TableInput=view)
+
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert described(glue) == (["asin", "stars"], ALL | {newest: ["asin", "stars"]}, newest)
+
+
+def test_an_older_snapshot_without_all_its_files_is_left_out_and_named(cli, aws):
+    s3, glue, _ = aws
+    s3.delete_object(Bucket=BUCKET, Key=data_key(FIRST))
+    s3.delete_object(Bucket=BUCKET, Key=manifest_key(SECOND))
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 0
+    assert (
+        f"Left out snapshot {FIRST}: s3://bucket/exports/snapshots_reviews/snapshot_timestamp={FIRST}/ has 0"
+        in said.err
+    )
+    assert f"Left out snapshot {SECOND}: There is no manifest at" in said.err
+    assert described(glue) == (["asin", "stars"], {LATEST: ["asin", "stars"]}, LATEST)
+
+
+@pytest.mark.parametrize("key", [manifest_key(LATEST), data_key(LATEST)])
+def test_the_latest_snapshot_must_be_complete(cli, aws, key):
+    s3, glue, _ = aws
+    s3.delete_object(Bucket=BUCKET, Key=key)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert f"Snapshot {LATEST} cannot be shown" in said.err
+    assert "table-exports run reviews-parquet" in said.err
+    assert glue.get_databases()["DatabaseList"] == []
+
+
+def test_snapshots_of_before_the_head_knew_them_are_published_unless_their_records_say_otherwise(cli, aws, records):
+    s3, glue, _ = aws
+    forgotten, failed = "2026-10-01T02-00-07Z", "2026-10-02T02-00-07Z"
+    write(s3, forgotten, OLD, "e8")
+    write(s3, failed, OLD, "e9")
+    begun = a_pipeline().begin("e9", Decimal("0.25"), naming.snapshot_moment(failed))
+    ended = replace(begun, stage=Stage.FAILED, waiting_on=None, waiting_since=None, ended_at=NOW, reason="no luck")
+    records._client.put_item(
+        TableName=records._table,
+        Item=system_item(records, ended),
+    )
+
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert partitions(glue) == ALL | {forgotten: ["asin"]}
+
+
+def system_item(records, export):
+    from table_exports.aws.record_items import attributes_of, typed
+
+    return typed({"pipeline": export.pipeline, "record": export.record_key} | attributes_of(export))
+
+
+def test_a_query_that_fails_is_reported_with_its_reason(cli, aws):
+    aws[2].message = "line 1:1: Table 'x' does not exist"
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert "Athena query q1 ended FAILED: line 1:1: Table 'x' does not exist" in said.err
+
+
+def test_a_pipeline_without_a_snapshot_has_nothing_to_repair(cli, aws, records):
+    assert records.register(a_pipeline(pipeline="orders-parquet", table_name="orders", catalog_name="orders"))
+
+    said = cli("repair", "orders-parquet")
+
+    assert said.code == 1
+    assert "has not published a snapshot yet: table-exports run orders-parquet" in said.err
+
+
+def test_another_dataset_with_the_name_of_the_table_is_left_alone(cli, aws):
+    _, glue, _ = aws
+    glue.create_database(DatabaseInput={"Name": DATABASE})
+    foreign = {"Name": "snapshots_reviews", "StorageDescriptor": {"Location": "s3://theirs/", "Columns": []}}
+    glue.create_table(DatabaseName=DATABASE, TableInput=foreign)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 4
+    assert "another dataset has its folder or its name" in said.err
+    assert tables(glue).keys() == {"snapshots_reviews"}
