@@ -10,8 +10,9 @@ setup: .venv/ready .venv-emulator/ready .dynalite/ready .spark/ready ## Install 
 package: .venv/ready ## Build what is deployed, into build/. The same sources give the same bytes
 	@$(BIN)/python -m infra.package
 
-deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, REPAIR=1, YES=1
-	@$(BIN)/python -m infra.deploy $(if $(PLAN),--plan) $(if $(YES),--yes) $(if $(REPAIR),--repair) $(if $(ONLY),--only $(ONLY))
+deploy: package ## Deploy to AWS: shows what would change, and asks; PLAN=1, ONLY=orders,reviews, REPAIR=1, YES=1, DELETE_DATA_OF=stack
+	@$(BIN)/python -m infra.deploy $(if $(PLAN),--plan) $(if $(YES),--yes) $(if $(REPAIR),--repair) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(DELETE_DATA_OF),--delete-data-of $(DELETE_DATA_OF))
 
 accept: .venv/ready package ## Check on AWS what docs/unproven.md claims; SANDBOX=1, CLEAN=1, EXISTING=1, LIMIT=5, ONLY=deploy
 	@$(if $(SANDBOX),$(MAKE) --no-print-directory setup)

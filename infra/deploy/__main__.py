@@ -20,7 +20,7 @@ from table_exports_cli.problems import in_words
 
 def main() -> int:
     options = read_options()
-    screen = Screen(Console(), options.yes)
+    screen = Screen(Console(), options.yes, options.delete_data_of)
     try:
         return deploy(options, screen)
     except CannotDeploy as error:
@@ -42,7 +42,16 @@ def main() -> int:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description=__doc__)
     parser.add_argument("--plan", action="store_true", help="show the changes and change no stack")
-    parser.add_argument("--yes", action="store_true", help="confirm all changes without asking")
+    parser.add_argument(
+        "--yes", action="store_true", help="confirm all changes without asking, except those that delete data"
+    )
+    parser.add_argument(
+        "--delete-data-of",
+        type=names,
+        default=[],
+        metavar="STACK",
+        help="confirm that changes of these stacks (comma-separated) delete resources with data",
+    )
     parser.add_argument(
         "--repair", action="store_true", help="also restore what was changed or deleted outside CloudFormation"
     )
@@ -87,11 +96,12 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     selected = selection(table_stacks, options.only, options.tables)
     check_account_and_region(account, kept, options.settings)
     screen.show(f"Deploying version {version} to account {account.id}, Region {account.region}, as {account.who}")
+    deployment = Deployment(account, screen, stacks, kept, options.build, options.plan, options.repair)
+    deployment.check(selected, options.tables)
     guide.artifacts_bucket(kept, account, screen)
     if artifacts.upload(account, kept.artifacts_bucket, options.build):
         screen.show(f"Uploaded to s3://{kept.artifacts_bucket}/{artifacts.prefix(version)}/")
 
-    deployment = Deployment(account, screen, stacks, kept, options.build, options.plan, options.repair)
     if options.only:
         deployment.require_common_stack_of_this_version()
     elif not deployment.deploy_common_stack():

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import CannotDeploy, adoption, artifacts
+from infra.deploy import CannotDeploy, adoption, artifacts, checks
 from infra.deploy.account import Account
+from infra.deploy.ownership import COMMON, TABLE, TAG
 from infra.deploy.parameters import parameters as template_parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
-from infra.deploy.stacks import NEVER_CREATED, TAG, Outcome, Plan, Stack, StackFailed, Stacks
+from infra.deploy.stacks import NEVER_CREATED, Outcome, Plan, Stack, StackFailed, Stacks
 from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
@@ -38,8 +40,18 @@ class Deployment:
     def version(self) -> str:
         return artifacts.version(self.build)
 
+    @cached_property
+    def checks(self) -> checks.Checks:
+        return checks.Checks(self.stacks, self.build / "common.yaml")
+
+    def check(self, table_stacks: list[TableStack], file: Path) -> None:
+        """Raises CannotDeploy if a stack of another purpose has the name of one of these stacks."""
+        self.checks.common_stack()
+        problems = self._each(self.checks.table_stack, table_stacks)
+        checks.refuse(list(zip(table_stacks, problems, strict=True)), file)
+
     def require_common_stack_of_this_version(self) -> None:
-        stack = self.stacks.wait_until_idle(COMMON_STACK)
+        stack = self._idle(COMMON, COMMON_STACK)
         there = given(stack).get("ArtifactsPrefix") if stack else None
         if there != artifacts.prefix(self.version):
             has = f"has version {there}" if there else "does not exist"
@@ -64,9 +76,12 @@ class Deployment:
         if self.only_plan:
             self.stacks.discard(plan)
             return not plan.creates
-        if not self.screen.confirm("Deploy the common stack?"):
+        try:
+            if not self.screen.confirm("Deploy the common stack?") or not self._data_loss_confirmed(plan):
+                raise Declined
+        except BaseException:
             self.stacks.discard(plan)
-            raise Declined
+            raise
         self.stacks.execute(plan, self.screen.event)
         return True
 
@@ -79,7 +94,9 @@ class Deployment:
         if self.only_plan or not changing:
             done = self._each(self._discard, changing)
         elif self.screen.confirm(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
-            done = self._each(self._execute, changing)
+            kept = [outcome for plan in changing if (outcome := self._refuse_data_loss(plan))]
+            refused = {outcome.stack for outcome in kept}
+            done = kept + self._each(self._execute, [plan for plan in changing if plan.stack.name not in refused])
         else:
             self._each(self._discard, changing)
             raise Declined
@@ -90,15 +107,23 @@ class Deployment:
 
     def report_unlisted_stacks(self, table_stacks: list[TableStack], file: Path) -> None:
         known = {COMMON_STACK, *(table_stack.stack for table_stack in table_stacks)}
-        if unlisted := sorted(self.stacks.ours().keys() - known):
+        others = {name: stack for name, stack in self.stacks.ours().items() if name not in known}
+        if unlisted := sorted(name for name, stack in others.items() if not self.checks.foreign(TABLE, stack)):
             self.screen.show(
                 f"Not in {file} any more: {', '.join(unlisted)}. To delete such a stack and keep its data:\n"
                 f"aws cloudformation delete-stack --region {self.account.region} --stack-name {unlisted[0]}"
             )
 
+    def _idle(self, kind: str, name: str) -> dict[str, Any] | None:
+        """Returns the stack when no operation is in progress. Raises CannotDeploy if it is not one of this kind."""
+        stack = self.stacks.wait_until_idle(name)
+        if stack and (problem := self.checks.foreign(kind, stack)):
+            raise CannotDeploy(f"{problem}. Nothing was changed")
+        return stack
+
     def _delete_if_never_created(self, name: str) -> None:
         """Deletes a stack whose creation failed. Nothing else can be done with it, and it has no data."""
-        stack = self.stacks.wait_until_idle(name)
+        stack = self._idle(COMMON, name)
         if stack is None or stack["StackStatus"] not in NEVER_CREATED:
             return
         if self.only_plan:
@@ -113,7 +138,7 @@ class Deployment:
         if self.only_plan:
             return set()
         names = [table_stack.stack for table_stack in table_stacks]
-        found = self._each(lambda name: outcome_of(name, lambda: self.stacks.wait_until_idle(name)), names)
+        found = self._each(lambda name: outcome_of(name, lambda: self._idle(TABLE, name)), names)
         failed = {
             name: stack["StackStatus"]
             for name, stack in zip(names, found, strict=True)
@@ -151,7 +176,7 @@ class Deployment:
 
     def _plan_or_outcome(self, table_stack: TableStack, deletable: set[str]) -> Plan | Outcome:
         def plan() -> Plan | Outcome:
-            stack = self.stacks.wait_until_idle(table_stack.stack)
+            stack = self._idle(TABLE, table_stack.stack)
             if stack and stack["StackStatus"] in NEVER_CREATED:
                 if self.only_plan:
                     return Outcome(stack=table_stack.stack, result="to be created", reason="its last creation failed")
@@ -172,6 +197,22 @@ class Deployment:
         self.screen.show(f"{plan.stack.name}: {outcome.result}", "red" if outcome.failed else "")
         return outcome
 
+    def _data_loss_confirmed(self, plan: Plan) -> bool:
+        """Returns whether nothing is lost or the user agreed to it. Raises CannotDeploy if nobody can be asked."""
+        lost = [change.resource for change in plan.changes if change.destroys_data]
+        return not lost or self.screen.confirm_data_loss(plan.stack.name, lost)
+
+    def _refuse_data_loss(self, plan: Plan) -> Outcome | None:
+        """Returns a failed outcome if the plan destroys data and the user did not agree to that."""
+        name = plan.stack.name
+        confirmed = outcome_of(name, lambda: self._data_loss_confirmed(plan))
+        if confirmed is True:
+            return None
+        self.stacks.discard(plan)
+        if isinstance(confirmed, Outcome):
+            return confirmed
+        return Outcome(stack=name, result="failed", reason="You did not confirm the deletion of its data")
+
     def _discard(self, plan: Plan) -> Outcome:
         self.stacks.discard(plan)
         return Outcome(stack=plan.stack.name, result="to be created" if plan.creates else "to be updated")
@@ -187,7 +228,7 @@ class Deployment:
 
     def _stack(self, name: str, parameters: dict[str, str]) -> Stack:
         """Returns the stack with all parameters: one without a value gets its default, not its previous value."""
-        kind = "common" if name == COMMON_STACK else "table"
+        kind = COMMON if name == COMMON_STACK else TABLE
         known = template_parameters(self.build / f"{kind}.yaml").values()
         defaults = {parameter.name: parameter.default for parameter in known if parameter.default is not None}
         key = f"{artifacts.prefix(self.version)}/{kind}.yaml"

@@ -8,6 +8,8 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+WHOLE = "must be a whole number"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -26,6 +28,11 @@ class Parameter:
         """Whether CloudFormation looks the value up in Parameter Store, so that users must not set it."""
         return self.type.startswith("AWS::SSM::")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a Number has no decimals. CloudFormation cannot check that, so the template's message says it."""
+        return (self.constraint or "").startswith(WHOLE)
+
     def problem(self, value: str) -> str | None:
         """Returns what is wrong with a value and which values are valid, or None."""
         if self.allowed and value not in self.allowed:
@@ -39,6 +46,8 @@ class Parameter:
     def _problem_of_number(self, value: str) -> str | None:
         if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
             return f"{value} must be a number"
+        if self.is_whole and "." in value:
+            return f"{value} must be a whole number"
         if self.minimum is not None and float(value) < self.minimum:
             return f"{value} must be at least {self.minimum:g}"
         if self.maximum is not None and float(value) > self.maximum:

@@ -1,6 +1,6 @@
 """What the user sees and is asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,16 +8,18 @@ from rich.prompt import Confirm, Prompt
 from rich.table import Table
 
 from infra.deploy import CannotDeploy
-from infra.deploy.stacks import Change, Event, Outcome, Plan
+from infra.deploy.changes import Change
+from infra.deploy.stacks import Event, Outcome, Plan
 
 COLOURS = {"Add": "green", "Import": "green", "Modify": "yellow", "Remove": "red"}
 REPLACED = {"True": "yes", "Conditional": "maybe"}
 
 
 class Screen:
-    def __init__(self, console: Console, yes: bool = False) -> None:
+    def __init__(self, console: Console, yes: bool = False, delete_data_of: Collection[str] = ()) -> None:
         self._console = console
         self._yes = yes
+        self._delete_data_of = delete_data_of  # names of stacks
 
     def show(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
@@ -27,6 +29,19 @@ class Screen:
             return True
         self._require_terminal(question, "Use --yes to confirm everything")
         return Confirm.ask(escape(question), console=self._console, default=False)
+
+    def confirm_data_loss(self, stack: str, lost: list[str]) -> bool:
+        """Returns whether the user agreed that the resources are deleted. --yes is not enough for that."""
+        if stack in self._delete_data_of:
+            return True
+        question = f"Stack {stack} would lose the data of {', '.join(lost)}"
+        remedy = f"To delete it, add --delete-data-of {stack} (make deploy DELETE_DATA_OF={stack})"
+        if self._yes:
+            raise CannotDeploy(f"{question}. --yes does not confirm that. {remedy}")
+        self._require_terminal(question, remedy)
+        self.show(question, "bold red")
+        typed = Prompt.ask("To delete it, type the name of the stack", console=self._console, default="")
+        return typed.strip() == stack
 
     def ask(self, question: str, default: str, problem: Callable[[str], str | None]) -> str:
         """Asks until the answer is valid, and returns it."""
@@ -56,12 +71,15 @@ class Screen:
         for column in ("action", "resource", "type", "replaced"):
             table.add_column(column, overflow="fold")
         for change in changes:
-            style = "red" if change.data_at_risk else COLOURS.get(change.action, "")
-            table.add_row(change.action, change.name, change.type, REPLACED.get(change.replacement, ""), style=style)
+            style = "red" if change.at_risk else COLOURS.get(change.action, "")
+            replaced = REPLACED.get(change.replacement, "")
+            table.add_row(change.action, escape(change.name), escape(change.type), replaced, style=style)
         self._console.print(table)
         for change in changes:
-            if change.data_at_risk:
-                self.show(f"Warning: {change.name} {change.loss}. It holds {change.data_at_risk}", "bold red")
+            if change.at_risk:
+                self.show(f"Warning: {change.resource} {change.loss}. It holds {change.at_risk}", "bold red")
+            elif change.loss:
+                self.show(f"{change.resource} {change.loss}", "red")
 
     def event(self, event: Event) -> None:
         """Shows an event of a resource that is finished."""

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.deploy import CannotDeploy
+from infra.deploy import CannotDeploy, files
 from infra.deploy.parameters import Parameter
 
 SET_BY_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets
@@ -30,7 +30,7 @@ class Settings:
 def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
     """Returns the settings. Raises CannotDeploy with all problems of the file."""
     try:
-        given = tomllib.loads(path.read_text())
+        given = tomllib.loads(files.read(path))
     except tomllib.TOMLDecodeError as error:
         raise CannotDeploy(f"{path}: {error}") from error
     problems = [f"{name}: unknown field. Use one of {', '.join(FIELDS)}" for name in given if name not in FIELDS]

@@ -7,23 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+from samtranslator.yaml_helper import yaml_parse
 
 from infra.deploy import CannotDeploy
+from infra.deploy.changes import Change, parse_change
+from infra.deploy.ownership import TAG, Template
 
-TAG = "table-exports"  # on every stack of table-exports
-DATA = {
-    "AWS::DynamoDB::Table": "the state of all pipelines",
-    "AWS::S3::Bucket": "the snapshots",
-    "AWS::Glue::Database": "the catalog of snapshots and views",
-    "AWS::Logs::LogGroup": "the logs",
-    "AWS::Events::Archive": "the archived events",
-    "AWS::SQS::Queue": "the messages of a queue",
-    "AWS::SNS::Topic": "the subscriptions of a topic",
-    "AWS::SNS::Subscription": "a confirmed subscription",
-}
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE")
 NEVER_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")  # all that can be done is to delete it
+OUR_CHANGE_SETS = ("version-", "adopt-")
 NO_REASON = "CloudFormation gave no reason"
 MAX_PAUSE = 4.0  # seconds
 
@@ -41,27 +34,6 @@ class Stack:
     parameters: dict[str, str]
     tags: dict[str, str] = field(default_factory=dict)
     repair: bool = False  # also revert what was changed or deleted outside CloudFormation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    action: str
-    name: str
-    type: str
-    replacement: str  # True, Conditional, False or empty
-
-    @property
-    def data_at_risk(self) -> str | None:
-        """What the change could destroy, or None."""
-        return DATA.get(self.type) if self.loss else None
-
-    @property
-    def loss(self) -> str | None:
-        if self.action == "Remove":
-            return "is deleted"
-        return {"True": "is replaced by an empty resource", "Conditional": "may be replaced by an empty resource"}.get(
-            self.replacement
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +93,20 @@ class Stacks:
                 return None
             raise
 
+    def template(self, name: str) -> Template:
+        """Returns the template of a stack. It is empty for a stack that is only planned."""
+        body = self._cloudformation.get_template(StackName=name, TemplateStage="Original").get("TemplateBody") or {}
+        found = yaml_parse(body) if isinstance(body, str) else body
+        return found if isinstance(found, dict) else {}
+
+    def planned_by_others(self, name: str) -> list[str]:
+        """Returns the change sets of a stack that no deployment created."""
+        pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
+        names = [each["ChangeSetName"] for page in pages for each in page["Summaries"]]
+        return [name for name in names if not name.startswith(OUR_CHANGE_SETS)]
+
     def ours(self) -> dict[str, dict[str, Any]]:
-        """Returns all stacks of table-exports, by name."""
+        """Returns all stacks with the tag of table-exports, by name."""
         pages = self._cloudformation.get_paginator("describe_stacks").paginate()
         return {
             stack["StackName"]: stack
@@ -249,12 +233,7 @@ class Stacks:
         for page in self._cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=change_set):
             for change in page.get("Changes", []):
                 if found := change.get("ResourceChange"):
-                    yield Change(
-                        action=found["Action"],
-                        name=found["LogicalResourceId"],
-                        type=found["ResourceType"],
-                        replacement=found.get("Replacement", ""),
-                    )
+                    yield parse_change(found)
 
     def _validation_errors(self, change_set: str) -> list[str]:
         """Returns what CloudFormation's early validation found. The change set only says that it found something."""

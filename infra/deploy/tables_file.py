@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 import yaml
 
-from infra.deploy import CannotDeploy
+from infra.deploy import CannotDeploy, files
 from infra.deploy.parameters import Parameter
 from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRequest
@@ -28,6 +28,7 @@ class TableStack:
     stack: str
     catalog_name: str
     parameters: dict[str, str]
+    line: int = 0  # where the file names the stack
 
     @property
     def table(self) -> str:
@@ -40,8 +41,19 @@ class TableStack:
 
 def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
     """Returns the table stacks in the order of the file. Raises CannotDeploy with all problems of the file."""
-    file = TablesFile(path, parameters)
-    table_stacks = file.table_stacks()
+    text = files.read(path)
+    try:
+        file = TablesFile(text, parameters)
+        table_stacks = file.table_stacks()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        tab = ". Indent with spaces, not with tabs" if "\\t" in str(error.problem) else ""
+        raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}{tab}") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise CannotDeploy(f"{path}:{line}: remove the character U+{ord(text[error.position]):04X}") from error
+    except RecursionError as error:
+        raise CannotDeploy(f"{path}: an entry contains itself, or is nested too deeply") from error
     if file.problems:
         raise CannotDeploy("\n".join(f"{path}:{line}: {problem}" for line, problem in sorted(file.problems)))
     return table_stacks
@@ -50,19 +62,15 @@ def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
 class TablesFile:
     """Reads YAML nodes and not values, because nodes have line numbers and the text as it was written."""
 
-    def __init__(self, path: Path, parameters: dict[str, Parameter]) -> None:
-        self._loader = yaml.SafeLoader(path.read_text())
+    def __init__(self, text: str, parameters: dict[str, Parameter]) -> None:
+        self._loader = yaml.SafeLoader(text)
+        self._root = self._loader.get_single_node()
         self._parameters = parameters
         set_elsewhere = {name for name, known in parameters.items() if known.is_looked_up} | {"TableName"}
         self._known = sorted({*parameters, "StackName"} - set_elsewhere)
         self._catalog_names: dict[str, str] = {}
         self._stacks: dict[str, str] = {}
         self.problems: list[tuple[int, str]] = []
-        try:
-            self._root = self._loader.get_single_node()
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}") from error
 
     def table_stacks(self) -> list[TableStack]:
         sections = self._entries(self._root, "the file") if self._root else {}
@@ -90,6 +98,7 @@ class TablesFile:
     def _table_stack(self, where: str, table: str, node: yaml.Node, defaults: dict[str, str]) -> TableStack | None:
         own = self._values(node, where)
         stack = own.pop("StackName", None)
+        named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
         values = {**defaults, **own, "TableName": table}
         output_format = values.get("OutputFormat", self._parameters["OutputFormat"].default or "")
         try:
@@ -100,7 +109,7 @@ class TablesFile:
         stack = stack or stack_name(catalog_name, output_format)
         self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
         self._claim(self._stacks, stack, where, node, "StackName", "stack")
-        return TableStack(stack=stack, catalog_name=catalog_name, parameters=values)
+        return TableStack(stack=stack, catalog_name=catalog_name, parameters=values, line=line_of(named))
 
     def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
         if name in taken:
@@ -152,6 +161,9 @@ class TablesFile:
         if not isinstance(node, yaml.MappingNode):
             self._report(node, f"{where}: must have entries in the form `name: value`")
             return {}
+        if several := [key for key, _ in node.value if not isinstance(key, yaml.ScalarNode)]:
+            self._report(several[0], f"{where}: a name must be a single value")
+            return {}
         once = set()
         for key, _ in node.value:
             if key.value in once:
@@ -161,7 +173,11 @@ class TablesFile:
         return {key.value: value for key, value in node.value}
 
     def _report(self, node: yaml.Node, problem: str) -> None:
-        self.problems.append((node.start_mark.line + 1, problem))
+        self.problems.append((line_of(node), problem))
+
+
+def line_of(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
 
 
 @cache

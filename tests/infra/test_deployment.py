@@ -1,17 +1,25 @@
-"""A stack whose creation failed is deleted only after the user agreed."""
+"""Stacks of others are not touched. Failed stacks and data are deleted only after the user agreed."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from templates import INFRA
 
 from infra.deploy import CannotDeploy
+from infra.deploy.changes import Change
 from infra.deploy.deployment import Declined, Deployment
 from infra.deploy.stacks import Outcome, Plan, Stack
 from infra.deploy.tables_file import TableStack
 
 NAMES = ["table-exports-orders-parquet", "table-exports-films-parquet", "table-exports-notes-parquet"]
-TABLES = [TableStack(stack=name, catalog_name=name, parameters={"TableName": name}) for name in NAMES]
+TABLES = [
+    TableStack(stack=name, catalog_name=name, parameters={"TableName": name}, line=line)
+    for line, name in enumerate(NAMES, 3)
+]
+OURS = {"Resources": {"Pipeline": {"Type": "Custom::TableExportsPipeline"}}}
+COMMON = {"Resources": {"State": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "table-exports"}}}}
+FOREIGN = {"Resources": {"Orders": {"Type": "AWS::DynamoDB::Table"}}}
 
 
 class FakeStacks:
@@ -20,12 +28,21 @@ class FakeStacks:
     def __init__(self, done: list[str], **statuses: Any) -> None:
         self._done = done
         self.statuses: dict[str, Any] = statuses
+        self.kinds: dict[str, str] = {}
+        self.templates: dict[str, dict[str, Any]] = {}
+        self.losses: dict[str, tuple[Change, ...]] = {}
 
     def wait_until_idle(self, name: str) -> dict[str, Any] | None:
         status = self.statuses.get(name)
         if isinstance(status, Exception):
             raise status
-        return {"StackStatus": status} if status else None
+        tags = [{"Key": "table-exports", "Value": self.kinds.get(name, "table")}]
+        return {"StackName": name, "StackId": name, "StackStatus": status, "Tags": tags} if status else None
+
+    describe = wait_until_idle
+
+    def template(self, name: str) -> dict[str, Any]:
+        return self.templates.get(name, OURS)
 
     def delete(self, name: str) -> None:
         self._done.append(f"delete {name}")
@@ -34,7 +51,9 @@ class FakeStacks:
     def plan(self, stack: Stack, version: str) -> Plan:
         self._done.append(f"plan {stack.name}")
         creates = stack.name not in self.statuses
-        return Plan(stack=stack, creates=creates, change_set="change-set" if creates else None)
+        lost = self.losses.get(stack.name, ())
+        changed = "change-set" if creates or lost else None
+        return Plan(stack=stack, creates=creates, change_set=changed, changes=lost)
 
     def execute(self, plan: Plan) -> None:
         self._done.append(f"execute {plan.stack.name}")
@@ -46,9 +65,16 @@ class FakeStacks:
 class FakeScreen:
     """Answers questions in the given order, and records them."""
 
-    def __init__(self, done: list[str], *answers: bool) -> None:
+    def __init__(self, done: list[str], *answers: bool | CannotDeploy) -> None:
         self._done = done
         self._answers = list(answers)
+
+    def confirm_data_loss(self, stack: str, lost: list[str]) -> bool:
+        self._done.append(f"delete {', '.join(lost)} of {stack}")
+        answer = self._answers.pop(0)
+        if isinstance(answer, CannotDeploy):
+            raise answer
+        return answer
 
     def confirm(self, question: str) -> bool:
         self._done.append(question)
@@ -67,11 +93,18 @@ def deploy(monkeypatch):
     monkeypatch.setattr(Deployment, "version", "1")
     monkeypatch.setattr("infra.deploy.deployment.PARALLEL_STACKS", 1)
 
-    def run(*answers: bool, only_plan: bool = False, **statuses: Any) -> tuple[list[Outcome] | None, list[str]]:
+    def run(
+        *answers: bool | CannotDeploy,
+        only_plan: bool = False,
+        templates: dict[str, Any] | None = None,
+        losses: dict[str, Any] | None = None,
+        **statuses: Any,
+    ) -> tuple[list[Outcome] | None, list[str]]:
         done: list[str] = []
         stacks = FakeStacks(
             done, **{name: statuses[name.split("-")[2]] for name in NAMES if statuses.get(name.split("-")[2])}
         )
+        stacks.templates, stacks.losses = templates or {}, losses or {}
         deployment = Deployment(None, FakeScreen(done, *answers), stacks, None, Path("build"), only_plan)
         try:
             return deployment.deploy_table_stacks(TABLES), done
@@ -137,3 +170,58 @@ def test_a_stack_that_cannot_be_deployed_stops_no_other(deploy):
         ("failed", "its rollback failed"),
         ("created", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    "status", ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "CREATE_FAILED"]
+)
+def test_a_stack_of_another_purpose_is_neither_changed_nor_deleted(deploy, status):
+    outcomes, done = deploy(True, orders=status, films="CREATE_COMPLETE", templates={NAMES[0]: FOREIGN})
+
+    assert [step for step in done if NAMES[0] in step] == []
+    assert outcomes[0].failed
+    assert "it is not a table stack of table-exports" in outcomes[0].reason
+
+
+def test_stacks_of_another_purpose_are_refused_at_once_with_their_lines():
+    stacks = FakeStacks([], **dict.fromkeys(NAMES, "CREATE_COMPLETE"), **{"table-exports": "CREATE_COMPLETE"})
+    stacks.templates = {NAMES[0]: FOREIGN, NAMES[2]: FOREIGN, "table-exports": COMMON}
+    deployment = Deployment(None, FakeScreen([]), stacks, None, INFRA, False)
+    stacks.kinds = {"table-exports": "common"}
+
+    with pytest.raises(CannotDeploy) as error:
+        deployment.check(TABLES, Path("tables.yaml"))
+
+    first, second = str(error.value).splitlines()
+    assert first.startswith(f"tables.yaml:3: {NAMES[0]}: stack {NAMES[0]} exists, and it is not a table stack")
+    assert first.endswith("Set a StackName that no stack has, or remove it")
+    assert second.startswith(f"tables.yaml:5: {NAMES[2]}: ")
+
+
+def test_a_common_stack_of_another_purpose_is_refused():
+    stacks = FakeStacks([], **{"table-exports": "CREATE_COMPLETE"})
+    stacks.kinds = {"table-exports": "common"}
+    stacks.templates = {"table-exports": FOREIGN}
+
+    with pytest.raises(CannotDeploy, match="stack table-exports exists, and it is not a common stack of table-exports"):
+        Deployment(None, FakeScreen([]), stacks, None, INFRA, False).check([], Path("tables.yaml"))
+
+
+LOSS = (Change(action="Remove", name="Orders", type="AWS::DynamoDB::Table", replacement="", physical_id="orders"),)
+
+
+@pytest.mark.parametrize("answer", [False, CannotDeploy("--yes does not confirm that")])
+def test_data_is_not_deleted_without_its_own_consent_and_other_stacks_continue(deploy, answer):
+    outcomes, done = deploy(True, answer, orders="CREATE_COMPLETE", losses={NAMES[0]: LOSS})
+
+    assert f"delete AWS::DynamoDB::Table orders of {NAMES[0]}" in done
+    assert f"execute {NAMES[0]}" not in done
+    assert f"discard {NAMES[0]}" in done
+    assert [outcome.result for outcome in outcomes] == ["failed", "created", "created"]
+
+
+def test_data_is_deleted_with_consent(deploy):
+    outcomes, done = deploy(True, True, orders="CREATE_COMPLETE", losses={NAMES[0]: LOSS})
+
+    assert f"execute {NAMES[0]}" in done
+    assert outcomes[0].result == "updated"

@@ -38,10 +38,23 @@ def test_a_mistake_is_named(tmp_path, line, problem):
         settings.read(tmp_path / "s.toml", COMMON_STACK)
 
 
+def test_a_file_in_utf_16_is_told(tmp_path):
+    (tmp_path / "s.toml").write_text("account = 1", encoding="utf-16")
+
+    with pytest.raises(CannotDeploy, match="the file is in UTF-16"):
+        settings.read(tmp_path / "s.toml", COMMON_STACK)
+
+
+def test_each_number_of_the_common_stack_is_whole():
+    assert [each.name for each in COMMON_STACK.values() if each.type == "Number" and not each.is_whole] == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
         ("HistoryDays", 0, "HistoryDays: 0 must be at least 1"),
+        ("HistoryDays", 2.5, "HistoryDays: 2.5 must be a whole number"),
+        ("ReconcileMinutes", 2.5, "ReconcileMinutes: 2.5 must be a whole number"),
         ("LogDays", 91, "LogDays: 91 must be one of 1, 3, 5"),
         ("DatabaseName", "My-Exports", "DatabaseName: My-Exports must match"),
         ("ArtifactsPrefix", "x", "ArtifactsPrefix: every deployment sets it. Remove it"),

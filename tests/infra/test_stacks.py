@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.deploy import CannotDeploy
-from infra.deploy.stacks import Change, Interrupted, Plan, Stack, StackFailed, Stacks
+from infra.deploy.stacks import Interrupted, Plan, Stack, StackFailed, Stacks
 
 STACK = Stack(
     name="table-exports-orders-parquet", template_url="https://s3/orders.yaml", parameters={"TableName": "Orders"}
@@ -219,15 +219,22 @@ def test_a_stuck_stack_is_reported_with_the_remedy(status, remedy):
 
 
 @pytest.mark.parametrize(
-    ("action", "kind", "replacement", "endangered"),
+    ("body", "resources"),
     [
-        ("Modify", "AWS::S3::Bucket", "True", "the snapshots"),
-        ("Modify", "AWS::S3::Bucket", "Conditional", "the snapshots"),
-        ("Remove", "AWS::DynamoDB::Table", "", "the state of all pipelines"),
-        ("Modify", "AWS::S3::Bucket", "False", None),
-        ("Add", "AWS::S3::Bucket", "", None),
-        ("Remove", "AWS::Lambda::Function", "", None),
+        ("Resources: {Job: {Type: AWS::Glue::Job, Properties: {Name: !Ref Name}}}", {"Job"}),
+        ({"Resources": {"Job": {}}}, {"Job"}),  # boto3 parses JSON
+        ("", set()),
+        (None, set()),
     ],
 )
-def test_a_change_that_puts_data_at_risk_is_recognized(action, kind, replacement, endangered):
-    assert Change(action=action, name="It", type=kind, replacement=replacement).data_at_risk == endangered
+def test_a_template_is_read_whatever_its_form(body, resources):
+    stacks = Stacks(FakeCloudFormation(get_template={"TemplateBody": body}))
+
+    assert stacks.template(STACK.name).get("Resources", {}).keys() == resources
+
+
+def test_change_sets_of_others_are_told_from_those_of_a_deployment():
+    summaries = [{"ChangeSetName": name} for name in ("version-1-2", "adopt-3", "awscli-cloudformation-package-deploy")]
+    stacks = Stacks(FakeCloudFormation(list_change_sets={"Summaries": summaries}))
+
+    assert stacks.planned_by_others(STACK.name) == ["awscli-cloudformation-package-deploy"]

@@ -1,10 +1,14 @@
 """tables.yaml is refused before anything is deployed, with the place and the remedy of each mistake."""
 
+from pathlib import Path
+
 import pytest
 from templates import INFRA
 
 from infra.deploy import CannotDeploy, tables_file
 from infra.deploy.parameters import parameters
+from table_exports.domain.errors import InvalidRequest
+from table_exports.domain.parameters import PARAMETERS
 
 TABLE_STACK = parameters(INFRA / "table.yaml")
 
@@ -58,6 +62,16 @@ def test_a_stack_that_is_there_under_another_name_keeps_it(read):
 
     assert orders.stack == "orders"
     assert "StackName" not in orders.parameters
+
+
+def test_a_stack_is_named_with_its_line(read):
+    orders, films = read("tables:\n  Orders:\n    ReadMode: scan\n    StackName: orders\n  Films: {ReadMode: scan}\n")
+
+    assert (orders.line, films.line) == (4, 5)
+
+
+def test_the_example_names_no_stack():
+    assert "StackName:" not in (INFRA.parent / "tables.example.yaml").read_text()
 
 
 def test_entries_can_share_by_yamls_own_means(read):
@@ -126,6 +140,79 @@ def test_a_mistake_is_named_with_its_line_its_key_and_the_remedy(read, text, pro
 
     assert str(error.value).startswith("tables.yaml:")
     assert problem in str(error.value)
+
+
+TEXT = "tables:\n  Orders: {ReadMode: scan} # Zürich\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (TEXT.encode("utf-16"), "tables.yaml: the file is in UTF-16. Save it as UTF-8. In Windows PowerShell, use"),
+        (TEXT.encode("utf-16-be"), "tables.yaml:2: the file is not in UTF-8"),
+        (b"tables:\n".decode().encode("utf-16-le"), "tables.yaml: the file is in UTF-16. Save it as UTF-8"),
+        (TEXT.encode("latin-1"), "tables.yaml:2: the file is not in UTF-8, but perhaps in Latin-1. Save it as UTF-8"),
+        (b"tables:\n  Orders:\0\n", "tables.yaml:2: remove the NUL byte"),
+        (b"tables:\n  Orders:\x07\n", "tables.yaml:2: remove the character U+0007"),
+        (b"tables:\n\tOrders:\n", "Indent with spaces, not with tabs"),
+        (b"tables:\n  <<: 5\n", "tables.yaml:2: the file is not valid YAML: expected a mapping"),
+        (b"tables:\n  ? [a, b]\n  : {}\n", "tables.yaml:2: tables: a name must be a single value"),
+        (b"tables: &t\n  Orders: {<<: *t}\n", "tables.yaml"),
+        (b"a: 1\n---\nb: 2\n", "tables.yaml:2: the file is not valid YAML: but found another document"),
+    ],
+)
+def test_a_file_that_is_no_text_or_no_yaml_is_told_in_one_line(tmp_path, monkeypatch, content, problem):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables.yaml").write_bytes(content)
+
+    with pytest.raises(CannotDeploy) as error:
+        tables_file.read(Path("tables.yaml"), TABLE_STACK)
+
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path):
+    (tmp_path / "tables.yaml").write_bytes(TEXT.encode("utf-8-sig"))
+
+    assert [entry.table for entry in tables_file.read(tmp_path / "tables.yaml", TABLE_STACK)] == ["Orders"]
+
+
+def test_a_folder_and_a_file_without_permission_are_told(tmp_path, monkeypatch):
+    with pytest.raises(CannotDeploy, match="this is a folder"):
+        tables_file.read(tmp_path, TABLE_STACK)
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)  # root may read everything
+    with pytest.raises(CannotDeploy, match="cannot be read: Permission denied"):
+        tables_file.read(tmp_path / "tables.yaml", TABLE_STACK)
+
+
+NUMBERS = [name for name, parameter in TABLE_STACK.items() if parameter.type == "Number"]
+DECIMAL = {"MaxReadCost", "ReadCapacityCap", "ReadPercentage"}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_refused_with_its_line_where_the_domain_would_refuse_it(read, name):
+    for value in ("2.5", "1e3", "0x10", ".5", "-1", "ten", "1_000", "NaN"):
+        if name in DECIMAL and value == "2.5":
+            continue
+        with pytest.raises(CannotDeploy, match=rf"tables.yaml:3: Orders.{name}: {value} must be "):
+            read(f"tables:\n  Orders:\n    {name}: {value}\n")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_whole_in_the_template_if_it_is_whole_in_the_domain(name):
+    try:
+        PARAMETERS[name].value({name: "0.5"})
+    except InvalidRequest:
+        decimal = False
+    else:
+        decimal = True
+
+    assert TABLE_STACK[name].is_whole != decimal == (name in DECIMAL)
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(read):

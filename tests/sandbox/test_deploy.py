@@ -1,11 +1,13 @@
 """`make deploy` against a cloud of its own, where nothing is deployed yet."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 from sandbox_user import ROOT, User, sandbox
 
 pytestmark = pytest.mark.slow
@@ -131,6 +133,64 @@ def test_one_change_is_one_update_and_one_failure_is_no_others(deployed):
     assert deployed.stack(STACKS[0])["StackStatus"] == "CREATE_COMPLETE"
     assert again == 0
     assert after == {STACKS[1]: "updated"}
+
+
+CUSTOMER_STACK = """
+Resources:
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: customer-orders
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+  Jobs: {Type: AWS::SQS::Queue, Properties: {QueueName: customer-jobs}}
+"""
+
+
+def test_a_stack_of_another_purpose_is_refused_whatever_its_name_and_tags(deployed):
+    cloudformation = deployed.user.client("cloudformation")
+    tags = [{"Key": "table-exports", "Value": "table"}]
+    cloudformation.create_stack(StackName="customer-orders", TemplateBody=CUSTOMER_STACK, Tags=tags)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="customer-orders", WaiterConfig={"Delay": 0.2})
+    deployed.write("tables.yaml", THREE_TABLES.replace("Orders:", "Orders:\n    StackName: customer-orders"))
+    code, said, became = deployed.deploy("--yes", "--delete-data-of", "customer-orders")
+    deployed.write("tables.yaml", THREE_TABLES)
+
+    assert (code, became) == (1, {})
+    assert "tables.yaml:5: Orders: stack customer-orders exists, and it is not a table stack of table-exports" in said
+    assert (
+        deployed.user.client("dynamodb").describe_table(TableName="customer-orders")["Table"]["TableStatus"] == "ACTIVE"
+    )
+    assert deployed.user.client("sqs").get_queue_url(QueueName="customer-jobs")
+    assert cloudformation.list_change_sets(StackName="customer-orders")["Summaries"] == []
+    assert "customer-orders" not in deployed.deploy("--yes")[1]  # nor is it listed as one that can be deleted
+
+
+def test_data_that_a_stack_got_by_hand_is_not_deleted_by_yes_alone(deployed):
+    name, cloudformation = STACKS[1], deployed.user.client("cloudformation")
+    template = cloudformation.get_template(StackName=name)["TemplateBody"]
+    template = template if isinstance(template, dict) else yaml_parse(template)
+    template["Resources"]["Jobs"] = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "by-hand"}}
+    stack = deployed.stack(name)
+    cloudformation.update_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": each["ParameterKey"], "UsePreviousValue": True} for each in stack["Parameters"]],
+        Capabilities=["CAPABILITY_IAM"],
+        Tags=stack["Tags"],
+    )
+    cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 0.2})
+    queues = deployed.user.client("sqs")
+
+    code, said, became = deployed.deploy("--yes")
+    assert (code, became[name]) == (1, "failed")
+    assert [part for part in ("AWS::SQS::Queue", "by-hand", f"DELETE_DATA_OF={name}") if part not in said] == []
+    assert queues.list_queues(QueueNamePrefix="by-hand").get("QueueUrls")
+
+    code, said, became = deployed.deploy("--yes", "--delete-data-of", name)
+    assert (code, became[name]) == (0, "updated")
+    assert not queues.list_queues(QueueNamePrefix="by-hand").get("QueueUrls")
 
 
 def test_a_mistake_in_the_file_is_told_before_anything_is_asked_of_aws(deployed):

@@ -1,0 +1,60 @@
+"""Compares what is to be deployed with what exists, before anything changes."""
+
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.deploy import CannotDeploy, ownership
+from infra.deploy.ownership import COMMON, TABLE
+from infra.deploy.stacks import Stacks
+from infra.deploy.tables_file import COMMON_STACK, TableStack
+
+
+class Checks:
+    """Refuses stacks that are not of table-exports, and changes that CloudFormation or the pipelines cannot survive."""
+
+    def __init__(self, stacks: Stacks, common_template: Path) -> None:
+        self._stacks = stacks
+        self._common_template = common_template
+        self._ours: set[str] = set()  # ids of stacks that were checked
+
+    def common_stack(self) -> None:
+        """Raises CannotDeploy if the common stack's name belongs to another stack."""
+        if (stack := self._stacks.describe(COMMON_STACK)) and (problem := self.foreign(COMMON, stack)):
+            raise CannotDeploy(
+                f"{problem}. The common stack must have this name. Deploy to another Region or account, or delete that "
+                "stack if nobody needs it"
+            )
+
+    def table_stack(self, entry: TableStack) -> str | None:
+        """Returns why the entry cannot be deployed, with the remedy, or None."""
+        stack = self._stacks.describe(entry.stack)
+        if stack and (problem := self.foreign(TABLE, stack)):
+            return f"{problem}. Set a StackName that no stack has, or remove it"
+        return None
+
+    def foreign(self, kind: str, stack: dict[str, Any]) -> str | None:
+        """Returns why the existing stack is not one of this kind, or None."""
+        if stack["StackId"] in self._ours:
+            return None
+        problem = self._foreign(kind, stack)
+        if problem is None:
+            self._ours.add(stack["StackId"])
+        return problem
+
+    def _foreign(self, kind: str, stack: dict[str, Any]) -> str | None:
+        if stack["StackStatus"] == "REVIEW_IN_PROGRESS":  # it has no template yet
+            others = self._stacks.planned_by_others(stack["StackName"])
+            return f"someone else plans stack {stack['StackName']} (change set {', '.join(others)})" if others else None
+        template = self._stacks.template(stack["StackId"])
+        if kind == COMMON and ownership.is_adopted(stack, template, yaml_parse(self._common_template.read_text())):
+            return None
+        return ownership.refusal(kind, stack, template)
+
+
+def refuse(problems: list[tuple[TableStack, str | None]], file: Path) -> None:
+    """Raises CannotDeploy with all problems, each with its line in the file."""
+    found = [f"{file}:{entry.line}: {entry.table}: {problem}" for entry, problem in problems if problem]
+    if found:
+        raise CannotDeploy("\n".join(found))
