@@ -19,6 +19,7 @@ from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
 
 EVENTS = Path(__file__).parent / "events"
+SANDBOX = Path(__file__).parent / "sandbox"
 
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "test",
@@ -37,6 +38,11 @@ def pytest_addoption(parser):
         default="duckdb",
         help="what runs the queries of Athena in the sandboxes of tests/sandbox (default: %(default)s)",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Runs the longest tests first, so that all workers end at the same time."""
+    items.sort(key=lambda item: item.path.parent != SANDBOX)
 
 
 @pytest.fixture

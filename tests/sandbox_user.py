@@ -22,7 +22,7 @@ BUS = "table-exports"
 RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
 WITHOUT_SPARK = ("--job-modules", str(ROOT / "tests/local_spark"))  # an option of the sandbox
 PATIENCE_SECONDS = 240  # on a busy machine
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 
 @contextmanager

@@ -100,6 +100,7 @@ def test_the_script_exports_every_type(run_on_spark, make_table, arguments, snap
     }
 
 
+@pytest.mark.slow
 def test_the_error_of_an_executor_is_the_error_of_the_run(run_on_spark, make_table, arguments, export_by_dynamodb):
     make_table("Torn")
     summary = export_by_dynamodb([{"id": {"S": str(number)}} for number in range(10)], "torn", "Torn")

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from sandbox_user import ROOT
 
 DATABASE = "dynamodb_exports"
-FORMATS = ["parquet", "json"]  # one whose files have types, one whose types a crawl guesses
+FORMATS = ["parquet", pytest.param("json", marks=pytest.mark.slow)]  # files with types, and types that a crawl guesses
 
 
 def export(user, pipeline):
@@ -74,6 +74,7 @@ def test_a_pipeline_that_always_crawls_does_so_each_time(user):
     assert user.query("SELECT price FROM snapshots_always") == [{"price": "9.99"}] * 2
 
 
+@pytest.mark.slow
 def test_a_csv_of_one_column_of_text_is_cataloged_with_its_name(user):
     user.make_table("Names", [{"name": "Ada"}, {"name": 'Grace "Amazing" Hopper, Rear Admiral'}], {"name": "S"})
     pipeline = user.deploy_pipeline("Names", OutputFormat="csv")
@@ -113,6 +114,7 @@ def test_an_attribute_whose_type_changes_keeps_its_name_in_the_view(user):
     ]
 
 
+@pytest.mark.slow
 def test_the_view_stays_queryable_while_an_export_adds_columns(user):
     """In JSON, whose decimals a crawl takes for doubles."""
     user.make_table("Queried", [{"id": "1", "stars": 5}], {"id": "S"})
@@ -151,6 +153,7 @@ def failing(work, answers):
     return run
 
 
+@pytest.mark.slow
 def test_what_others_did_to_the_catalog_is_mended_by_the_next_export(user):
     user.make_table("Mended", [{"id": "1", "stars": 5}], {"id": "S"})
     pipeline = user.deploy_pipeline("Mended")
@@ -206,6 +209,7 @@ def test_publishing_may_write_the_catalog_and_remove_nothing_from_it(user):
         glue.create_table(DatabaseName="theirs", TableInput={"Name": "snapshots_mended"})
 
 
+@pytest.mark.slow
 def test_a_json_table_that_was_empty_at_first_is_cataloged_when_it_has_items(user):
     """A crawl finds nothing in it, so the table is ours, and has no owner."""
     user.make_table("Late", [], {"id": "S"})
@@ -218,6 +222,7 @@ def test_a_json_table_that_was_empty_at_first_is_cataloged_when_it_has_items(use
     assert user.query("SELECT id, stars FROM late") == [{"id": "1", "stars": "5"}]
 
 
+@pytest.mark.slow
 def test_the_format_of_a_pipeline_cannot_change(user):
     user.make_table("Formed", [{"id": "1", "stars": 5}], {"id": "S"})
     pipeline = user.deploy_pipeline("Formed")
@@ -279,6 +284,7 @@ def is_gone(user, stack):
     return found["StackStatus"] == "DELETE_COMPLETE"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", ["orc"])
 def test_without_its_manifests_a_pipeline_is_not_exported(user, output_format):
     table, folder = f"Unlisted_{output_format}", f"exports/manifests_unlisted_{output_format}/"

@@ -46,6 +46,7 @@ def test_an_export_is_asked_for_followed_and_told(cli, notes):
     assert (row["items"], row["problems"], row["in_flight"]) == (2, [], None)
 
 
+@pytest.mark.slow
 def test_a_failed_export_goes_on_when_its_cause_is_gone(cli, user, notes):
     user.client("dynamodb").delete_table(TableName="Notes")
     failed = cli("run", notes, "--wait", "--output", "json")
@@ -112,6 +113,7 @@ def healthy(doctor, notes):
     return found
 
 
+@pytest.mark.slow
 def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, healthy):
     """All at once, each by its own remedy; and nothing more once that is mended."""
     events, functions, cloudwatch = user.client("events"), user.client("lambda"), user.client("cloudwatch")
@@ -206,6 +208,7 @@ def test_it_says_which_right_one_lacks_to_ask(user, doctor):
     assert isinstance(found["rules"], dict)
 
 
+@pytest.mark.slow
 def test_it_knows_who_is_told_of_alarms(user, doctor):
     topic, sns = "arn:aws:sns:us-east-1:123456789012:table-exports-alarms", user.client("sns")
     assert "nobody is notified of alarms" in doctor()["subscriptions"]["table-exports-alarms"]["description"]

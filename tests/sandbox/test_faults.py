@@ -99,6 +99,7 @@ def let_its_claim_lapse(user, export):
 # ------------------------------------------------------------------------------------------------------------ events
 
 
+@pytest.mark.slow
 def test_an_export_whose_every_event_is_lost_comes_to_its_end_all_the_same(user):
     user.make_table("Unheard", [{"id": "1"}], {"id": "S"})
     user.client("dynamodb").update_continuous_backups(
@@ -142,6 +143,7 @@ def test_events_told_twice_change_nothing(user, steady):
 # ------------------------------------------------------------------------------------------------------------ deaths
 
 
+@pytest.mark.slow
 def test_what_a_function_started_before_it_died_is_not_started_again(user, steady):
     user.inject_faults(
         {"when": {"caller": "start_export", "action": "StartJobRun"}, "do": "kill"},
@@ -161,6 +163,7 @@ def test_what_a_function_started_before_it_died_is_not_started_again(user, stead
     assert [len(found(user, steady)) for found in (runs, crawls, queries)] == [2, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_job_killed_while_it_writes_is_run_again_and_leaves_one_snapshot(user):
     pipeline = deploy(user, "Killed")
     user.inject_faults({"when": {"caller": "glue", "action": "PUT */snapshots_killed/*"}, "do": "kill"})
@@ -175,6 +178,7 @@ def test_a_job_killed_while_it_writes_is_run_again_and_leaves_one_snapshot(user)
     ]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_each_time_fails_the_export_with_the_reason(user):
     pipeline = deploy(user, "Doomed", MaxAttempts="2")
     user.inject_faults({"when": {"caller": "glue", "service": "dynamodb"}, "do": "kill", "times": 2})
@@ -190,6 +194,7 @@ def test_a_job_that_is_killed_each_time_fails_the_export_with_the_reason(user):
 # ---------------------------------------------------------------------------------------------- refusals, of two kinds
 
 
+@pytest.mark.slow
 def test_an_export_waits_while_aws_has_no_time_for_it(user):
     pipeline = deploy(user, "Patient")
     refused = {"do": "refuse", "message": "Not now"}
@@ -209,6 +214,7 @@ def test_an_export_waits_while_aws_has_no_time_for_it(user):
     assert [len(found(user, pipeline)) for found in (runs, crawls, queries)] == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_an_export_goes_on_when_what_stopped_it_is_allowed_again(user):
     """Where AWS refuses a step, the export fails; where the records cannot be reached, it waits."""
     pipeline = deploy(user, "Forbearing")

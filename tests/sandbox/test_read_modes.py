@@ -65,6 +65,7 @@ def test_both_ways_give_the_same_view(user, ledger, exported):
     assert columns("snapshots_ledger_scanned") == columns("snapshots_ledger_exported")
 
 
+@pytest.mark.slow
 def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
     pipeline = user.deploy_pipeline(ledger)
     user.request(pipeline)

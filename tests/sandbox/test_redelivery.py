@@ -103,6 +103,7 @@ def invoked(user, since):
     ]
 
 
+@pytest.mark.slow
 def test_an_export_continues_when_its_unhandled_and_undelivered_events_are_sent_back(user, kept, queues):
     begun = time.time()
     with closed_to_its_rules(user, "on_view_complete"):
@@ -125,6 +126,7 @@ def test_an_export_continues_when_its_unhandled_and_undelivered_events_are_sent_
     assert queues.is_empty(UNDELIVERED)
 
 
+@pytest.mark.slow
 def test_a_change_that_was_not_told_is_read_again_from_the_stream(user, orders, queues):
     _, export = orders
     streams = user.client("dynamodbstreams")

@@ -92,6 +92,7 @@ def test_replayed_requests_of_one_pipeline_are_exported_again(user, since, pipel
     assert stages(user, other, 1) == ["FAILED"]
 
 
+@pytest.mark.slow
 def test_replayed_requests_of_a_time_window_are_all_exported_again(user, since, pipelines):
     before = [len(user.exports(pipeline)) for pipeline in pipelines]
 

@@ -6,9 +6,15 @@ import pytest
 
 from acceptance.zoo import ZOO, as_boto3, columns_of, shown_of
 
+
+def formats(*quick, without=()):
+    """All formats: those in `quick`, and the others in the slow tier."""
+    others = [name for name in ("parquet", "json", "csv", "orc", "avro") if name not in (*quick, *without)]
+    return [*quick, *(pytest.param(name, marks=pytest.mark.slow) for name in others)]
+
+
 # Athena finds the columns of parquet by name and those of csv by position, and json has no types.
-QUICK = ["parquet", "json", "csv"]
-FORMATS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in ("orc", "avro"))]
+FORMATS = formats("parquet", "json", "csv")
 BY_NAME_AND_BY_POSITION = ["parquet", "csv"]  # how columns are found; tests/glue has the other formats
 
 
@@ -59,7 +65,7 @@ def empty_table(user):
     return "Empty"
 
 
-@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("output_format", formats("csv"))
 def test_an_empty_table_is_an_empty_view_with_its_keys_for_columns(user, empty_table, output_format):
     pipeline = deploy(user, empty_table, output_format, "no")
     user.export(pipeline)
@@ -99,7 +105,7 @@ def changed(user, request):
     return request.param, pipeline["View"], later["snapshot_timestamp"]
 
 
-@pytest.mark.parametrize("changed", FORMATS, indirect=True)
+@pytest.mark.parametrize("changed", formats("parquet"), indirect=True)
 def test_as_attributes_come_go_and_change_type_the_view_shows_the_new(user, changed):
     output_format, view, _ = changed
     city, zip_code = "place.city AS city", "place.zip AS zip"
@@ -111,7 +117,7 @@ def test_as_attributes_come_go_and_change_type_the_view_shows_the_new(user, chan
     assert rows == (in_csv(SHOWN_AFTER) if output_format == "csv" else SHOWN_AFTER)
 
 
-@pytest.mark.parametrize("changed", FORMATS, indirect=True)
+@pytest.mark.parametrize("changed", formats("parquet"), indirect=True)
 def test_as_attributes_come_go_and_change_type_old_snapshots_stay_as_they_were(user, changed):
     output_format, view, later = changed
     city = "substr(place, 10, 4)" if output_format == "csv" else "place.city"
@@ -124,7 +130,7 @@ def test_as_attributes_come_go_and_change_type_old_snapshots_stay_as_they_were(u
     assert rows == (in_csv(SHOWN_BEFORE) if output_format == "csv" else SHOWN_BEFORE)
 
 
-@pytest.mark.parametrize("changed", [name for name in FORMATS if name != "csv"], indirect=True)
+@pytest.mark.parametrize("changed", formats("parquet", without=["csv"]), indirect=True)
 def test_a_query_over_all_snapshots_takes_the_column_that_each_was_written_with(user, changed):
     _, view, _ = changed
 
@@ -157,11 +163,13 @@ def odd(user):
     user.export(*anew)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", BY_NAME_AND_BY_POSITION)
 def test_an_attribute_without_a_name_has_a_column(user, odd, output_format):
     assert user.query(f"SELECT id, _ FROM nameless_{output_format}") == [{"id": "1", "_": "nothing"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_format", BY_NAME_AND_BY_POSITION)
 def test_a_table_made_anew_with_another_type_of_key_is_exported(user, odd, output_format):
     assert user.query(f"SELECT id FROM anew_{output_format}") == [{"id": "7"}]
