@@ -66,9 +66,11 @@ def test_one_query_of_the_log_shows_an_export_across_the_services(user, orders):
         pages = user.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/table-exports/functions")
         texts = [event["message"] for page in pages for event in page["events"]]
         lines = [json.loads(text) for text in texts if text.startswith("{") and export["export_id"] in text]
-        return lines if any(line.get("message") == "Export Succeeded" for line in lines) else None
+        ended = {line["service"] for line in lines if line["message"] == "Export moved on"}  # in no order
+        told = any(line["message"] == "Export Succeeded" for line in lines)
+        return lines if told and "start_export" in ended else None
 
-    lines = user.wait_for(log_lines, "the log line of the last event")
+    lines = user.wait_for(log_lines, "the log lines of the first and the last function")
 
     named = [(line["pipeline"], line["export_id"]) for line in lines]
     assert set(named) == {(pipeline["Pipeline"], export["export_id"])}
