@@ -73,11 +73,24 @@ def records(dynamodb):
     dynamodb.delete_table(TableName=described["TableName"])
 
 
+REGISTERED: list[dict[str, Any]] = []  # what a registration writes
+
+
 @pytest.fixture
-def cloud(records):
-    cloud = FakeCloud(records)
-    assert records.register(a_pipeline())
-    return cloud
+def registered(records, dynamodb):
+    """Records with a registered pipeline, as copies of one registration, because moto takes long over it."""
+    table = resource("common", "StateTable")["Properties"]["TableName"]
+    for item in REGISTERED:
+        dynamodb.put_item(TableName=table, Item=item)
+    if not REGISTERED:
+        assert records.register(a_pipeline())
+        REGISTERED.extend(dynamodb.scan(TableName=table)["Items"])
+    return records
+
+
+@pytest.fixture
+def cloud(registered):
+    return FakeCloud(registered)
 
 
 @pytest.fixture

@@ -262,6 +262,7 @@ def test_an_unknown_time_zone_is_refused(name):
         schedules.parse("cron(0 4 * * ? *)", name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Zurich", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu"])
 @pytest.mark.parametrize("expression", ["cron(7/20 1-3 * * ? *)", "cron(0 2 ? * L *)", "cron(0 0/5 LW * ? *)"])
 def test_each_run_is_the_next_minute_that_the_clock_shows_for_the_first_time(expression, zone):

@@ -65,6 +65,7 @@ def test_only_a_new_schema_is_crawled_and_the_catalog_has_the_manifests_types(us
     assert [row["items"] for row in counted] == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_a_pipeline_that_always_crawls_does_so_each_time(user):
     user.make_table("Always", [{"id": "1", "price": Decimal("9.99")}], {"id": "S"})
     pipeline = user.deploy_pipeline("Always", OutputFormat="json", CatalogUpdate="always")

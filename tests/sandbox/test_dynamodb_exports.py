@@ -13,6 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from dynamodb_json import AS_TEXT, EVERY_TYPE
 
+pytestmark = pytest.mark.slow  # a change to the sandbox needs it, and no other
+
 ACCOUNT = "123456789012"
 BUCKET = "table-exports-to-s3"
 

@@ -14,6 +14,8 @@ import pytest
 from pyarrow import orc
 from sandbox_user import RESULTS
 
+pytestmark = pytest.mark.slow  # a change to the sandbox needs it, and no other
+
 DATABASE, BUCKET = "formats", "formats"
 ROLE = "formats-crawler"
 TEXT = (

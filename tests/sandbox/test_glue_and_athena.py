@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from sandbox_user import ROOT, sandbox
 
+pytestmark = pytest.mark.slow  # a change to the sandbox needs it, and no other
+
 ACCOUNT = "123456789012"
 ECHO = """
 import json, sys, boto3

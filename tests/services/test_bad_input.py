@@ -65,9 +65,8 @@ class NothingButRecords:
 
 
 @pytest.fixture
-def cloud(records):
-    assert records.register(a_pipeline())
-    return NothingButRecords(records)
+def cloud(registered):
+    return NothingButRecords(registered)
 
 
 @pytest.fixture

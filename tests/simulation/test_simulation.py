@@ -14,7 +14,7 @@ from simulation.plans import plans
 from table_exports.aws.glue import Glue
 from table_exports.functions import telemetry
 
-HISTORIES, MORE_HISTORIES = 100, 1000
+HISTORIES, MORE_HISTORIES = 50, 1000
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 7200.0, 14_400.0))  # where all is told late, each takes an hour
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
