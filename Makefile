@@ -28,7 +28,7 @@ demo: setup package $(ENGINE_READY) ## Export tables in the sandbox and look at 
 sandbox: setup package $(ENGINE_READY) ## Keep a sandbox running, for your own clients; PORT=4566 ENGINE=trino
 	@$(BIN)/python -m sandbox --engine $(ENGINE) $(if $(PORT),--port $(PORT))
 
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup package lint ## What a change needs: lint and the tests that are not slow
 	@$(PYTEST) -m "not slow"

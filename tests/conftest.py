@@ -19,7 +19,7 @@ from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
 
 EVENTS = Path(__file__).parent / "events"
-SANDBOX = Path(__file__).parent / "sandbox"
+LONGEST = ["sandbox", "simulation", "glue"]
 
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "test",
@@ -41,8 +41,10 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the longest tests first, so that all workers end at the same time."""
-    items.sort(key=lambda item: item.path.parent != SANDBOX)
+    """Runs the folders with the longest tests first, so that all workers end at the same time."""
+    items.sort(
+        key=lambda item: LONGEST.index(item.path.parent.name) if item.path.parent.name in LONGEST else len(LONGEST)
+    )
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_a_csv_of_one_column_of_text_is_cataloged_with_its_name(user):
     ]
 
 
+@pytest.mark.slow
 def test_an_attribute_whose_type_changes_keeps_its_name_in_the_view(user):
     user.make_table("Changing", [{"id": "1", "price": 9, "note": "old"}], {"id": "S"})
     pipeline = user.deploy_pipeline("Changing")

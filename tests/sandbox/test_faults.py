@@ -133,6 +133,7 @@ def steady(user):
     return pipeline
 
 
+@pytest.mark.slow
 def test_events_told_twice_change_nothing(user, steady):
     [export] = user.exports(steady)
 

@@ -49,6 +49,7 @@ def test_a_table_export_becomes_a_view_without_a_scan(user, exported):
     ]
 
 
+@pytest.mark.slow
 def test_both_ways_give_the_same_view(user, ledger, exported):
     pipeline = user.deploy_pipeline(ledger, ReadMode="scan", CatalogName="ledger_scanned")
     user.request(pipeline)
