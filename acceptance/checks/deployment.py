@@ -10,7 +10,7 @@ from acceptance.cleanup import Cleanup
 from acceptance.plan import PlannedPipeline
 from acceptance.world import World
 from infra.deploy import artifacts
-from infra.deploy.deployment import given
+from infra.deploy.stacks import given
 from infra.deploy.tables_file import COMMON_STACK
 from table_exports_cli import doctor
 from table_exports_cli.deployed import Deployed

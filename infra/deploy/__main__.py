@@ -9,11 +9,11 @@ from rich.console import Console
 
 from infra.deploy import CannotDeploy, artifacts, guide, settings, tables_file
 from infra.deploy.account import Account, sign_in
-from infra.deploy.deployment import Declined, Deployment, given
+from infra.deploy.deployment import Declined, Deployment
 from infra.deploy.parameters import parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
-from infra.deploy.stacks import Interrupted, StackFailed, Stacks
+from infra.deploy.stacks import Interrupted, StackFailed, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
@@ -85,7 +85,7 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     kept = settings.read(options.settings, common_parameters) if options.settings.exists() else None
     table_stacks = read_tables(options)  # report its problems before anything else happens
     account = sign_in(options.profile, options.region or (kept.region if kept else None))
-    stacks = Stacks(account.client("cloudformation"))
+    stacks = Stacks(account.client("cloudformation"), account.who, screen.show)
     if kept is None:
         deployed = stacks.describe(COMMON_STACK)
         kept = guide.settings(account, screen, common_parameters, given(deployed) if deployed else {})

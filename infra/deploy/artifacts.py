@@ -1,6 +1,7 @@
 """Uploads the build to S3, into a folder per version. CloudFormation, Lambda and Glue load it from there."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,12 @@ def create(account: Account, bucket: str) -> None:
     """Creates a private, encrypted bucket for TLS only. You can repeat it after an interruption."""
     s3 = account.client("s3")
     here = {} if account.region == "us-east-1" else {"LocationConstraint": account.region}
-    s3.create_bucket(
-        Bucket=bucket, ObjectOwnership="BucketOwnerEnforced", **({"CreateBucketConfiguration": here} if here else {})
-    )
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # another deployment has created it a moment ago
+        s3.create_bucket(
+            Bucket=bucket,
+            ObjectOwnership="BucketOwnerEnforced",
+            **({"CreateBucketConfiguration": here} if here else {}),
+        )
     everything = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(everything, True))
     encrypted = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}

@@ -7,7 +7,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from infra.deploy import CannotDeploy, ownership
 from infra.deploy.ownership import COMMON, TABLE
-from infra.deploy.stacks import Stacks
+from infra.deploy.stacks import NEVER_CREATED, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
 
 
@@ -19,12 +19,29 @@ class Checks:
         self._common_template = common_template
         self._ours: set[str] = set()  # ids of stacks that were checked
 
-    def common_stack(self) -> None:
-        """Raises CannotDeploy if the common stack's name belongs to another stack."""
-        if (stack := self._stacks.describe(COMMON_STACK)) and (problem := self.foreign(COMMON, stack)):
+    def common_stack(self, parameters: dict[str, str]) -> None:
+        """Raises CannotDeploy if the name belongs to another stack, or the parameters cannot change to these."""
+        stack = self._stacks.describe(COMMON_STACK)
+        if stack is None:
+            return
+        if problem := self.foreign(COMMON, stack):
             raise CannotDeploy(
                 f"{problem}. The common stack must have this name. Deploy to another Region or account, or delete that "
                 "stack if nobody needs it"
+            )
+
+        self._refuse_another_database(stack, parameters)
+
+    def _refuse_another_database(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
+        """CloudFormation refuses it too, but only after it has begun to update the stack."""
+        before = given(stack).get("DatabaseName")
+        default = yaml_parse(self._common_template.read_text())["Parameters"]["DatabaseName"]["Default"]
+        if before in (None, parameters.get("DatabaseName", default)):
+            return
+        if users := self._stacks.importers("table-exports-database"):
+            raise CannotDeploy(
+                f"parameters.DatabaseName: it is {before}, and CloudFormation cannot change it while stacks use it: "
+                f'{", ".join(users)}. Set it to {before} again, or see docs/deploy.md, "Change the database"'
             )
 
     def table_stack(self, entry: TableStack) -> str | None:
@@ -32,6 +49,13 @@ class Checks:
         stack = self._stacks.describe(entry.stack)
         if stack and (problem := self.foreign(TABLE, stack)):
             return f"{problem}. Set a StackName that no stack has, or remove it"
+        table = given(stack).get("TableName") if stack and stack["StackStatus"] not in NEVER_CREATED else None
+        if table not in (None, entry.table):
+            return (
+                f"stack {entry.stack} exports table {table}, and a stack cannot change its table: the snapshots of two "
+                f"tables would be mixed. Set another CatalogName, and no StackName that exists. The stack of {table} "
+                "stays until you delete it"
+            )
         return None
 
     def foreign(self, kind: str, stack: dict[str, Any]) -> str | None:

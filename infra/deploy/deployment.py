@@ -15,7 +15,7 @@ from infra.deploy.ownership import COMMON, TABLE, TAG
 from infra.deploy.parameters import parameters as template_parameters
 from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
-from infra.deploy.stacks import NEVER_CREATED, Outcome, Plan, Stack, StackFailed, Stacks
+from infra.deploy.stacks import NEVER_CREATED, Outcome, Overtaken, Plan, Stack, StackFailed, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
@@ -45,8 +45,8 @@ class Deployment:
         return checks.Checks(self.stacks, self.build / "common.yaml")
 
     def check(self, table_stacks: list[TableStack], file: Path) -> None:
-        """Raises CannotDeploy if a stack of another purpose has the name of one of these stacks."""
-        self.checks.common_stack()
+        """Raises CannotDeploy if a stack is of another purpose, or cannot be changed to what the files say."""
+        self.checks.common_stack(self.settings.parameters)
         problems = self._each(self.checks.table_stack, table_stacks)
         checks.refuse(list(zip(table_stacks, problems, strict=True)), file)
 
@@ -67,9 +67,15 @@ class Deployment:
                 "ArtifactsPrefix": artifacts.prefix(self.version),
             },
         )
-        self._delete_if_never_created(COMMON_STACK)
-        self._adopt_retained(stack)
-        plan = self.stacks.plan(stack, self.version)
+        while True:
+            self._delete_if_never_created(COMMON_STACK)
+            self._adopt_retained(stack)
+            try:
+                return self._deploy_common_stack(self.stacks.plan(stack, self.version))
+            except Overtaken:
+                self.screen.show(f"{COMMON_STACK}: another deployment changed it meanwhile. Planning again")
+
+    def _deploy_common_stack(self, plan: Plan) -> bool:
         self.screen.changes([plan])
         if plan.change_set is None:
             return True
@@ -94,6 +100,7 @@ class Deployment:
         if self.only_plan or not changing:
             done = self._each(self._discard, changing)
         elif self.screen.confirm(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
+            self._require_that_nobody_deployed_another_version()
             kept = [outcome for plan in changing if (outcome := self._refuse_data_loss(plan))]
             refused = {outcome.stack for outcome in kept}
             done = kept + self._each(self._execute, [plan for plan in changing if plan.stack.name not in refused])
@@ -189,13 +196,33 @@ class Deployment:
 
     def _execute(self, plan: Plan) -> Outcome:
         def execute() -> Outcome:
-            self.stacks.execute(plan)
+            try:
+                self.stacks.execute(plan)
+            except Overtaken:
+                return self._outcome_of_another_deployment(plan)
             return Outcome(stack=plan.stack.name, result="created" if plan.creates else "updated")
 
         self.screen.show(f"{plan.stack.name}: {'creating' if plan.creates else 'updating'}")
         outcome = outcome_of(plan.stack.name, execute)
         self.screen.show(f"{plan.stack.name}: {outcome.result}", "red" if outcome.failed else "")
         return outcome
+
+    def _require_that_nobody_deployed_another_version(self) -> None:
+        stack = self.stacks.describe(COMMON_STACK)
+        there = given(stack).get("ArtifactsPrefix") if stack else None
+        if there and there != artifacts.prefix(self.version):
+            raise CannotDeploy(
+                f"Another deployment has changed the common stack to {there} meanwhile. No table stack was changed. "
+                "Run this command again, from the version that you want"
+            )
+
+    def _outcome_of_another_deployment(self, plan: Plan) -> Outcome:
+        """Waits for the other deployment, and returns whether the stack is now as it should be."""
+        again = self.stacks.plan(plan.stack, self.version)
+        if again.change_set is None:
+            return Outcome(stack=plan.stack.name, result="unchanged", reason="another deployment has updated it")
+        self.stacks.discard(again)
+        raise CannotDeploy("Another deployment changed it in another way. Run this command again")
 
     def _data_loss_confirmed(self, plan: Plan) -> bool:
         """Returns whether nothing is lost or the user agreed to it. Raises CannotDeploy if nobody can be asked."""
@@ -254,8 +281,3 @@ def outcome_of(stack: str, step: Callable[[], Any]) -> Any:
     except (BotoCoreError, ClientError) as error:
         reason = in_words(error)
     return Outcome(stack=stack, result="failed", reason=reason)
-
-
-def given(stack: dict[str, Any]) -> dict[str, str]:
-    """Returns the parameters of a deployed stack."""
-    return {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}

@@ -17,6 +17,7 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE")
 NEVER_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")  # all that can be done is to delete it
 OUR_CHANGE_SETS = ("version-", "adopt-")
+OVERTAKEN = ("ChangeSetNotFound", "InvalidChangeSetStatus")  # CloudFormation deletes it when another is executed
 NO_REASON = "CloudFormation gave no reason"
 MAX_PAUSE = 4.0  # seconds
 
@@ -69,6 +70,10 @@ class Event:
         return self.status.endswith("_FAILED") and "cancelled" not in self.reason
 
 
+class Overtaken(Exception):
+    """Another deployment changed the stack after the changes were planned."""
+
+
 class StackFailed(Exception):
     """The stack failed. The message has the reasons, in order."""
 
@@ -81,8 +86,11 @@ def ignore(event: Event) -> None:
 
 
 class Stacks:
-    def __init__(self, cloudformation: Any) -> None:
+    def __init__(self, cloudformation: Any, who: str = "", say: Callable[[str], None] | None = None) -> None:
+        """`who` deploys, as others see it who deploy at the same time. `say` shows what this run waits for."""
         self._cloudformation = cloudformation
+        self._who = who
+        self._say = say
         self.interrupted = threading.Event()
 
     def describe(self, name: str) -> dict[str, Any] | None:
@@ -101,9 +109,30 @@ class Stacks:
 
     def planned_by_others(self, name: str) -> list[str]:
         """Returns the change sets of a stack that no deployment created."""
-        pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
-        names = [each["ChangeSetName"] for page in pages for each in page["Summaries"]]
+        names = [each["ChangeSetName"] for each in self._change_sets(name)]
         return [name for name in names if not name.startswith(OUR_CHANGE_SETS)]
+
+    def _change_sets(self, name: str) -> list[dict[str, Any]]:
+        pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
+        return [each for page in pages for each in page["Summaries"]]
+
+    def importers(self, export: str) -> list[str]:
+        """Returns the names of the stacks that import the value."""
+        try:
+            pages = list(self._cloudformation.get_paginator("list_imports").paginate(ExportName=export))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":  # nobody does
+                return []
+            raise
+        return [name for page in pages for name in page["Imports"]]
+
+    def _deployed_by(self, name: str) -> str:
+        """Returns who changes the stack, as part of a sentence. Empty if the change set does not say it."""
+        try:
+            running = [each for each in self._change_sets(name) if each["ExecutionStatus"] == "EXECUTE_IN_PROGRESS"]
+        except ClientError:
+            return ""
+        return "".join(f" ({each['Description']})" for each in running if each.get("Description"))
 
     def ours(self) -> dict[str, dict[str, Any]]:
         """Returns all stacks with the tag of table-exports, by name."""
@@ -117,12 +146,14 @@ class Stacks:
 
     def wait_until_idle(self, name: str) -> dict[str, Any] | None:
         """Returns the stack when no operation is in progress. An interrupted run may have left one."""
-        for _ in self._poll():
+        for attempt, _ in enumerate(self._poll()):
             stack = self.describe(name)
             if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
                 return stack
-            if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+            if not in_progress(stack):
                 break
+            if attempt == 0 and self._say:
+                self._say(f"Stack {name} is {stack['StackStatus']}{self._deployed_by(name)}. Waiting until it ends")
         reason = stack.get("StackStatusReason", NO_REASON)
         if stack["StackStatus"] == "UPDATE_ROLLBACK_FAILED":
             raise CannotDeploy(
@@ -137,18 +168,18 @@ class Stacks:
 
     def plan(self, stack: Stack, version: str) -> Plan:
         """Creates a change set and returns the changes. Raises CannotDeploy if CloudFormation refuses it."""
-        found = self.describe(stack.name)
+        for _ in self._poll():
+            try:
+                return self._plan_once(stack, version)
+            except ClientError as error:  # another deployment began in the meantime: wait for it
+                if not was_overtaken(error):
+                    raise
+        raise Interrupted
+
+    def _plan_once(self, stack: Stack, version: str) -> Plan:
+        found = self.wait_until_idle(stack.name)
         creates = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
-        change_set = self._cloudformation.create_change_set(
-            StackName=stack.name,
-            ChangeSetName=f"version-{version}-{time.time_ns()}",
-            ChangeSetType="CREATE" if creates else "UPDATE",
-            TemplateURL=stack.template_url,
-            Parameters=as_parameters(stack.parameters),
-            Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
-            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-            **({"DeploymentMode": "REVERT_DRIFT"} if stack.repair and not creates else {}),
-        )["Id"]
+        change_set = self._create_change_set(stack, version, creates)
         described = self._wait_for_change_set(change_set)
         plan = Plan(stack=stack, creates=creates, change_set=change_set)
         if described["Status"] == "CREATE_COMPLETE":
@@ -162,12 +193,33 @@ class Stacks:
             return Plan(stack=stack, creates=False, change_set=None)
         raise CannotDeploy("\n".join([f"CloudFormation refused stack {stack.name}: {reason}", *errors]))
 
+    def _create_change_set(self, stack: Stack, version: str, creates: bool) -> str:
+        created = self._cloudformation.create_change_set(
+            StackName=stack.name,
+            ChangeSetName=f"version-{version}-{time.time_ns()}",
+            ChangeSetType="CREATE" if creates else "UPDATE",
+            Description=f"make deploy by {self._who}" if self._who else "make deploy",
+            TemplateURL=stack.template_url,
+            Parameters=as_parameters(stack.parameters),
+            Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            **({"DeploymentMode": "REVERT_DRIFT"} if stack.repair and not creates else {}),
+        )
+        return created["Id"]
+
     def discard(self, plan: Plan) -> None:
-        """Deletes the change set, and the empty stack that it created."""
+        """Deletes the change set, and the empty stack that it created, unless someone else plans the stack too."""
         if plan.change_set:
-            self._cloudformation.delete_change_set(ChangeSetName=plan.change_set)
-        if plan.creates and self._is_only_planned(plan.stack.name):
+            self._delete_change_set(plan.change_set)
+        if plan.creates and self._is_only_planned(plan.stack.name) and not self._change_sets(plan.stack.name):
             self._cloudformation.delete_stack(StackName=plan.stack.name)
+
+    def _delete_change_set(self, change_set: str) -> None:
+        try:
+            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+        except ClientError as error:
+            if not was_overtaken(error):
+                raise
 
     def _is_only_planned(self, name: str) -> bool:
         """Whether the stack has no resources. Someone else may have created them since."""
@@ -175,12 +227,20 @@ class Stacks:
         return stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
 
     def execute(self, plan: Plan, on_event: OnEvent = ignore) -> None:
-        """Executes the change set and follows the stack to its end. Raises StackFailed."""
+        """Executes the change set and follows the stack to its end. Raises StackFailed or Overtaken."""
         if plan.change_set is None:
             return
         name = plan.stack.name
+        stack = self.describe(name)
+        if stack is None or (in_progress(stack) and stack["StackStatus"] != "REVIEW_IN_PROGRESS"):
+            raise Overtaken
         last_event = self._last_event(name)
-        self._cloudformation.execute_change_set(ChangeSetName=plan.change_set)
+        try:
+            self._cloudformation.execute_change_set(ChangeSetName=plan.change_set)
+        except ClientError as error:
+            if was_overtaken(error):
+                raise Overtaken from error
+            raise
         self._follow(name, last_event, on_event)
 
     def adopt(self, name: str, template: str, parameters: dict[str, str], resources: list[dict[str, Any]]) -> None:
@@ -270,6 +330,18 @@ class Stacks:
             pause = min(pause * 1.5, MAX_PAUSE)
 
 
+def in_progress(stack: dict[str, Any]) -> bool:
+    return stack["StackStatus"].endswith("_IN_PROGRESS")
+
+
+def was_overtaken(error: ClientError) -> bool:
+    """Returns whether a stack was changed or created between the last look at it and this call."""
+    message = error.response["Error"].get("Message", "")
+    return (
+        error.response["Error"]["Code"] in OVERTAKEN or "_IN_PROGRESS state" in message or "already exists" in message
+    )
+
+
 def as_parameters(values: dict[str, str]) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
 
@@ -288,3 +360,8 @@ def reasons(causes: list[Event]) -> str:
     """Returns the reasons of the resources. The stack's own events only repeat their names."""
     of_resources = [cause for cause in causes if not cause.is_of_the_stack] or causes
     return "\n".join(f"{cause.resource} ({cause.type}): {cause.reason or NO_REASON}" for cause in of_resources)
+
+
+def given(stack: dict[str, Any]) -> dict[str, str]:
+    """Returns the parameters of a deployed stack."""
+    return {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])}

@@ -9,7 +9,8 @@ from templates import INFRA
 from infra.deploy import CannotDeploy
 from infra.deploy.changes import Change
 from infra.deploy.deployment import Declined, Deployment
-from infra.deploy.stacks import Outcome, Plan, Stack
+from infra.deploy.settings import Settings
+from infra.deploy.stacks import Outcome, Overtaken, Plan, Stack
 from infra.deploy.tables_file import TableStack
 
 NAMES = ["table-exports-orders-parquet", "table-exports-films-parquet", "table-exports-notes-parquet"]
@@ -17,6 +18,7 @@ TABLES = [
     TableStack(stack=name, catalog_name=name, parameters={"TableName": name}, line=line)
     for line, name in enumerate(NAMES, 3)
 ]
+SETTINGS = Settings(account="1", region="r", artifacts_bucket="b", parameters={"DatabaseName": "exports"})
 OURS = {"Resources": {"Pipeline": {"Type": "Custom::TableExportsPipeline"}}}
 COMMON = {"Resources": {"State": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "table-exports"}}}}
 FOREIGN = {"Resources": {"Orders": {"Type": "AWS::DynamoDB::Table"}}}
@@ -29,6 +31,9 @@ class FakeStacks:
         self._done = done
         self.statuses: dict[str, Any] = statuses
         self.kinds: dict[str, str] = {}
+        self.parameters: dict[str, dict[str, str]] = {}
+        self.overtaken: set[str] = set()
+        self.left_by_others = False
         self.templates: dict[str, dict[str, Any]] = {}
         self.losses: dict[str, tuple[Change, ...]] = {}
 
@@ -37,7 +42,11 @@ class FakeStacks:
         if isinstance(status, Exception):
             raise status
         tags = [{"Key": "table-exports", "Value": self.kinds.get(name, "table")}]
-        return {"StackName": name, "StackId": name, "StackStatus": status, "Tags": tags} if status else None
+        parameters = [
+            {"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.get(name, {}).items()
+        ]
+        stack = {"StackName": name, "StackId": name, "StackStatus": status, "Tags": tags, "Parameters": parameters}
+        return stack if status else None
 
     describe = wait_until_idle
 
@@ -57,6 +66,10 @@ class FakeStacks:
 
     def execute(self, plan: Plan) -> None:
         self._done.append(f"execute {plan.stack.name}")
+        if plan.stack.name in self.overtaken:
+            if not self.left_by_others:
+                self.statuses[plan.stack.name] = "CREATE_COMPLETE"
+            raise Overtaken
 
     def discard(self, plan: Plan) -> None:
         self._done.append(f"discard {plan.stack.name}")
@@ -98,6 +111,8 @@ def deploy(monkeypatch):
         only_plan: bool = False,
         templates: dict[str, Any] | None = None,
         losses: dict[str, Any] | None = None,
+        overtaken: str = "",
+        left_by_others: bool = False,
         **statuses: Any,
     ) -> tuple[list[Outcome] | None, list[str]]:
         done: list[str] = []
@@ -105,6 +120,7 @@ def deploy(monkeypatch):
             done, **{name: statuses[name.split("-")[2]] for name in NAMES if statuses.get(name.split("-")[2])}
         )
         stacks.templates, stacks.losses = templates or {}, losses or {}
+        stacks.overtaken, stacks.left_by_others = {overtaken}, left_by_others
         deployment = Deployment(None, FakeScreen(done, *answers), stacks, None, Path("build"), only_plan)
         try:
             return deployment.deploy_table_stacks(TABLES), done
@@ -186,7 +202,7 @@ def test_a_stack_of_another_purpose_is_neither_changed_nor_deleted(deploy, statu
 def test_stacks_of_another_purpose_are_refused_at_once_with_their_lines():
     stacks = FakeStacks([], **dict.fromkeys(NAMES, "CREATE_COMPLETE"), **{"table-exports": "CREATE_COMPLETE"})
     stacks.templates = {NAMES[0]: FOREIGN, NAMES[2]: FOREIGN, "table-exports": COMMON}
-    deployment = Deployment(None, FakeScreen([]), stacks, None, INFRA, False)
+    deployment = Deployment(None, FakeScreen([]), stacks, SETTINGS, INFRA, False)
     stacks.kinds = {"table-exports": "common"}
 
     with pytest.raises(CannotDeploy) as error:
@@ -204,7 +220,7 @@ def test_a_common_stack_of_another_purpose_is_refused():
     stacks.templates = {"table-exports": FOREIGN}
 
     with pytest.raises(CannotDeploy, match="stack table-exports exists, and it is not a common stack of table-exports"):
-        Deployment(None, FakeScreen([]), stacks, None, INFRA, False).check([], Path("tables.yaml"))
+        Deployment(None, FakeScreen([]), stacks, SETTINGS, INFRA, False).check([], Path("tables.yaml"))
 
 
 LOSS = (Change(action="Remove", name="Orders", type="AWS::DynamoDB::Table", replacement="", physical_id="orders"),)
@@ -225,3 +241,53 @@ def test_data_is_deleted_with_consent(deploy):
 
     assert f"execute {NAMES[0]}" in done
     assert outcomes[0].result == "updated"
+
+
+def test_a_stack_that_another_deployment_has_updated_alike_is_fine(deploy):
+    outcomes, _ = deploy(True, overtaken=NAMES[1])
+
+    assert [outcome.result for outcome in outcomes] == ["created", "unchanged", "created"]
+    assert outcomes[1].reason == "another deployment has updated it"
+
+
+def test_a_stack_that_another_deployment_left_otherwise_is_told(deploy):
+    outcomes, done = deploy(True, overtaken=NAMES[1], left_by_others=True)
+
+    assert [outcome.result for outcome in outcomes] == ["created", "failed", "created"]
+    assert "Another deployment changed it in another way. Run this command again" in outcomes[1].reason
+    assert f"discard {NAMES[1]}" in done
+
+
+def checked(parameters, table_stacks=(), importers=()):
+    """Checks the table stacks and the common stack, which exist with these parameters."""
+    stacks = FakeStacks([], **dict.fromkeys(parameters, "CREATE_COMPLETE"))
+    stacks.kinds, stacks.templates, stacks.parameters = (
+        {"table-exports": "common"},
+        {"table-exports": COMMON},
+        parameters,
+    )
+    stacks.importers = lambda export: list(importers)
+    Deployment(None, FakeScreen([]), stacks, SETTINGS, INFRA, False).check(list(table_stacks), Path("tables.yaml"))
+
+
+def test_a_stack_does_not_change_its_table():
+    checked({NAMES[0]: {"TableName": TABLES[0].table}}, TABLES)
+    with pytest.raises(CannotDeploy) as error:
+        checked({NAMES[0]: {"TableName": "Orders"}}, TABLES)
+
+    assert str(error.value).startswith(
+        f"tables.yaml:3: {TABLES[0].table}: stack {NAMES[0]} exports table Orders, and a stack cannot change its table"
+    )
+    assert "Set another CatalogName" in str(error.value)
+
+
+def test_the_database_does_not_change_while_stacks_use_it():
+    checked({"table-exports": {"DatabaseName": "exports"}}, importers=[NAMES[0]])
+    checked({"table-exports": {"DatabaseName": "old"}})
+    with pytest.raises(CannotDeploy) as error:
+        checked({"table-exports": {"DatabaseName": "old"}}, importers=[NAMES[0]])
+
+    assert str(error.value) == (
+        "parameters.DatabaseName: it is old, and CloudFormation cannot change it while stacks use it: "
+        f'{NAMES[0]}. Set it to old again, or see docs/deploy.md, "Change the database"'
+    )

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.deploy import CannotDeploy
-from infra.deploy.stacks import Interrupted, Plan, Stack, StackFailed, Stacks
+from infra.deploy.stacks import Interrupted, Overtaken, Plan, Stack, StackFailed, Stacks
 
 STACK = Stack(
     name="table-exports-orders-parquet", template_url="https://s3/orders.yaml", parameters={"TableName": "Orders"}
@@ -76,6 +76,7 @@ ABSENT = ClientError(
 def test_a_refused_change_set_is_explained_and_removed():
     cloudformation = FakeCloudFormation(
         describe_stacks=[ABSENT, stack("REVIEW_IN_PROGRESS")],
+        list_change_sets={"Summaries": []},
         describe_change_set={"Status": "FAILED", "StatusReason": "Validation failed for 1 resource"},
         describe_events={
             "OperationEvents": [
@@ -147,6 +148,7 @@ def test_a_repair_reverts_the_drift_of_an_existing_stack(found, repair, mode):
 def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
     before = ("stack", "CREATE_COMPLETE", "")
     cloudformation = FakeCloudFormation(
+        describe_stacks=stack("UPDATE_COMPLETE"),
         describe_stack_events=[
             events(before),
             events(
@@ -158,7 +160,7 @@ def test_the_reasons_of_a_failure_are_those_of_its_causes_in_order():
                 ("stack", "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed"),
                 ("stack", "UPDATE_ROLLBACK_COMPLETE", ""),
             ),
-        ]
+        ],
     )
 
     with pytest.raises(StackFailed) as failure:
@@ -176,7 +178,10 @@ def test_a_stack_is_followed_to_its_end_and_each_event_reported_once():
         ("Job", "UPDATE_COMPLETE", ""),
         ("stack", "UPDATE_COMPLETE", ""),
     )
-    cloudformation = FakeCloudFormation(describe_stack_events=[events(one), events(one, two), events(one, two, three)])
+    cloudformation = FakeCloudFormation(
+        describe_stacks=stack("UPDATE_COMPLETE"),
+        describe_stack_events=[events(one), events(one, two), events(one, two, three)],
+    )
     seen = []
 
     Stacks(cloudformation).execute(Plan(stack=STACK, creates=False, change_set="change-set"), seen.append)
@@ -199,6 +204,110 @@ def test_waiting_ends_when_it_is_interrupted():
 
     with pytest.raises(Interrupted):
         stacks.wait_until_idle(STACK.name)
+
+
+def in_error(code: str, message: str = "") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
+
+
+def test_who_waits_is_told_who_deploys():
+    said: list[str] = []
+    mine = {"ChangeSetName": "version-1", "ExecutionStatus": "AVAILABLE", "Description": "make deploy by me"}
+    theirs = {
+        "ChangeSetName": "version-2",
+        "ExecutionStatus": "EXECUTE_IN_PROGRESS",
+        "Description": "make deploy by Ann",
+    }
+    cloudformation = FakeCloudFormation(
+        describe_stacks=[stack("UPDATE_IN_PROGRESS"), stack("UPDATE_IN_PROGRESS"), stack("UPDATE_COMPLETE")],
+        list_change_sets={"Summaries": [mine, theirs]},
+    )
+
+    Stacks(cloudformation, "me", said.append).wait_until_idle(STACK.name)
+
+    assert said == [f"Stack {STACK.name} is UPDATE_IN_PROGRESS (make deploy by Ann). Waiting until it ends"]
+
+
+def test_others_see_who_deploys():
+    cloudformation = FakeCloudFormation(
+        describe_stacks=stack("UPDATE_COMPLETE"), describe_change_set={"Status": "CREATE_COMPLETE", "Changes": []}
+    )
+
+    Stacks(cloudformation, "arn:aws:iam::123456789012:user/ann").plan(STACK, "v1")
+
+    described = cloudformation.requests["create_change_set"]["Description"]
+    assert described == "make deploy by arn:aws:iam::123456789012:user/ann"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"describe_stacks": stack("UPDATE_COMPLETE"), "execute_change_set": in_error("ChangeSetNotFound")},
+        {"describe_stacks": stack("UPDATE_COMPLETE"), "execute_change_set": in_error("InvalidChangeSetStatus")},
+        {"describe_stacks": stack("UPDATE_IN_PROGRESS")},
+        {"describe_stacks": ABSENT},
+    ],
+)
+def test_a_change_set_that_another_deployment_has_overtaken_is_told_from_a_failure(answers):
+    cloudformation = FakeCloudFormation(describe_stack_events={"StackEvents": []}, **answers)
+
+    with pytest.raises(Overtaken):
+        Stacks(cloudformation).execute(Plan(stack=STACK, creates=False, change_set="change-set"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Stack:arn is in UPDATE_IN_PROGRESS state and can not be updated.",
+        "Stack [table-exports-orders-parquet] already exists and cannot be created again with the changeSet [x].",
+    ],
+)
+def test_a_stack_that_another_deployment_changes_at_that_moment_is_waited_for(message):
+    cloudformation = FakeCloudFormation(
+        describe_stacks=[ABSENT, stack("CREATE_IN_PROGRESS"), stack("CREATE_COMPLETE")],
+        create_change_set=[in_error("ValidationError", message), {"Id": "change-set"}],
+        list_change_sets={"Summaries": []},
+        describe_change_set={"Status": "CREATE_COMPLETE", "Changes": []},
+    )
+
+    plan = Stacks(cloudformation).plan(STACK, "v1")
+
+    assert not plan.creates
+    assert cloudformation.done.count("create_change_set") == 2
+
+
+def test_a_change_set_that_disappears_while_it_is_planned_is_planned_again():
+    cloudformation = FakeCloudFormation(
+        describe_stacks=stack("UPDATE_COMPLETE"),
+        describe_change_set=[in_error("ChangeSetNotFound"), {"Status": "CREATE_COMPLETE", "Changes": []}],
+        delete_change_set=in_error("ChangeSetNotFound"),
+    )
+    stacks = Stacks(cloudformation)
+
+    stacks.discard(stacks.plan(STACK, "v1"))
+
+    assert cloudformation.done.count("create_change_set") == 2
+
+
+def test_an_empty_stack_that_someone_else_plans_too_is_kept():
+    cloudformation = FakeCloudFormation(
+        describe_stacks=stack("REVIEW_IN_PROGRESS"), list_change_sets={"Summaries": [{"ChangeSetName": "version-2"}]}
+    )
+
+    Stacks(cloudformation).discard(Plan(stack=STACK, creates=True, change_set="change-set"))
+
+    assert "delete_stack" not in cloudformation.done
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        ({"Imports": ["a", "b"]}, ["a", "b"]),
+        (in_error("ValidationError", "Export 'x' is not imported by any stack."), []),
+    ],
+)
+def test_who_imports_a_value(answer, names):
+    assert Stacks(FakeCloudFormation(list_imports=answer)).importers("x") == names
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
@@ -191,6 +192,32 @@ def test_data_that_a_stack_got_by_hand_is_not_deleted_by_yes_alone(deployed):
     code, said, became = deployed.deploy("--yes", "--delete-data-of", name)
     assert (code, became[name]) == (0, "updated")
     assert not queues.list_queues(QueueNamePrefix="by-hand").get("QueueUrls")
+
+
+def test_two_deployments_at_once_both_succeed(deployed):
+    deployed.write("table-exports.toml", SETTINGS.replace("HistoryDays = 30", "HistoryDays = 31"))
+    deployed.write("tables.yaml", THREE_TABLES.replace("0.5", "0.8"))
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: deployed.deploy("--yes"), range(2)))
+    deployed.write("table-exports.toml", SETTINGS)
+    deployed.write("tables.yaml", THREE_TABLES)
+
+    assert [code for code, _, _ in both] == [0, 0], both
+    assert {became[STACKS[1]] for _, _, became in both} == {"updated", "unchanged"}
+
+
+def test_another_table_or_database_is_refused_before_anything_changes(deployed):
+    deployed.write("tables.yaml", "tables:\n  Others: {CatalogName: orders}\n")
+    code, said, _ = deployed.deploy("--yes")
+    assert code == 1
+    assert f"tables.yaml:2: Others: stack {STACKS[0]} exports table Orders" in said
+
+    deployed.write("tables.yaml", THREE_TABLES)
+    deployed.write("table-exports.toml", SETTINGS.replace("HistoryDays", 'DatabaseName = "other"\nHistoryDays'))
+    code, said, _ = deployed.deploy("--yes")
+    deployed.write("table-exports.toml", SETTINGS)
+    assert code == 1
+    assert "parameters.DatabaseName: it is dynamodb_exports, and CloudFormation cannot change it" in said
 
 
 def test_a_mistake_in_the_file_is_told_before_anything_is_asked_of_aws(deployed):
