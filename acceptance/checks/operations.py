@@ -295,7 +295,7 @@ by_hand(
     "widget-in-console",
     SUBJECT,
     "CloudWatch shows the widget as the sandbox does, permits its buttons to call it, and removes nothing of it",
-    "open the dashboard `table-exports`, allow the widget, click a name, filter by a name, run a pipeline",
+    "open the dashboard `table-exports-<Region>`, allow the widget, click a name, filter by a name, run a pipeline",
     "It needs a person who is signed in to the console. The function's answer is checked",
 )
 by_hand(
