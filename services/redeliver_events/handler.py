@@ -8,7 +8,15 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from redeliver_events.cloud import Cloud, StreamRecord, the_cloud
-from redeliver_events.messages import CannotRedeliver, Invocation, Request, StreamBatch, parse_dead_letter
+from redeliver_events.messages import (
+    CannotRedeliver,
+    Invocation,
+    Request,
+    StreamBatch,
+    Superseded,
+    Task,
+    parse_dead_letter,
+)
 from table_exports.domain.public_events import PublicEvent
 from table_exports.functions.telemetry import count, logger, metrics, tracer
 
@@ -41,7 +49,7 @@ def try_redeliver(message: dict[str, Any], cloud: Cloud) -> bool:
     return True
 
 
-def redeliver(task: Invocation | Request | StreamBatch, cloud: Cloud) -> None:
+def redeliver(task: Task, cloud: Cloud) -> None:
     """Redeliver what a dead letter contains. Raises CannotRedeliver."""
     match task:
         case Invocation(function, payload):
@@ -55,6 +63,8 @@ def redeliver(task: Invocation | Request | StreamBatch, cloud: Cloud) -> None:
             if changes:
                 cloud.functions.invoke(function, {"Records": changes})
             logger.info("Changes read again and redelivered", extra={"function": function, "changes": len(changes)})
+        case Superseded():
+            logger.info("Nothing to redeliver: the schedule of the reconciler has run it again since")
 
 
 def of_an_export(record: StreamRecord) -> bool:

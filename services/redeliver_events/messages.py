@@ -1,14 +1,15 @@
 """Parses dead letters: what to redeliver, decided from the message alone.
 
-There are four kinds. EventBridge's have the event as body, and its target in the attributes. Scheduler's have the
-request as body, and the schedule in the attributes. Lambda's have the payload that a function could not handle or, for
-a stream, the position of its records.
+There are five kinds. EventBridge's have the event as body, and its target in the attributes. Scheduler's have the
+request as body, and the schedule in the attributes. Those of the reconciler's schedule have no request and need nothing.
+Lambda's have the payload that a function could not handle or, for a stream, the position of its records.
 """
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
+RECONCILER = ":function:table-exports-reconcile_exports"  # the end of its ARN
 UNRESOLVED = "<aws.scheduler."  # the beginning of placeholders in a schedule's input
 
 
@@ -42,9 +43,19 @@ class StreamBatch:
     last: str
 
 
-def parse_dead_letter(message: dict[str, Any]) -> Invocation | Request | StreamBatch:
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A run of the reconciler that Scheduler could not start. A later run has done its work, or will."""
+
+
+Task = Invocation | Request | StreamBatch | Superseded
+
+
+def parse_dead_letter(message: dict[str, Any]) -> Task:
     """Parse a message as SQS gives it to Lambda. Raises CannotRedeliver."""
     attributes = {name: value.get("stringValue", "") for name, value in message.get("messageAttributes", {}).items()}
+    if "SCHEDULE_ARN" in attributes and attributes.get("TARGET_ARN", "").endswith(RECONCILER):
+        return Superseded()
     body = _read(message["body"])
     if "SCHEDULE_ARN" in attributes:
         return Request(_requested(body, attributes))

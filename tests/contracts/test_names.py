@@ -9,9 +9,9 @@ from templates import STACKS, expanded
 
 ROOT = Path(__file__).parents[2]
 
-# Types whose names are unique in the account, over all Regions. Sources: the IAM user guide ("IAM identifiers"), and the
-# CloudFormation reference of AWS::CloudWatch::Dashboard ("All dashboards in your account are global, not
-# region-specific"). Names of buckets are unique over all accounts too.
+# Types whose names are unique in the account, over all Regions. Sources: the IAM user guide, "IAM identifiers", and the
+# CloudFormation reference of AWS::CloudWatch::Dashboard, which calls dashboards global. The names of buckets are unique
+# over all accounts too.
 OF_THE_ACCOUNT = {
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::IAM::Group": "GroupName",

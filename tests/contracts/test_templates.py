@@ -214,6 +214,9 @@ def test_what_a_schedule_cannot_deliver_is_kept_where_an_alarm_sees_it(stack):
 
     assert schedules
     for schedule in schedules:
+        retries = schedule["Properties"]["Target"]["RetryPolicy"]
+        assert retries["MaximumRetryAttempts"] >= 10  # a rate begins at once, before IAM knows a new role everywhere
+        assert retries["MaximumEventAgeInSeconds"] >= 600
         queue = schedule["Properties"]["Target"]["DeadLetterConfig"]["Arn"]
         assert queue in (
             {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]},

@@ -142,6 +142,16 @@ def test_a_request_that_could_not_be_put_on_the_bus_is_put_there(cloud, body):
     assert (request.detail_type, request.detail) == ("Export Requested", REQUEST)
 
 
+@pytest.mark.parametrize("body", ["", "{}", '{"version": "0", "detail-type": "Scheduled Event"}'])
+def test_a_run_of_the_reconciler_that_could_not_be_started_needs_nothing(cloud, body):
+    reconciler = resource("common", "ReconcileExports")["Properties"]["FunctionName"]
+    arn = f"arn:aws:lambda:us-east-1:123456789012:function:{reconciler}"
+
+    assert stay(unscheduled(body, TARGET_ARN=arn), cloud=cloud) == []
+
+    assert (cloud.functions.invoked, cloud.bus.events) == ([], [])
+
+
 def test_changes_that_were_not_told_are_read_again_and_handed_over(cloud):
     cloud.streams.kept = [change("100"), change("300")]
 
