@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from table_exports.aws.athena import Athena
 from table_exports.aws.glue import Glue
+from table_exports.aws.interrupted import settle
 from table_exports.aws.record_items import in_flight_again
 from table_exports.aws.records import Records
 from table_exports.domain.errors import InvalidRecord, PermanentError
@@ -48,11 +49,12 @@ def cancel(system: System, found: Export | InvalidRecord) -> Cancelled:
         marked = replace(found, blocked_reason=f"cancelled by {caller}")  # its end may be seen before the last write
         if not found.ended and system.records.move(found, marked):
             try:
-                notes += _stop(system, marked)
+                settled, done = _stop(system, marked)
             except _TooLate:
                 found = _after_its_event(system, marked)
                 continue
-            ended = marked.cancel(caller, the_time())
+            notes += done
+            ended = settled.cancel(caller, the_time())
             if _records(system).move(marked, ended):
                 return Cancelled(ended, tuple(notes))
         found = _again(system, found)
@@ -66,7 +68,8 @@ def _end_invalid(system: System, record: InvalidRecord, caller: str, notes: list
         raise CommandError(f"{record}. Its table stack was deleted, so nothing waits for it: delete the record")
     running = in_flight_again(record, pipeline, the_time())
     try:
-        notes += _stop(system, running)
+        running, done = _stop(system, running)
+        notes += done
     except (PermanentError, _TooLate) as error:
         notes.append(str(error) or "The view may show its snapshot")
     ended = running.cancel(caller, the_time(), because=f" Its record was invalid: {record.attribute} {record.problem}")
@@ -75,23 +78,19 @@ def _end_invalid(system: System, record: InvalidRecord, caller: str, notes: list
     return Cancelled(ended, tuple(notes))
 
 
-def _stop(system: System, export: Export) -> list[str]:
-    """Stop what the export waits for. Returns what was done."""
+def _stop(system: System, export: Export) -> tuple[Export, list[str]]:
+    """Stop what the export waits for, and what an interrupted step may have started.
+
+    Returns the export with what was found, and what was done.
+    """
     glue = Glue(system.client("glue"), lambda: system.client("glue"), NAME)
     found = _STOP[export.stage](system, glue, export)
-    if export.claimed_at is not None:  # a function died, perhaps after it had started the next job run
-        for begun in (export, export.retry()):
-            run_id = glue.find_job_run(begun)
-            if run_id and run_id != export.awaited_id:
-                found += _stop_run(glue, begun, run_id)
-    return found
+    settled, more = settle(export, glue, system.records, the_time())
+    return settled, found + more
 
 
 def _stop_job_run(system: System, glue: Glue, export: Export) -> list[str]:
-    return _stop_run(glue, export, export.awaited_id)
-
-
-def _stop_run(glue: Glue, export: Export, run_id: str) -> list[str]:
+    run_id = export.awaited_id
     if glue.job_run_end(export, run_id):
         return [f"Glue job run {run_id} had ended"]
     glue.stop_job_run(export, run_id)

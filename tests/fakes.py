@@ -45,6 +45,7 @@ class FakeGlue:
         return self._run_id(export)
 
     def find_job_run(self, export: Export) -> str | None:
+        self._refuse()
         wanted = self._run_id(export)
         return wanted if wanted in map(self._run_id, self.started) else None
 
@@ -60,6 +61,9 @@ class FakeGlue:
 
     def stop_job_run(self, export: Export, run_id: str) -> None:
         self.stopped.append(run_id)
+
+    def is_crawling(self, export: Export) -> bool:
+        return self.another_crawl_runs
 
     def start_crawler(self, export: Export) -> bool:
         """As Glue: while a crawl runs, and be it this export's own, there is no other."""
@@ -243,6 +247,6 @@ class FakeCloud:
             )
 
     def the_export(self, export_id: str = "e1") -> Export:
-        found = self.records.find(a_pipeline(), export_id)
+        found = self.records.find(a_pipeline().pipeline, export_id)
         assert found is not None
         return found

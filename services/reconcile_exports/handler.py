@@ -21,7 +21,7 @@ from table_exports.domain.export import Export
 from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ResumeRequest
 from table_exports.domain.stages import STAGES, Stage
-from table_exports.functions.event_handling import record, report_invalid
+from table_exports.functions.event_handling import Update, claim, record, report_invalid, take_step
 from table_exports.functions.telemetry import about, count, logger, metrics, tracer
 
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
@@ -65,8 +65,7 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
     try:
         pipeline = cloud.records.pipeline(export.pipeline)
         if pipeline is None and STAGES[export.stage].needs_table_stack:
-            record(export, export.fail(STACK_DELETED, now), cloud)
-            return
+            return end(export, lambda export: export.fail(STACK_DELETED, now), cloud, now)
         missing = find_completion(export, pipeline, cloud, now)
     except Exception as error:
         if not export.is_given_up(now):
@@ -75,7 +74,8 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
         missing = None
     view_shows_it = missing is not None and export.stage == Stage.PUBLISHING  # then it is too late to give up
     if export.is_given_up(now) and not view_shows_it:
-        record(export, export.give_up(now, unhandled=missing.detail_type if missing else ""), cloud)
+        unhandled = missing.detail_type if missing else ""
+        end(export, lambda export: export.give_up(now, unhandled=unhandled), cloud, now)
     elif missing and not is_late(export, cloud, now):
         if export.end_seen_at is None:
             record(export, replace(export, end_seen_at=now), cloud)
@@ -83,6 +83,12 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
         republish(missing, cloud)
     elif export.is_overdue(now) and STAGES[export.stage].can_be_stopped:
         stop(export, cloud)
+
+
+def end(export: Export, how: Update, cloud: Cloud, now: datetime) -> None:
+    """End the export. It is claimed first, so that no delivery takes up what is being stopped."""
+    if claimed := claim(export, cloud, now):
+        take_step(claimed, how, cloud, now)
 
 
 def is_late(export: Export, cloud: Cloud, now: datetime) -> bool:

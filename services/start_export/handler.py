@@ -15,7 +15,7 @@ from table_exports.domain import public_events, reading
 from table_exports.domain.aws_events import RECONCILER_SOURCE, check_envelope
 from table_exports.domain.errors import InvalidEvent, InvalidRecord, InvalidRequest, RetryableError
 from table_exports.domain.export import Export
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.domain.stages import Stage
 from table_exports.functions.event_handling import claim, publish_events, report_invalid, take_step
@@ -38,7 +38,10 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
         check_envelope(event, cloud.account, cloud.region)
         request = ExportRequest.from_event(event)
         with about(request):
-            pipeline = request.validate_against(cloud.records.pipeline(request.pipeline))
+            pipeline = cloud.records.pipeline(request.pipeline)
+            if pipeline is None and end_without_stack(request, cloud, now):
+                return
+            pipeline = request.validate_against(pipeline)
             by_reconciler = event.get("source") == RECONCILER_SOURCE
             handle_request(request, pipeline, cloud, now, by_reconciler=by_reconciler)
     except (InvalidEvent, InvalidRequest, InvalidRecord) as error:
@@ -50,10 +53,25 @@ def on_export_requested(event: dict[str, Any], cloud: Cloud, now: datetime) -> N
         count("RequestsRefused")
 
 
+def end_without_stack(request: ExportRequest, cloud: Cloud, now: datetime) -> bool:
+    """End the export that an earlier delivery of the request began, if it has not started to read.
+
+    False if there is none: the request must be refused. An export that has started to read ends elsewhere.
+    """
+    export = cloud.records.find(request.pipeline, request.export_id) or cloud.records.find_in_flight(request.pipeline)
+    if export is None or export.export_id != request.export_id or (request.resumes and export.ended):
+        return False
+    if export.stage != Stage.STARTING:
+        logger.info("This request was handled before: nothing to do", extra={"stage": export.stage})
+    elif claimed := claim(export, cloud, now):
+        take_step(claimed, lambda export: export.fail(STACK_DELETED, now), cloud, now)
+    return True
+
+
 def handle_request(
     request: ExportRequest, pipeline: Pipeline, cloud: Cloud, now: datetime, *, by_reconciler: bool
 ) -> None:
-    export = cloud.records.find(pipeline, request.export_id)
+    export = cloud.records.find(pipeline.pipeline, request.export_id)
     if export is None and request.resumes:
         raise InvalidRequest(
             "resume_export_id",

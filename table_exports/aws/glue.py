@@ -69,10 +69,11 @@ class Glue:
         )
 
     def job_is_gone(self, export: Export) -> bool:
-        try:
-            self._client.get_job_runs(JobName=export.glue_job_name, MaxResults=1)
-        except self._client.exceptions.EntityNotFoundException:
-            return True
+        with translate_errors(f"The runs of Glue job {export.glue_job_name} could not be listed"):
+            try:
+                self._client.get_job_runs(JobName=export.glue_job_name, MaxResults=1)
+            except self._client.exceptions.EntityNotFoundException:
+                return True
         return False
 
     def is_stopping(self, export: Export, run_id: str) -> bool:
@@ -113,6 +114,14 @@ class Glue:
             over = self._client.exceptions
             with suppress(over.CrawlerNotRunningException, over.CrawlerStoppingException):
                 self._client.stop_crawler(Name=export.crawler_name)
+
+    def is_crawling(self, export: Export) -> bool:
+        """Return whether the crawler is at work, for whomever."""
+        try:
+            crawler = self._client.get_crawler(Name=export.crawler_name)["Crawler"]
+        except self._client.exceptions.EntityNotFoundException:
+            return False
+        return bool(crawler["State"] != "READY")
 
     def start_crawler(self, export: Export) -> bool:
         """Start the export's crawl. False if the crawler is running: that crawl may not see the complete snapshot."""

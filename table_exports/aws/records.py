@@ -62,14 +62,19 @@ class Records:
         item = self._get(pipeline, record)
         return export_of(item) if item else None
 
-    def find(self, pipeline: Pipeline, export_id: str) -> Export | None:
+    def find(self, pipeline: str, export_id: str) -> Export | None:
         """Return the export that a request started, if there is one. Raises InvalidRecord.
 
         The index lags behind the table by moments. During these, `begin` checks the head's `latest_export_id`.
         """
         found = self._query("export_id", export_id)
-        mine = [item for item in found if item["pipeline"] == pipeline.pipeline]
-        return self.export(pipeline.pipeline, mine[0]["record"]) if mine else None
+        mine = [item for item in found if item["pipeline"] == pipeline]
+        return self.export(pipeline, mine[0]["record"]) if mine else None
+
+    def find_in_flight(self, pipeline: str) -> Export | None:
+        """Return the export that holds the pipeline's lock, even if its stack was deleted. Raises InvalidRecord."""
+        holder = (self._get(pipeline, HEAD) or {}).get("export_in_flight")
+        return self.export(pipeline, holder) if isinstance(holder, str) else None
 
     def find_export(self, export_id: str) -> Export | None:
         """Return an export by its id alone. Raises InvalidRecord. The index may lack one that has just begun."""
@@ -145,6 +150,10 @@ class Records:
         )
         update["ExpressionAttributeValues"] |= typed({":mine": export.record_key})
         return self._wrote(self._client.update_item, **update)
+
+    def asked_to_show(self, pipeline: str) -> str | None:
+        """Return the newest snapshot that the pipeline's view was asked to show, even if its stack was deleted."""
+        return next(iter(texts_of([(self._get(pipeline, HEAD) or {}).get("asked_to_show")])), None)
 
     def free(self, pipeline: str, holder: str) -> bool:
         """Free a lock whose holder has no record. False if another export holds it now."""

@@ -41,6 +41,7 @@ class Export:
     waiting_on: str | None = None
     waiting_since: datetime | None = None
     claimed_at: datetime | None = None  # a delivery is starting an operation that must not be started twice
+    interrupted_at: datetime | None = None  # when a delivery claimed it that recorded no result. It may have died
     blocked_reason: str | None = None  # why the next step could not be taken yet, in AWS's words
     end_seen_at: datetime | None = None  # when AWS first said that the operation has ended. Its event may still arrive
     steps: tuple[Step, ...] = ()  # all waits, including the current one. Empty in a record of an earlier version
@@ -107,6 +108,16 @@ class Export:
     def is_claimed(self, now: datetime) -> bool:
         """Whether another delivery may still be working on it."""
         return self.claimed_at is not None and now < self.claimed_at + CLAIM
+
+    def may_have_started(self, now: datetime) -> tuple[Operation, ...]:
+        """What a delivery may have started that was interrupted before it recorded a result."""
+        if self.interrupted_at is None and (self.claimed_at is None or self.is_claimed(now)):
+            return ()
+        started = [operation for stage in STAGES[self.stage].next_stages if (operation := STAGES[stage].operation)]
+        if self.stage == Stage.STARTING:  # one of two, as planned and recorded before
+            by_export = self.read_mode == "export" and self.read_plan is not None and self.table_export is None
+            started = [Operation.TABLE_EXPORT if by_export else Operation.JOB_RUN]
+        return tuple(started)
 
     @property
     def began_at(self) -> datetime:
@@ -175,14 +186,15 @@ class Export:
 
     def claim(self, now: datetime) -> Self:
         """The export, claimed by one delivery. Of two that read the same record, only one can write this."""
-        return replace(self, claimed_at=now)
+        return replace(self, claimed_at=now, interrupted_at=self.claimed_at or self.interrupted_at)
 
     def release(self) -> Self:
-        return replace(self, claimed_at=None)
+        """The export after an error, which does not tell whether the step had an effect."""
+        return replace(self, claimed_at=None, interrupted_at=self.claimed_at or self.interrupted_at)
 
     def defer(self, reason: str) -> Self:
         """The export after AWS refused a step for now. Nothing was started, so the claim is released."""
-        return replace(self.release(), blocked_reason=reason)
+        return replace(self, claimed_at=None, blocked_reason=reason)
 
     def retry(self) -> Self:
         """The export with the number of its next attempt."""
@@ -203,6 +215,7 @@ class Export:
             waiting_on=operation.waiting_on(awaited_id),
             waiting_since=now,
             claimed_at=None,
+            interrupted_at=None,
             blocked_reason=None,
             end_seen_at=None,
         ).with_step()
@@ -277,6 +290,7 @@ class Export:
             waiting_on=None,
             waiting_since=None,
             claimed_at=None,
+            interrupted_at=None,
             blocked_reason=None,
             end_seen_at=None,
             ended_at=now,

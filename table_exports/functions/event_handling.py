@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, TypeVar
 from botocore.exceptions import ClientError
 
 from table_exports.aws.cloud import Cloud
+from table_exports.aws.interrupted import settle
 from table_exports.domain.aws_events import Completion, check_envelope
 from table_exports.domain.errors import FinalError, InvalidEvent, InvalidRecord, PermanentError, RetryableError
 from table_exports.domain.export import Export
@@ -82,8 +83,9 @@ def claim(export: Export, cloud: Cloud, now: datetime, *, learn: Update | None =
 def take_step(claimed: Export, step: Update, cloud: Cloud, now: datetime) -> Export | None:
     """Take one step with a claimed export and record the result. None if another delivery recorded one first.
 
-    A PermanentError fails the export. A RetryableError defers it: it waits as before, until the reconciler publishes
-    the event again. So does an invalid head of its pipeline, which someone may correct in the meantime.
+    A PermanentError fails the export, after a look for what an interrupted step may have started. A RetryableError
+    defers it: it waits as before, until the reconciler publishes the event again. So does an invalid head of its
+    pipeline, which someone may correct in the meantime.
     """
     with _released_on_error(claimed, cloud):
         try:
@@ -94,7 +96,10 @@ def take_step(claimed: Export, step: Update, cloud: Cloud, now: datetime) -> Exp
             count("StepsDeferred")
             after = claimed.defer(str(error))
         if after.stage == Stage.FAILED:
-            after = _with_cause(after, cloud)
+            try:
+                after = _settled(claimed, _with_cause(after, cloud), cloud, now)
+            except RetryableError as error:
+                after = claimed.defer(str(error))
         return after if record(claimed, after, cloud) else None
 
 
@@ -109,6 +114,15 @@ def _with_cause(failed: Export, cloud: Cloud) -> Export:
         return failed
     logger.warning("The export failed after its table stack was lost", extra={"reason": failed.reason})
     return replace(failed, reason=cause)
+
+
+def _settled(claimed: Export, failed: Export, cloud: Cloud, now: datetime) -> Export:
+    """Return the failed export, after a look for what an interrupted step had started."""
+    settled, notes = settle(claimed, cloud.glue, cloud.records, now)
+    for note in notes:
+        logger.warning(note)
+    known = replace(failed, attempt=settled.attempt, glue_job_run_id=settled.glue_job_run_id)
+    return replace(known, reason=". ".join([failed.reason or "", *notes]))
 
 
 def record(before: Export, after: Export, cloud: Cloud) -> bool:

@@ -121,7 +121,7 @@ def test_the_previous_version_reads_what_this_one_writes(records, dynamodb, stor
     after = written(records, dynamodb, export)
     assert after["held_up_by"] == "AWS is busy"
     assert after["last_attempt"] >= after["attempt"]
-    assert after.keys() - before.keys() <= {"held_up_by", "max_attempts"}
+    assert after.keys() - before.keys() <= {"held_up_by", "max_attempts", "interrupted_at"}
     assert export_of(after).blocked_reason == "AWS is busy"
 
 

@@ -26,17 +26,17 @@ def attributes(records, export):
 def test_what_is_stored_comes_back_as_it_was(records, begun):
     assert records.export("reviews-parquet", begun.record_key) == begun
     assert records.waiting_on("export-request/e1") == [begun]
-    assert records.find(a_pipeline(), "e1") == begun
+    assert records.find(a_pipeline().pipeline, "e1") == begun
 
 
 def test_a_pipeline_has_one_export_in_flight(records, begun):
     assert not records.begin(an_export(export_id="e2", snapshot_timestamp="2026-11-23T03-00-00Z"))
-    assert records.find(a_pipeline(), "e2") is None
+    assert records.find(a_pipeline().pipeline, "e2") is None
 
 
 def test_no_export_begins_of_a_pipeline_that_is_not_registered(records):
     assert not records.begin(an_export())
-    assert records.find(a_pipeline(), "e1") is None
+    assert records.find(a_pipeline().pipeline, "e1") is None
 
 
 def test_the_export_begun_last_does_not_begin_again_even_before_the_index_knows_it(records, begun):

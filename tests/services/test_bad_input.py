@@ -373,7 +373,7 @@ def test_whatever_aws_says_the_reason_can_be_kept_and_told(cloud, in_flight, wor
 
     on_query_ended(query(currentState="FAILED", athenaError=error), cloud, NOW)
 
-    found = cloud.records.find(a_pipeline(), EXPORT_ID)
+    found = cloud.records.find(a_pipeline().pipeline, EXPORT_ID)
     assert found.stage == Stage.FAILED
     assert found.reason.startswith(f"Athena query {QUERY} ended FAILED: ")
     assert len(found.reason) < 3000

@@ -279,6 +279,24 @@ def test_an_export_that_has_not_read_its_table_ends_with_its_stack(cloud, waits,
     assert cloud.the_export().reason.startswith("The table stack was deleted or renamed while the export was running")
 
 
+def test_what_an_interrupted_start_started_is_stopped_before_its_export_ends(cloud):
+    export = an_export(waiting_since=SINCE, claimed_at=SINCE)
+    assert cloud.records.begin(export)
+    run_id = cloud.glue.start_job_run(export)
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+    cloud.glue.busy = "Rate exceeded"
+
+    reconcile(cloud, NOW)
+    assert (cloud.the_export().stage, cloud.the_export().blocked_reason) == (Stage.STARTING, "Rate exceeded")
+
+    cloud.glue.busy = None
+    reconcile(cloud, NOW)
+
+    failed = cloud.the_export()
+    assert (failed.stage, failed.glue_job_run_id, cloud.glue.stopped) == (Stage.FAILED, run_id, [run_id])
+    assert f"An interrupted step started Glue job run {run_id}, which was stopped" in failed.reason
+
+
 def test_what_a_delivery_is_at_is_left_to_it(cloud, waits):
     export = waits(Stage.EXPORTING, claimed_at=NOW - timedelta(seconds=59))
     all_ended(cloud)

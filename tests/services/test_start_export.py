@@ -187,6 +187,34 @@ def test_a_delivery_that_died_after_the_job_started_finds_the_run(cloud):
     assert cloud.the_export(the_id()).waiting_on == f"glue-job-run/jr_of_{the_id()}"
 
 
+def test_a_request_of_a_deleted_stack_ends_the_export_that_it_began_and_stops_its_run(cloud):
+    export = an_export(export_id=the_id(), requested_at=NOW, claimed_at=NOW)
+    assert cloud.records.begin(export)
+    run_id = cloud.glue.start_job_run(export)
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+
+    on_export_requested(a_request(), cloud, NOW + CLAIM - timedelta(seconds=1))  # another delivery may be at it
+    assert (cloud.the_export(the_id()), cloud.glue.stopped) == (export, [])
+
+    on_export_requested(a_request(), cloud, LATER)
+    on_export_requested(a_request(), cloud, LATER)
+
+    failed = cloud.the_export(the_id())
+    assert (failed.stage, failed.glue_job_run_id, cloud.glue.stopped) == (Stage.FAILED, run_id, [run_id])
+    assert failed.reason.endswith(f"An interrupted step started Glue job run {run_id}, which was stopped")
+    assert cloud.bus.events == []  # no refusal: the request became an export
+
+
+def test_a_request_of_a_deleted_stack_is_found_before_the_index_shows_it(cloud, monkeypatch):
+    assert cloud.records.begin(an_export(export_id=the_id(), requested_at=NOW, claimed_at=NOW))
+    cloud.records.unregister("reviews-parquet", cloud.registered.stack_id)
+    monkeypatch.setattr(cloud.records, "_query", lambda index, value: [])
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert cloud.bus.events == []
+
+
 def test_a_replayed_request_is_a_new_export(cloud):
     on_export_requested(a_request(), cloud, NOW)
     running = cloud.the_export(the_id())

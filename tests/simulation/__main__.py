@@ -19,7 +19,9 @@ os.environ |= {
     "POWERTOOLS_TRACE_DISABLED": "true",
 }
 
-CHUNK = 250  # histories that one process plays at a time
+CHUNK = 50  # histories that one process plays at a time
+CHUNKS_OF_A_PROCESS = 100  # then another takes over, so that memory is bounded whatever a library keeps
+PROGRESS_SECONDS = 60.0
 
 
 def main() -> int:
@@ -28,6 +30,7 @@ def main() -> int:
     simulate = commands.add_parser("simulate", help="play many histories on all cores, and say what they covered")
     simulate.add_argument("--histories", type=int, default=2000)
     simulate.add_argument("--seed", type=int, default=None)
+    simulate.add_argument("--processes", type=int, default=os.cpu_count())
     simulate.set_defaults(run=run_simulate)
     find = commands.add_parser("find", help="play until a promise is broken; the answer is JSON")
     find.add_argument("--histories", type=int, default=1000)
@@ -47,17 +50,22 @@ def run_simulate(asked: argparse.Namespace) -> int:
     chunks = [
         (min(CHUNK, asked.histories - begun), number * 1_000_000 + begun) for begun in range(0, asked.histories, CHUNK)
     ]
-    from simulation.search import Coverage
+    from simulation.search import Coverage, play_incidents
 
+    if broken := play_incidents():
+        print(broken)
+        return 1
     covered, began = Coverage(), time.monotonic()
-    with multiprocessing.Pool(os.cpu_count()) as pool:
+    said = began
+    with multiprocessing.Pool(asked.processes, maxtasksperchild=CHUNKS_OF_A_PROCESS) as pool:
         for coverage, broken in pool.imap_unordered(_play, chunks):
             covered += coverage
             if broken:
                 print(broken)
                 return 1
-            if sys.stdout.isatty():
-                print(f"\r{covered.histories}", end="", flush=True)
+            if time.monotonic() - said >= PROGRESS_SECONDS:
+                said = time.monotonic()
+                print(progress(covered, asked.histories, said - began), flush=True)
     _tell(covered, time.monotonic() - began)
     return 0
 
@@ -69,9 +77,17 @@ def _play(chunk: tuple[int, int]) -> tuple:
     return coverage, str(broken) if broken else None
 
 
+def progress(covered, histories: int, seconds: float) -> str:
+    """A line for who waits: what was played, at which rate, what it covered, and how long the rest takes."""
+    rate = covered.histories / seconds
+    left = max(0, histories - covered.histories) / rate
+    faults = f"{len(covered.befell)} kinds of faults in {len(covered.places)} places"
+    return f"{covered.histories} histories, {rate:.1f} a second, {faults}, {left / 60:.0f} min left"
+
+
 def _tell(covered, seconds: float) -> None:
     rate = f"{covered.histories / seconds:.0f} a second"
-    print(f"\r{covered.histories} histories ({rate}), {covered.steps} steps, {covered.days:.0f} days")
+    print(f"{covered.histories} histories ({rate}), {covered.steps} steps, {covered.days:.0f} days")
     print("No promise was broken")
     print("\nExports ended")
     for name, count in covered.exports.most_common():
@@ -94,9 +110,11 @@ def _tell(covered, seconds: float) -> None:
 
 
 def run_find(asked: argparse.Namespace) -> int:
-    from simulation.search import search
+    from simulation.search import Coverage, play_incidents, search
 
-    coverage, broken = search(asked.histories, asked.seed, shrink=False)
+    coverage, broken = Coverage(), play_incidents()
+    if not broken:
+        coverage, broken = search(asked.histories, asked.seed, shrink=False)
     found = {"promise": broken.promise, "what": broken.short} if broken else None
     print(json.dumps({"histories": coverage.histories, "broken": found}))
     return 0

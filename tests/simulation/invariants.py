@@ -61,6 +61,9 @@ class Watcher:
         self.ended: Counter[str] = Counter()  # by stage and class of reason
         self._awaited: set[str] = set()
         self._unmatched: set[str] = set()
+        self._reported: set[str] = set()  # job runs that a failure's reason names, as `waiting_on` would
+        self._maybe_started: set[str] = set()  # exports that failed, and say that they may have started a job run
+        self._never_looked: set[str] = set()  # exports that failed when their job was gone, and do not say that
         self._in_flight: dict[Key, str] = {}
         self._changes: dict[str, list[tuple[float, str | None, str]]] = defaultdict(list)  # by export: from, to
         self._requests: dict[tuple, tuple[float, Event]] = {}
@@ -218,6 +221,17 @@ class Watcher:
         reason, stage = value(record, "reason"), value(record, "failed_stage")
         known = next((name for name, form in REASONS.items() if re.match(form, reason)), None)
         self.ended[f"FAILED in {stage}: {known or 'a reason unknown here'}"] += 1
+        going_on = [
+            run.run_id
+            for run in self._history.glue.all_runs
+            if run.export_id == value(record, "export_id") and run.alive and run.state != "STOPPING"
+        ]
+        self._promise("no job run outlives its export", not going_on, f"{going_on} run, and the export has failed")
+        self._reported |= {f"glue-job-run/{run_id}" for run_id in re.findall(r"started Glue job run (\w+)", reason)}
+        if "may have started a run of Glue job" in reason:
+            self._maybe_started.add(value(record, "export_id"))
+        elif value(record, "glue_job_name") not in self._history.glue.jobs:
+            self._never_looked.add(value(record, "export_id"))
         self._promise("reasons are understood", known is not None, f"nobody here knows of: {reason}")
         if known:
             found = re.match(REASONS[known], reason).groupdict()
@@ -320,7 +334,9 @@ class Watcher:
         for run in self._history.glue.all_runs:
             thing = f"glue-job-run/{run.run_id}"
             known = run.export_id is not None and run.state != "DELETED"
-            noticed = not known or thing in self._awaited or thing in self._unmatched
+            noticed = not known or thing in self._awaited | self._unmatched | self._reported
+            if run.forgotten and not noticed:  # its job was deleted. Who ended the export meanwhile had to say so
+                noticed = run.export_id in self._maybe_started or run.export_id not in self._never_looked
             self._promise("no job run goes unnoticed", noticed, f"{run.run_id} ({run.state}), begun by {run.began_by}")
             over = run.export_id is None or not run.alive
             self._promise("no job run outlives its export", over, f"{run.run_id}, begun by {run.began_by}")

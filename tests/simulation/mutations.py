@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 RECORDS, GLUE = "table_exports/aws/records.py", "table_exports/aws/glue.py"
 EXPORT, HANDLING = "table_exports/domain/export.py", "table_exports/functions/event_handling.py"
-EVENTS = "table_exports/domain/aws_events.py"
+EVENTS, INTERRUPTED = "table_exports/domain/aws_events.py", "table_exports/aws/interrupted.py"
 START, JOB, CRAWL, VIEW = (
     f"services/{name}/handler.py"
     for name in ("start_export", "on_glue_complete", "on_crawler_complete", "on_view_complete")
@@ -109,8 +109,8 @@ MUTATIONS = [
     Mutation(
         "busy is taken for a refusal",
         HANDLING,
-        "after = claimed.defer(str(error))",
-        "after = claimed.fail(str(error), now)",
+        'count("StepsDeferred")\n            after = claimed.defer(str(error))',
+        'count("StepsDeferred")\n            after = claimed.fail(str(error), now)',
     ),
     Mutation(
         "half a batch of events is taken for all",
@@ -160,6 +160,23 @@ MUTATIONS = [
         "table_exports/aws/tables.py",
         "export.export_id if export.attempt == 1 else",
         "export.export_id if export.attempt else",
+    ),
+    # What an interrupted step may have started.
+    Mutation(
+        "an export ends without a look", HANDLING, "settle(claimed, cloud.glue, cloud.records, now)", "claimed, []"
+    ),
+    Mutation(
+        "a look forgets the next attempt",
+        INTERRUPTED,
+        "export.retry() if export.stage == Stage.EXPORTING",
+        "export if True",
+    ),
+    Mutation("a run that was found is left to run", INTERRUPTED, "glue.stop_job_run(known, run_id)", "pass"),
+    Mutation(
+        "a claim forgets the one before",
+        EXPORT,
+        "claimed_at=now, interrupted_at=self.claimed_at or self.interrupted_at)",
+        "claimed_at=now)",
     ),
     # Public events.
     Mutation(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from simulation.history import Broken, History, Plan
+from simulation.incidents import INCIDENTS
 from simulation.plans import plans
 
 
@@ -37,6 +38,16 @@ class Coverage:
             self.befell + other.befell,
             self.places + other.places,
         )
+
+
+def play_incidents() -> Broken | None:
+    """Play each known incident. Returns the first that breaks a guarantee."""
+    for plan in INCIDENTS.values():
+        try:
+            History(plan).run()
+        except Broken as broken:
+            return broken
+    return None
 
 
 def search(histories: int, number: int, *, shrink: bool = True) -> tuple[Coverage, Broken | None]:

@@ -1,13 +1,18 @@
 """Plays the same histories each time. `make simulate` plays others, and as many as you want."""
 
+import gc
 import logging
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from moto.dynamodb.models.dynamo_type import Item
 
 from simulation import search as searching
+from simulation.__main__ import progress
 from simulation.faults import STEPS, Act, CallFault, Fate
 from simulation.history import History, Plan
+from simulation.incidents import INCIDENTS
 from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
 from simulation.plans import plans
@@ -38,6 +43,11 @@ def play(plan):
 @settings(CALM, max_examples=HISTORIES, derandomize=True)
 @given(plans())
 def test_whatever_happens_every_promise_is_kept(plan):
+    play(plan)
+
+
+@pytest.mark.parametrize("plan", INCIDENTS.values(), ids=INCIDENTS)
+def test_in_a_known_incident_every_promise_is_kept(plan):
     play(plan)
 
 
@@ -97,6 +107,30 @@ def test_the_same_seed_plays_the_same_history():
         return found
 
     assert traces() == traces()
+
+
+def test_a_progress_line_says_what_was_played_and_how_long_the_rest_takes():
+    faults = {"call: slow after": 3, "event: twice": 1}
+    covered = searching.Coverage(histories=300, befell=Counter(faults), places=Counter({("f", "StartJobRun", "x"): 1}))
+
+    line = progress(covered, 3300, seconds=60.0)
+
+    assert line == "300 histories, 5.0 a second, 2 kinds of faults in 1 places, 10 min left"
+
+
+def test_a_history_leaves_nothing_in_memory():
+    """Moto keeps each of its models for a reset, and a history makes dozens."""
+
+    def items():
+        gc.collect()
+        return sum(type(found) is Item for found in gc.get_objects())
+
+    play(Plan(acts=NIGHTLY))
+    before = items()
+
+    play(Plan(acts=NIGHTLY))
+
+    assert items() <= before
 
 
 @pytest.mark.slow

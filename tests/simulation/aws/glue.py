@@ -34,6 +34,7 @@ class Run:
     ended: datetime | None = None
     message: str = ""
     began_by: str = "-"
+    forgotten: bool = False  # deleted with its job
 
     @property
     def export_id(self) -> str | None:
@@ -147,6 +148,7 @@ class Glue:
         """With all its runs."""
         job = self.jobs.pop(name)
         for run in job.runs:
+            run.forgotten = True
             if run.alive:
                 run.state, run.ended = "DELETED", self._world.now
 

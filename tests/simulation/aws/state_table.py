@@ -112,7 +112,7 @@ class StateTable:
         for operand, name in operands:
             operand.value = values[name][operand.type]
         found = self.items.get(key)
-        return bool(condition.expr(_to_moto(found, self._keys) if found else Item(DynamoType({"S": ""}), None, {})))
+        return bool(condition.expr(_to_moto(found, self._keys) if found else _no_item()))
 
     def _apply(self, kind: str, write: dict[str, Any], key: Key) -> None:
         old = self.items.get(key)
@@ -185,9 +185,17 @@ def _parsed(expression: str, names: tuple, types: tuple) -> tuple[Any, list[tupl
     return condition, operands
 
 
+@cache
+def _no_item() -> Item:
+    return Item(DynamoType({"S": ""}), None, {})
+
+
 def _to_moto(image: Image, keys: Iterable[str]) -> Item:
-    """Without moto's check of the size at each attribute, which would take most of the simulation's time."""
-    item = Item.__new__(Item)
+    """Without moto's check of the size at each attribute, which would take most of the simulation's time.
+
+    And without its `__new__`, which keeps every instance for moto's reset: gigabytes after 20,000 histories.
+    """
+    item = object.__new__(Item)
     item.hash_key, item.range_key = (DynamoType(image[key]) for key in keys)
     item.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
     for name, value in image.items():
