@@ -1,15 +1,17 @@
-"""Starts MiniStack so that its CloudFormation validates the properties of each resource, after it has resolved them.
+"""Starts MiniStack with what its CloudFormation lacks: drift-aware change sets, and the validation of properties.
 
-The sandbox's gateway validates them. This file runs in the emulator's environment, which contains nothing of the
-sandbox.
+The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file runs in
+the emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
 import os
+import runpy
 import urllib.request
+from pathlib import Path
 
 from ministack.app import main
-from ministack.services.cloudformation import stacks
+from ministack.services.cloudformation import handlers, stacks
 
 VALIDATE = f"{os.environ['AWS_ENDPOINT_URL']}/_sandbox/properties"
 create, update = stacks._provision_resource, stacks._update_resource
@@ -44,4 +46,6 @@ def ensure_valid(resource_type: str, logical_id: str, props: dict) -> None:
 
 
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
+drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
+handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
 main()
