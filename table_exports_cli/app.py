@@ -79,7 +79,13 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the export has en
 @app.command()
 def status(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
     """Show all pipelines, those that need attention first. Exit code 1 if there are any."""
-    found = the_system(ctx).overview(the_time())
+    system = the_system(ctx)
+    found = system.overview(the_time())
+    if any(row.pipeline.published_snapshot for row in found.rows):
+        try:
+            found = found.with_views(system.views())
+        except ClientError as error:
+            printed.err.print(printed.plain(f"Views were not checked: {in_words(error)}", "dim"), soft_wrap=True)
     show(output, partial(printed.status_as_data, found), partial(printed.status, found))
     raise typer.Exit(NEEDS_ATTENTION if found.needing_attention else OK)
 

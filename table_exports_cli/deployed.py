@@ -38,6 +38,22 @@ class Deployed:
     def common(self) -> dict[str, Any] | None:
         return next((stack for stack in self.stacks.values() if stack["StackName"] == NAME), None)
 
+    def output(self, key: str) -> str:
+        """Return an output of the common stack."""
+        for found in (self.common or {}).get("Outputs", []):
+            if found["OutputKey"] == key:
+                return found["OutputValue"]
+        raise CannotTell(f"there is no stack {NAME} with the output {key}")
+
+    @cached_property
+    def catalog(self) -> dict[str, dict[str, Any]]:
+        """The views and tables of the Glue database, by name. Empty if there is no database."""
+        try:
+            found = self._all("glue", "get_tables", "TableList", DatabaseName=self.output("DatabaseName"))
+        except self.client("glue").exceptions.EntityNotFoundException:
+            return {}
+        return {table["Name"]: table for table in found}
+
     @cached_property
     def resources(self) -> list[dict[str, Any]]:
         """The resources of the common stack."""

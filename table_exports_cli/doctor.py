@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,48 +11,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reports.health import PROBLEMS
+from table_exports_cli import queryable
 from table_exports_cli.deployed import CannotTell, Deployed
+from table_exports_cli.findings import DEPLOY, RESTORE, TAKE_OVER, Finding, Problem
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 from table_exports_cli.system import NAME, System
 
 JOB_SCRIPT = f"/{NAME}/job-script"  # the SSM parameter from which table stacks read the address of the script
-DEPLOY = "make deploy"
-DEPLOY_AGAIN = "delete its table stack, then run make deploy: data and records stay"
-DEPLOY_ALL_AGAIN = (  # CloudFormation deletes no stack while others import its outputs
-    "delete all table stacks, then the common stack, then run make deploy: data and records stay"
-)
-TAKE_OVER = (
-    "with the table in tables.yaml, make deploy: the new stack takes over name, data and state. "
-    "If nobody needs the pipeline, delete that stack then: docs/runbook.md, Remove a table"
-)
-RESTORE = (
-    f"restore it. To see how it was deployed: aws cloudformation detect-stack-drift --stack-name {NAME}, "
-    f"then aws cloudformation describe-stack-resource-drifts --stack-name {NAME}"
-)
 GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
 NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    subject: str  # a pipeline, a rule, an alarm, …
-    description: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of a check."""
-
-    check: str
-    ok: str = ""  # what holds if there are no problems
-    problems: tuple[Problem, ...] = ()
-    unknown: str | None = None  # why the check could not be made
-
-    @property
-    def state(self) -> str:
-        return "unknown" if self.unknown else "problem" if self.problems else "ok"
 
 
 def examine(system: System) -> list[Finding]:
@@ -87,23 +54,33 @@ def stacks(deployed: Deployed) -> Iterator[Problem]:
         missing = "there is a state table, but no stack of that name"
         yield Problem(NAME, missing, f"{DEPLOY}: it takes over what an earlier stack left")
     else:
-        yield from _of_status(NAME, deployed.common["StackStatus"])
+        yield from _of_status(NAME, deployed.common)
     for pipeline in deployed.pipelines:
         if stack := deployed.stacks.get(pipeline.stack_id):
-            yield from _of_status(pipeline.pipeline, stack["StackStatus"])
+            yield from _of_status(pipeline.pipeline, stack)
         else:
             yield Problem(pipeline.pipeline, "is registered, but its table stack is gone", TAKE_OVER)
     for holder in deployed.vanished_holders:
         yield Problem(holder, "its catalog name is taken by a table stack that is gone", TAKE_OVER)
 
 
-def _of_status(name: str, status: str) -> Iterator[Problem]:
+def _of_status(subject: str, stack: dict[str, Any]) -> Iterator[Problem]:
     """Yield a problem unless the status is that of a complete deployment or a complete rollback."""
+    name, status = stack["StackName"], stack["StackStatus"]
     if status.endswith("_IN_PROGRESS") and status not in NEVER_DEPLOYED:
-        yield Problem(name, f"is being deployed: {status}", "wait, then run doctor again")
+        yield Problem(subject, f"is being deployed: {status}", "wait, then run doctor again")
+    elif status == "DELETE_FAILED":
+        reason = stack.get("StackStatusReason", "no reason given")
+        delete = f"correct the reason, then run aws cloudformation delete-stack --stack-name {name}"
+        yield Problem(subject, f"its stack could not be deleted: {reason}", delete)
+    elif status == "UPDATE_ROLLBACK_FAILED":
+        reason = stack.get("StackStatusReason", "no reason given")
+        continue_it = f"aws cloudformation continue-update-rollback --stack-name {name}"
+        remedy = f"correct the reason, run {continue_it}, then {DEPLOY}"
+        yield Problem(subject, f"its last deployment could not be rolled back: {reason}", remedy)
     elif status in NEVER_DEPLOYED or status.endswith("_FAILED"):
         yield Problem(
-            name, f"its last deployment failed: {status}", f"{DEPLOY}: it shows the reason and continues from there"
+            subject, f"its last deployment failed: {status}", f"{DEPLOY}: it shows the reason and continues from there"
         )
 
 
@@ -121,7 +98,7 @@ def versions(deployed: Deployed) -> Iterator[Problem]:
     for pipeline in deployed.pipelines:
         job = deployed.jobs.get(pipeline.glue_job_name)
         if job is None:
-            yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", DEPLOY_AGAIN)
+            yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", RESTORE)
         elif job["Command"]["ScriptLocation"] != f"s3://{wanted['Value']}":
             yield Problem(
                 pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", DEPLOY
@@ -132,7 +109,7 @@ def crawlers(deployed: Deployed) -> Iterator[Problem]:
     """each pipeline has its crawler"""
     for pipeline in deployed.pipelines:
         if pipeline.crawler_name not in deployed.crawlers:
-            yield Problem(pipeline.pipeline, f"there is no crawler {pipeline.crawler_name}", DEPLOY_AGAIN)
+            yield Problem(pipeline.pipeline, f"there is no crawler {pipeline.crawler_name}", RESTORE)
 
 
 def tables(deployed: Deployed) -> Iterator[Problem]:
@@ -165,12 +142,12 @@ def functions(deployed: Deployed) -> Iterator[Problem]:
         try:
             found = client.get_function_configuration(FunctionName=name)
         except client.exceptions.ResourceNotFoundException:
-            yield Problem(name, "is gone", DEPLOY_ALL_AGAIN)
+            yield Problem(name, "is gone", RESTORE)
             continue
         if found.get("State", "Active") not in ("Active", "Inactive"):
-            yield Problem(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", DEPLOY)
+            yield Problem(name, f"is {found['State']}: {found.get('StateReason', 'no reason given')}", RESTORE)
         if found.get("LastUpdateStatus", "Successful") == "Failed":
-            yield Problem(name, f"was not updated: {found.get('LastUpdateStatusReason', 'no reason given')}", DEPLOY)
+            yield Problem(name, f"was not updated: {found.get('LastUpdateStatusReason', 'no reason given')}", RESTORE)
         if client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions") == 0:
             yield Problem(
                 name,
@@ -291,7 +268,7 @@ def streams(deployed: Deployed) -> Iterator[Problem]:
             remedy = f"aws lambda update-event-source-mapping --uuid {name} --enabled"
             yield Problem(function, f"reads nothing: its event source mapping is {found['State']}", remedy)
         elif found.get("LastProcessingResult", "").startswith("PROBLEM"):
-            remedy = "see Logs Insights, table-exports/errors and warnings"
+            remedy = 'correct the error: docs/runbook.md, "functions-fail". Lambda continues by itself'
             yield Problem(function, found["LastProcessingResult"], remedy)
 
 
@@ -303,7 +280,7 @@ def schedules(deployed: Deployed) -> Iterator[Problem]:
             yield Problem(
                 name,
                 f"is {found}: lost events are not found, and alarms get no metrics of pipelines",
-                "enable it, or make deploy",
+                RESTORE,
             )
     for pipeline in deployed.pipelines:
         schedule = deployed.outputs(pipeline).get("ScheduleName")
@@ -311,13 +288,13 @@ def schedules(deployed: Deployed) -> Iterator[Problem]:
             continue  # its stack is gone: the check of stacks reports it
         state = deployed.schedules.get(schedule)
         if state is None:
-            yield Problem(pipeline.pipeline, f"its schedule {schedule} is gone", DEPLOY_AGAIN)
+            yield Problem(pipeline.pipeline, f"its schedule {schedule} is gone", RESTORE)
         elif pipeline.scheduled != (state == "ENABLED"):
             deployed_as = "ENABLED" if pipeline.scheduled else "DISABLED"
             yield Problem(
                 pipeline.pipeline,
                 f"was deployed with ScheduleState {deployed_as}, but its schedule is {state}",
-                "set ScheduleState in tables.yaml, then run make deploy",
+                f"set ScheduleState in tables.yaml as it should be, then {RESTORE}",
             )
 
 
@@ -327,7 +304,7 @@ def archives(deployed: Deployed) -> Iterator[Problem]:
     states = {archive["ArchiveName"]: archive["State"] for archive in found}
     for name in (REQUESTS, AWS_EVENTS):
         if states.get(name) not in ("ENABLED", "UPDATING"):
-            yield Problem(name, f"is {states.get(name, 'gone')}: current events cannot be replayed", DEPLOY)
+            yield Problem(name, f"is {states.get(name, 'gone')}: current events cannot be replayed", RESTORE)
 
 
 # ---------------------------------------------------------------------------------------------------------- subscribed
@@ -350,13 +327,11 @@ def subscriptions(deployed: Deployed) -> Iterator[Problem]:
 
 def alarms(deployed: Deployed) -> Iterator[Problem]:
     """each alarm exists, and its actions are enabled"""
-    common = [(name.rpartition(":")[2], RESTORE) for name in deployed.names("Alarm")]
-    of_pipelines = [
-        (f"{pipeline.glue_job_name}-{problem}", DEPLOY_AGAIN) for pipeline in deployed.pipelines for problem in PROBLEMS
-    ]
-    for name, remedy in [*common, *of_pipelines]:
+    common = [name.rpartition(":")[2] for name in deployed.names("Alarm")]
+    of_pipelines = [f"{pipeline.glue_job_name}-{problem}" for pipeline in deployed.pipelines for problem in PROBLEMS]
+    for name in [*common, *of_pipelines]:
         if name not in deployed.alarms:
-            yield Problem(name, "is gone", remedy)
+            yield Problem(name, "is gone", RESTORE)
         elif not deployed.alarms[name]["ActionsEnabled"]:
             enable = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
             yield Problem(name, "notifies nobody: its actions are disabled", enable)
@@ -390,4 +365,5 @@ CHECKS = (
     subscriptions,
     alarms,
     quiet,
+    *queryable.CHECKS,
 )

@@ -20,11 +20,11 @@ from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.reports import console_links
 from table_exports.domain.reports.formatting import age, count, duration, size
-from table_exports.domain.reports.health import FAILING
+from table_exports.domain.reports.health import FAILING, UNQUERYABLE
 from table_exports.domain.reports.overview import Overview, Row
 from table_exports.domain.reports.timeline import Timeline
 from table_exports.domain.stages import Stage
-from table_exports_cli.doctor import Finding, Problem
+from table_exports_cli.findings import Finding, Problem
 
 CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
@@ -59,10 +59,15 @@ def utc(moment: datetime | None) -> str | None:
 def status(found: Overview) -> Group:
     table = _table("Pipeline", "Stage", "Latest snapshot", "Last export", "")
     for row in found.rows:
-        flags = plain(" ".join(row.problems), "bold red" if FAILING in row.problems else "bold yellow")
+        flags = plain(" ".join(row.problems), "bold red" if {UNQUERYABLE, FAILING} & {*row.problems} else "bold yellow")
         table.add_row(plain(row.name, "bold"), _stage(row), _latest(row), _last(row), flags)
     return Group(
         table,
+        *(
+            plain(f"{row.name} has no view, so it cannot be queried: table-exports repair {row.name}", "red")
+            for row in found.rows
+            if UNQUERYABLE in row.problems
+        ),
         *map(invalid_record, found.invalid),
         plain(_totals(found), "bold red" if found.needing_attention else "green"),
     )

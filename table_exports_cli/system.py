@@ -99,6 +99,20 @@ class System:
     def overview(self, now: datetime) -> Overview:
         return overview_of(self.records, now)
 
+    def views(self) -> set[str]:
+        """Return the names of all views in the Glue database. None exists if the database does not."""
+        glue = self.client("glue")
+        pages = glue.get_paginator("get_tables").paginate(DatabaseName=self.database)
+        try:
+            return {
+                table["Name"]
+                for page in pages
+                for table in page["TableList"]
+                if table.get("TableType") == "VIRTUAL_VIEW"
+            }
+        except glue.exceptions.EntityNotFoundException:
+            return set()
+
     def pipeline(self, name: str) -> Pipeline:
         """Return a pipeline. Raises InvalidRecord, or CommandError with all names if there is none of this name."""
         if name and (found := self.records.pipeline(name)):

@@ -6,8 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 from examples import a_pipeline
 
-from table_exports_cli import doctor, output
+from table_exports_cli import doctor, output, queryable
 from table_exports_cli.deployed import CannotTell, Deployed
+from table_exports_cli.findings import RESTORE, Finding
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 
 STACK = a_pipeline().stack_id
@@ -15,8 +16,25 @@ COMMON = "arn:aws:cloudformation:us-east-1:123456789012:stack/table-exports/1"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:table-exports-alarms"
 
 
+OUTPUTS = [
+    {"OutputKey": "DatabaseName", "OutputValue": "exports"},
+    {"OutputKey": "BucketName", "OutputValue": "bucket"},
+]
+
+
+class Gone(Exception):
+    """What a client raises for something that does not exist."""
+
+
 class Answers:
     """A client of every service: one answer for each operation, in one page."""
+
+    exceptions = SimpleNamespace(
+        EntityNotFoundException=Gone,
+        InvalidRequestException=Gone,
+        NoSuchBucket=Gone,
+        ResourceNotFoundException=Gone,
+    )
 
     def __init__(self, **answers):
         self._answers = answers
@@ -42,7 +60,7 @@ def deployed():
         *pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), holders=(), **answers
     ):
         stacks = [
-            {"StackId": stack, "StackName": name, "StackStatus": status, "Outputs": list(outputs)}
+            {"StackId": stack, "StackName": name, "StackStatus": status, "Outputs": [*outputs, *OUTPUTS]}
             for stack, name, status in ((COMMON, "table-exports", common), (STACK, "orders", table))
             if status
         ]
@@ -87,9 +105,14 @@ def resource(kind, physical, logical="X"):
             "UPDATE_ROLLBACK_FAILED",
             None,
             [
-                ("table-exports", "its last deployment failed: UPDATE_ROLLBACK_FAILED"),
+                ("table-exports", "its last deployment could not be rolled back: no reason given"),
                 ("reviews-parquet", "is registered, but its table stack is gone"),
             ],
+        ),
+        (
+            "UPDATE_COMPLETE",
+            "DELETE_FAILED",
+            [("reviews-parquet", "its stack could not be deleted: no reason given")],
         ),
         (None, "CREATE_COMPLETE", [("table-exports", "there is a state table, but no stack of that name")]),
     ],
@@ -217,6 +240,91 @@ def test_what_a_simulation_cannot_know_is_no_trouble(deployed, result, expected)
 
 @pytest.mark.parametrize(("unknown", "end"), [(1, "but 1 check could"), (2, "but 2 checks could")])
 def test_checks_that_could_not_be_made_are_counted(unknown, end):
-    shown = output.findings([doctor.Finding("rules", unknown="AccessDenied")] * unknown)
+    shown = output.findings([Finding("rules", unknown="AccessDenied")] * unknown)
 
     assert end in shown.renderables[-1].plain
+
+
+@pytest.mark.parametrize(
+    ("check", "answers", "problem", "remedy"),
+    [
+        (
+            queryable.database,
+            {"get_database": Gone()},
+            ("exports", "is gone: nothing can be queried"),
+            "table-exports repair reviews-parquet",
+        ),
+        (
+            queryable.workgroup,
+            {"get_work_group": Gone()},
+            ("table-exports", "is gone: no view can be published"),
+            RESTORE,
+        ),
+        (
+            queryable.workgroup,
+            {"get_work_group": {"WorkGroup": {"State": "DISABLED"}}},
+            ("table-exports", "is DISABLED: no view can be published"),
+            "aws athena update-work-group --work-group table-exports --state ENABLED",
+        ),
+        (
+            queryable.bucket,
+            {"get_bucket_notification_configuration": Gone()},
+            ("bucket", "is gone, and all snapshots with it"),
+            f"{RESTORE}, then export each table again",
+        ),
+        (
+            queryable.bucket,
+            {"get_bucket_notification_configuration": {"TopicConfigurations": [{"TopicArn": TOPIC}]}},
+            ("bucket", "sends no events to EventBridge: the end of a DynamoDB export is noticed late"),
+            "aws s3api put-bucket-notification-configuration --bucket bucket --notification-configuration "
+            f'''\'{{"TopicConfigurations": [{{"TopicArn": "{TOPIC}"}}], "EventBridgeConfiguration": {{}}}}\'''',
+        ),
+        (
+            doctor.streams,
+            {
+                "get_event_source_mapping": {
+                    "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:table-exports-on_export_changed",
+                    "State": "Enabled",
+                    "LastProcessingResult": "PROBLEM: Function call failed",
+                }
+            },
+            ("table-exports-on_export_changed", "PROBLEM: Function call failed"),
+            'correct the error: docs/runbook.md, "functions-fail". Lambda continues by itself',
+        ),
+        (
+            doctor.functions,
+            {"get_function_configuration": Gone()},
+            ("table-exports-start_export", "is gone"),
+            RESTORE,
+        ),
+        (
+            doctor.stacks,
+            {},
+            ("reviews-parquet", "its stack could not be deleted: no reason given"),
+            "correct the reason, then run aws cloudformation delete-stack --stack-name orders",
+        ),
+    ],
+)
+def test_each_problem_has_a_remedy_that_can_be_carried_out(deployed, check, answers, problem, remedy):
+    found = deployed(
+        a_pipeline(published_snapshot="2026-11-23T02-00-07Z"),
+        table="DELETE_FAILED",
+        resources=[
+            resource("AWS::Lambda::EventSourceMapping", "1"),
+            resource("AWS::Lambda::Function", "table-exports-start_export"),
+        ],
+        **answers,
+    )
+
+    assert [((each.subject, each.description), each.remedy) for each in check(found)] == [(problem, remedy)]
+
+
+def test_what_exists_is_no_problem(deployed):
+    found = deployed(
+        get_database={},
+        get_work_group={"WorkGroup": {"State": "ENABLED"}},
+        get_bucket_notification_configuration={"EventBridgeConfiguration": {}, "ResponseMetadata": {}},
+    )
+
+    for check in (queryable.database, queryable.workgroup, queryable.bucket):
+        assert told(check, found) == []

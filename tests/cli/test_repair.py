@@ -5,9 +5,11 @@ import re
 from dataclasses import asdict, replace
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from examples import NOW, a_manifest, a_pipeline
 from templates import resource
 
@@ -15,7 +17,8 @@ from sandbox.athena.views import encode_view
 from table_exports.aws.records import Records
 from table_exports.domain import naming
 from table_exports.domain.stages import Stage
-from table_exports_cli import repairing, system
+from table_exports_cli import queryable, repairing, system
+from table_exports_cli.deployed import Deployed
 
 DATABASE = "exports"
 BUCKET = "bucket"
@@ -153,21 +156,31 @@ def test_the_database_is_created_as_the_template_defines_it(cli, aws):
         pytest.param(lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="reviews"), id="the view"),
         pytest.param(lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="snapshots_reviews"), id="the table"),
         pytest.param(lambda glue: glue.delete_database(Name=DATABASE), id="the database"),
-        pytest.param(lambda glue: None, id="nothing"),
         pytest.param(lambda glue: forget_columns(glue), id="a column of the table"),
         pytest.param(lambda glue: move_partition(glue, LATEST), id="the location of a partition"),
     ],
 )
-def test_whatever_is_lost_comes_back_and_no_data_is_touched(cli, aws, lost):
+def test_whatever_is_lost_is_reported_and_comes_back_and_no_data_is_touched(cli, aws, records, lost):
     s3, glue, _ = aws
     assert cli("repair", "reviews-parquet").code == 0
     objects = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
 
+    assert remedies(records) == set()
     lost(glue)
+    assert remedies(records) == {"table-exports repair reviews-parquet"}
     said = cli("repair", "reviews-parquet")
 
     assert (said.code, described(glue)) == (0, WHOLE), said.err
+    assert remedies(records) == set()
     assert s3.list_objects_v2(Bucket=BUCKET)["Contents"] == objects
+
+
+def remedies(records):
+    """Of the problems that doctor finds in what queries need."""
+    found = Deployed(SimpleNamespace(client=boto3.client, records=records))
+    found.common = {"Outputs": [{"OutputKey": "DatabaseName", "OutputValue": DATABASE}]}
+    checks = (queryable.database, queryable.views, queryable.snapshots)
+    return {problem.remedy for check in checks for problem in check(found)}
 
 
 def drop_partitions(glue, *snapshots):
@@ -273,13 +286,14 @@ def test_an_older_snapshot_without_all_its_files_is_left_out_and_named(cli, aws)
 
 
 @pytest.mark.parametrize("key", [manifest_key(LATEST), data_key(LATEST)])
-def test_the_latest_snapshot_must_be_complete(cli, aws, key):
+def test_the_latest_snapshot_must_be_complete(cli, aws, records, key):
     s3, glue, _ = aws
     s3.delete_object(Bucket=BUCKET, Key=key)
 
     said = cli("repair", "reviews-parquet")
 
     assert said.code == 1
+    assert "table-exports run reviews-parquet" in remedies(records)
     assert f"Snapshot {LATEST} cannot be shown" in said.err
     assert "table-exports run reviews-parquet" in said.err
     assert glue.get_databases()["DatabaseList"] == []
@@ -337,3 +351,31 @@ def test_another_dataset_with_the_name_of_the_table_is_left_alone(cli, aws):
     assert said.code == 4
     assert "another dataset has its folder or its name" in said.err
     assert tables(glue).keys() == {"snapshots_reviews"}
+
+
+def test_a_pipeline_without_its_view_is_not_healthy(cli, aws):
+    assert cli("repair", "reviews-parquet").code == 0
+    healthy = cli("status", "--output", "json")
+    aws[1].delete_table(DatabaseName=DATABASE, Name="reviews")
+
+    said, shown = cli("status", "--output", "json"), cli("status")
+
+    assert (healthy.code, [row["problems"] for row in healthy.data["pipelines"]]) == (0, [[]])
+    assert (said.code, [row["problems"] for row in said.data["pipelines"]]) == (1, [["unqueryable"]])
+    assert "reviews-parquet has no view, so it cannot be queried: table-exports repair reviews-parquet" in shown.out
+    aws[1].delete_database(Name=DATABASE)
+    assert cli("status").code == 1
+
+
+def test_status_works_without_the_permission_to_look_for_views(cli, aws, monkeypatch):
+    def denied(self):
+        raise ClientError(
+            {"Error": {"Code": "AccessDeniedException", "Message": "perform: glue:GetTables"}}, "GetTables"
+        )
+
+    monkeypatch.setattr(system.System, "views", denied)
+
+    said = cli("status")
+
+    assert said.code == 0
+    assert "Views were not checked: Access denied: you need glue:GetTables" in said.err

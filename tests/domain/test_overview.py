@@ -44,3 +44,18 @@ def test_a_pipeline_that_did_nothing_yet_has_a_row():
 
 def test_without_pipelines_there_is_nothing():
     assert overview([], [], NOW).rows == ()
+
+
+def test_a_pipeline_that_has_published_and_has_no_view_comes_first():
+    published = {"published_snapshot": "2026-11-23T02-00-07Z"}
+    lost, whole = a_pipeline(pipeline="z", catalog_name="z", **published), a_pipeline(catalog_name="a", **published)
+    failing = a_pipeline(pipeline="b", catalog_name="b", recent=ends(1, last=Stage.FAILED))
+
+    found = overview([whole, lost, failing], [], NOW).with_views({"a"})
+
+    assert [(row.name, row.problems) for row in found.rows] == [
+        ("z", ("unqueryable",)),
+        ("b", ("failing",)),
+        (whole.pipeline, ()),
+    ]
+    assert found.needing_attention == 2

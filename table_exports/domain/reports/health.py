@@ -9,6 +9,7 @@ from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
 
 FAILING, STALE, SLOW = PROBLEMS = ("failing", "stale", "slow")  # the most severe first
+UNQUERYABLE = "unqueryable"  # has no alarm, because only the command line looks for the view
 PREDECESSORS = 3  # successes that it takes to know how long an export usually takes
 SLOW_FACTOR = 3  # times the usual duration
 SLOW_GRACE = timedelta(minutes=30)  # above the usual duration: queues and starts vary

@@ -1,7 +1,7 @@
 """All pipelines at once: the state of each, and which need attention. The dashboard and the command line show it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from table_exports.domain import naming
@@ -9,6 +9,8 @@ from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reports import health
+
+BY_SEVERITY = (health.UNQUERYABLE, *health.PROBLEMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +33,13 @@ class Row:
     def last_end(self) -> End | None:
         return self.pipeline.recent[-1] if self.pipeline.recent else None
 
+    def lacks_its_view(self, views: Set[str]) -> bool:
+        return self.pipeline.published_snapshot is not None and self.pipeline.catalog_name not in views
+
     @property
     def _order(self) -> tuple[int, bool, str]:
-        severity = [n for n, problem in enumerate(health.PROBLEMS) if problem in self.problems]
-        return (min(severity, default=len(health.PROBLEMS)), self.in_flight is None, self.name)
+        severity = [n for n, problem in enumerate(BY_SEVERITY) if problem in self.problems]
+        return (min(severity, default=len(BY_SEVERITY)), self.in_flight is None, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,14 @@ class Overview:
     def with_problem(self, problem: str) -> int:
         """Return how many pipelines have the problem."""
         return sum(problem in row.problems for row in self.rows)
+
+    def with_views(self, views: Set[str]) -> "Overview":
+        """Return the overview with a problem for each pipeline that has published, and whose view does not exist."""
+        rows = [
+            replace(row, problems=(health.UNQUERYABLE, *row.problems)) if row.lacks_its_view(views) else row
+            for row in self.rows
+        ]
+        return replace(self, rows=tuple(sorted(rows, key=lambda row: row._order)))
 
     @property
     def in_flight(self) -> int:

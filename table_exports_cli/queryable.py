@@ -1,0 +1,117 @@
+"""Checks of what queries need: database, workgroup, bucket, views, snapshot tables and files."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from table_exports.aws.manifests import Manifests
+from table_exports.aws.snapshots import Snapshots
+from table_exports.domain import catalog, retention, view_sql
+from table_exports.domain.errors import PermanentError
+from table_exports.domain.pipeline import Pipeline
+from table_exports_cli.deployed import Deployed
+from table_exports_cli.findings import RESTORE, Problem
+from table_exports_cli.system import NAME
+
+
+def database(deployed: Deployed) -> Iterator[Problem]:
+    """the Glue database of all views and snapshot tables exists"""
+    client, name = deployed.client("glue"), deployed.output("DatabaseName")
+    try:
+        client.get_database(Name=name)
+    except client.exceptions.EntityNotFoundException:
+        described = json.dumps({"Name": name, "Description": catalog.DATABASE_DESCRIPTION})
+        create = f"aws glue create-database --database-input '{described}'"
+        published = [pipeline.pipeline for pipeline in deployed.pipelines if pipeline.published_snapshot]
+        yield Problem(name, "is gone: nothing can be queried", _repair(published[0]) if published else create)
+
+
+def workgroup(deployed: Deployed) -> Iterator[Problem]:
+    """the Athena workgroup that publishes views exists and is enabled"""
+    client = deployed.client("athena")
+    try:
+        state = client.get_work_group(WorkGroup=NAME)["WorkGroup"]["State"]
+    except client.exceptions.InvalidRequestException:  # Athena's answer if there is none
+        yield Problem(NAME, "is gone: no view can be published", RESTORE)
+        return
+    if state != "ENABLED":
+        enable = f"aws athena update-work-group --work-group {NAME} --state ENABLED"
+        yield Problem(NAME, f"is {state}: no view can be published", enable)
+
+
+def bucket(deployed: Deployed) -> Iterator[Problem]:
+    """the bucket exists and sends its events to EventBridge"""
+    client, name = deployed.client("s3"), deployed.output("BucketName")
+    try:
+        found = client.get_bucket_notification_configuration(Bucket=name)
+    except client.exceptions.NoSuchBucket:
+        yield Problem(name, "is gone, and all snapshots with it", f"{RESTORE}, then export each table again")
+        return
+    found.pop("ResponseMetadata", None)
+    if "EventBridgeConfiguration" not in found:
+        wanted = json.dumps(found | {"EventBridgeConfiguration": {}})  # the call replaces all that it has
+        yield Problem(
+            name,
+            "sends no events to EventBridge: the end of a DynamoDB export is noticed late",
+            f"aws s3api put-bucket-notification-configuration --bucket {name} --notification-configuration '{wanted}'",
+        )
+
+
+def views(deployed: Deployed) -> Iterator[Problem]:
+    """each view shows the latest published snapshot of its pipeline"""
+    for pipeline in deployed.pipelines:
+        if pipeline.published_snapshot is None:
+            continue
+        view = deployed.catalog.get(pipeline.catalog_name)
+        if view is None:
+            yield Problem(pipeline.pipeline, f"its view {pipeline.catalog_name} is gone", _repair(pipeline.pipeline))
+        elif view.get("TableType") != "VIRTUAL_VIEW":
+            remedy = f"drop or rename the table, then {_repair(pipeline.pipeline)}"
+            yield Problem(pipeline.pipeline, f"a table has the name of its view, {pipeline.catalog_name}", remedy)
+        else:
+            shown = view_sql.shown_snapshot(view.get("ViewOriginalText", ""))
+            if shown is None or shown < pipeline.published_snapshot:
+                what = f"its view shows {shown or 'something else'}, not {pipeline.published_snapshot}"
+                yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
+
+
+def snapshots(deployed: Deployed) -> Iterator[Problem]:
+    """each published snapshot is in its snapshot table, and the latest of each pipeline has all its files"""
+    stored = Snapshots(deployed.client("s3"), deployed.client("glue"), deployed.output("DatabaseName"))
+    manifests = Manifests(deployed.client("s3"))
+
+    def look(pipeline: Pipeline) -> Problem | None:
+        latest, name = pipeline.published_snapshot, pipeline.pipeline
+        if latest is None:
+            return None
+        try:
+            export, manifest = manifests.of_snapshot(pipeline, latest)
+        except PermanentError as error:
+            return Problem(name, str(error), _export_again(name))
+        if (found := stored.files(pipeline, latest)) != manifest.files:
+            what = f"its latest snapshot {latest} has {found} of its {manifest.files} files"
+            return Problem(name, what, _export_again(name))
+        table = export.snapshot_table
+        if table not in deployed.catalog:
+            return Problem(name, f"its snapshot table {table} is gone", _repair(name))
+        wanted = catalog.partition_input(export, manifest, latest, None)
+        if not catalog.fits_the_table(wanted, deployed.catalog[table]):
+            return Problem(name, f"{table} has other columns or another SerDe than its latest snapshot", _repair(name))
+        existing = stored.of(pipeline)
+        kept = (existing & pipeline.published) - {*retention.superseded(existing, pipeline)}
+        if missing := sorted(kept - {*stored.partitions(pipeline)}):
+            return Problem(name, f"{table} has no partition of {', '.join(missing)}", _repair(name))
+        return None
+
+    yield from filter(None, deployed.of_each_pipeline(look))
+
+
+def _repair(pipeline: str) -> str:
+    return f"table-exports repair {pipeline}"
+
+
+def _export_again(pipeline: str) -> str:
+    return f"table-exports run {pipeline}"
+
+
+CHECKS: tuple[Any, ...] = (database, workgroup, bucket, views, snapshots)

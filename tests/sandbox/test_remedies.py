@@ -1,0 +1,141 @@
+"""What doctor reports can be cured by the remedy that it names. Each problem is caused, reported, cured and gone."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import remedies
+
+from table_exports.aws.records import Records
+from table_exports_cli import doctor
+from table_exports_cli.deployed import Deployed
+
+DATABASE = "dynamodb_exports"
+BUCKET = "table-exports-123456789012-us-east-1"
+STREAM = "table-exports-on_export_changed"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    user: Any
+    name: str
+    view: str
+    table: str
+    snapshot: str
+
+    def client(self, service):
+        return self.user.client(service)
+
+    @property
+    def named(self):
+        return {"DatabaseName": DATABASE, "TableName": self.table}
+
+
+@pytest.fixture(scope="module")
+def pipeline(user):
+    user.make_table("Ailing", [{"id": "1"}], {"id": "S"})
+    made = user.deploy_pipeline("Ailing")
+    [export] = user.export(made)
+    return Pipeline(user, made["Pipeline"], made["View"], made["SnapshotTable"], export["snapshot_timestamp"])
+
+
+def delete_view(on):
+    on.client("glue").delete_table(DatabaseName=DATABASE, Name=on.view)
+
+
+def delete_table(on):
+    on.client("glue").delete_table(DatabaseName=DATABASE, Name=on.table)
+
+
+def delete_partition(on):
+    on.client("glue").delete_partition(**on.named, PartitionValues=[on.snapshot])
+
+
+def delete_database(on):
+    on.client("glue").delete_database(Name=DATABASE)
+
+
+def silence_bucket(on):
+    on.client("s3").put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={})
+
+
+def disable_workgroup(on):
+    on.client("athena").update_work_group(WorkGroup="table-exports", State="DISABLED")
+
+
+def disable_rule(on):
+    on.client("events").disable_rule(Name="table-exports-on_glue_complete")
+
+
+def disable_mapping(on):
+    [mapping] = on.client("lambda").list_event_source_mappings(FunctionName=STREAM)["EventSourceMappings"]
+    on.client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+
+
+def remove_permission(on):
+    name = {"FunctionName": "table-exports-on_view_complete"}
+    for statement in json.loads(on.client("lambda").get_policy(**name)["Policy"])["Statement"]:
+        on.client("lambda").remove_permission(**name, StatementId=statement["Sid"])
+
+
+def forbid_to_run(on):
+    name = "table-exports-pipeline_widget"
+    on.client("lambda").put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+
+
+def mute_alarm(on):
+    on.client("cloudwatch").disable_alarm_actions(AlarmNames=["table-exports-health"])
+
+
+def delete_files(on):
+    folder = f"exports/{on.table}/snapshot_timestamp={on.snapshot}/"
+    for found in on.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=folder)["Contents"]:
+        on.client("s3").delete_object(Bucket=BUCKET, Key=found["Key"])
+
+
+DAMAGE = [  # and which checks report it
+    (delete_view, {"views"}),
+    (delete_table, {"snapshots"}),
+    (delete_partition, {"snapshots"}),
+    (delete_database, {"database", "views", "snapshots"}),
+    (silence_bucket, {"bucket"}),
+    (disable_workgroup, {"workgroup"}),
+    (disable_rule, {"rules"}),
+    (disable_mapping, {"streams"}),
+    (remove_permission, {"deliveries"}),
+    (forbid_to_run, {"functions"}),
+    (mute_alarm, {"alarms"}),
+    (delete_files, {"snapshots"}),  # the last: its remedy publishes another snapshot
+]
+
+
+@pytest.mark.slow
+def test_each_problem_is_reported_and_its_remedy_cures_it(user, pipeline, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
+    checks = {check.__name__: check for check in doctor.CHECKS}
+    watched = {name for _, names in DAMAGE for name in names}
+
+    class System:
+        client = staticmethod(user.client)
+        records = Records(user.client("dynamodb"), "table-exports")
+
+    def problems():
+        """Of the whole system and this pipeline, by check. The database is all tests' own."""
+        deployed = Deployed(System())
+        deployed.pipelines = [found for found in deployed.pipelines if found.pipeline == pipeline.name]
+        found = {name: list(checks[name](deployed)) for name in watched}
+        return {name: problems for name, problems in found.items() if problems}
+
+    assert problems() == {}
+    for damage, reported_by in DAMAGE:
+        damage(pipeline)
+        found = problems()
+        assert set(found) == reported_by, damage.__name__
+        for remedy in dict.fromkeys(problem.remedy for name in sorted(found) for problem in found[name]):
+            remedies.carry_out(remedy, user.client)
+        deadline = time.monotonic() + 60
+        while problems() and time.monotonic() < deadline:  # an export takes a moment
+            time.sleep(1)
+        assert problems() == {}, damage.__name__
