@@ -82,14 +82,24 @@ class Crawls:
 
     def routes(self) -> Routes:
         return Routes(
+            requests={
+                ("glue", "DeleteCrawler"): self.refuse_while_running,
+                ("glue", "UpdateCrawler"): self.refuse_while_running,
+            },
             handlers={
                 ("glue", "StartCrawler"): self.start,
                 ("glue", "StopCrawler"): self.stop,
                 ("glue", "GetCrawler"): self.get,
                 ("glue", "GetCrawlers"): self.get_all,
                 ("glue", "ListCrawls"): self.list,
-            }
+            },
         )
+
+    def refuse_while_running(self, call: Call) -> Call:
+        """Passes the call on to the emulator, which knows of no crawls. Raises AwsError while one is running."""
+        if self._running(name := call.json["Name"]):
+            raise AwsError("CrawlerRunningException", f"Crawler with name {name} is running")
+        return call
 
     def start(self, call: Call, response: Response) -> Response | dict[str, Any]:
         if response.error not in (None, "CrawlerRunningException"):
