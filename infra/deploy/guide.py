@@ -25,6 +25,8 @@ def settings(account: Account, screen: Screen, parameters: dict[str, Parameter],
     proposed = deployed.get("ArtifactsBucket", f"table-exports-artifacts-{account.id}-{account.region}")
     bucket = screen.ask("Bucket for build artifacts", proposed, lambda name: None if name else "Enter a name")
     chosen = {name: value for name, value in deployed.items() if name in parameters and name not in SET_BY_DEPLOYMENT}
+    for name in [name for name, value in chosen.items() if parameters[name].problem(value)]:
+        screen.show(f"{name}: {parameters[name].problem(chosen.pop(name))}. It becomes {parameters[name].default}")
     for name in ASKED:
         if name in parameters:
             chosen[name] = ask_for(parameters[name], chosen.get(name), screen)

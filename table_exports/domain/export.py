@@ -9,7 +9,7 @@ from table_exports.domain import naming
 from table_exports.domain.stages import STAGES, TERMINAL, Operation, Stage, parse_waiting_on
 
 STOP_TIMEOUT = timedelta(hours=1)  # an overdue operation is stopped. Within this time its end fails the export
-TABLE_EXPORT_KEPT = timedelta(days=2)  # the least time that DynamoDB's files stay in S3: StagingDays is 3 or more
+TABLE_EXPORT_KEPT = timedelta(days=2)  # then a job run of up to seven days begins with DynamoDB's files: StagingDays
 CLAIM = timedelta(seconds=60)  # the functions' timeout: after it, the delivery that claimed the export is gone
 
 

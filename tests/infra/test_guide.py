@@ -61,14 +61,23 @@ def test_values_of_an_earlier_deployment_are_proposed_and_kept(account, person):
         "ArtifactsBucket": "our-artifacts",
         "ArtifactsPrefix": "v1",
         "LogDays": "30",
-        "StagingDays": "7",
+        "StagingDays": "14",
         "Old": "x",
     }
 
     settings = guide.settings(account, person()[0], COMMON_STACK, deployed)
 
     assert settings.artifacts_bucket == "our-artifacts"
-    assert settings.parameters == {"LogDays": "30", "StagingDays": "7"}
+    assert settings.parameters == {"LogDays": "30", "StagingDays": "14"}
+
+
+def test_a_value_of_an_earlier_version_that_is_no_longer_accepted_becomes_the_default(account, person):
+    screen, seen = person()
+
+    settings = guide.settings(account, screen, COMMON_STACK, {"LogDays": "30", "StagingDays": "3"})
+
+    assert settings.parameters == {"LogDays": "30"}
+    assert "StagingDays: 3 must be at least 10. It becomes 10" in seen.getvalue()
 
 
 def test_the_named_tables_make_the_first_file(account, person, tmp_path):

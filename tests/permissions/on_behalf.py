@@ -134,9 +134,6 @@ def of_jobs() -> Iterator[Requirement]:
         objects = [file.replace("s3://", "arn:aws:s3:::", 1) for listed in files for file in listed.split(",")]
         yield from _each(role, "Glue's fetching of the script", ["s3:GetObject"], at(*objects), sources.GLUE_ARGUMENTS)
         yield from _logging(role, "/aws-glue/jobs/error", "/aws-glue/jobs/output")
-        if given.get("--enable-metrics"):
-            everywhere = [Place(ALL_RESOURCES, {"cloudwatch:namespace": "Glue"})]
-            yield from _each(role, "Glue's job metrics", ["cloudwatch:PutMetricData"], everywhere, sources.GLUE_METRICS)
 
 
 def of_crawlers() -> Iterator[Requirement]:

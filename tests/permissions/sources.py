@@ -19,7 +19,6 @@ CRAWLER_CATALOG = f"{DOCS}/glue/latest/dg/crawler-prereqs.html (AWSGlueServiceRo
 CRAWLER_INDEXES = f"{DOCS}/glue/latest/dg/crawler-configure-partition-indexes.html"
 GLUE_SERVICE_ROLE = f"{DOCS}/aws-managed-policy/latest/reference/AWSGlueServiceRole.html"
 GLUE_LOGS = f"{DOCS}/glue/latest/dg/monitor-continuous-logging.html (as in AWSGlueServiceRole)"
-GLUE_METRICS = f"{DOCS}/glue/latest/dg/monitoring-awsglue-with-cloudwatch-metrics.html (as in AWSGlueServiceRole)"
 GLUE_ARGUMENTS = f"{DOCS}/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html"
 
 LAMBDA_LOGS = f"{DOCS}/lambda/latest/dg/lambda-intro-execution-role.html (AWSLambdaBasicExecutionRole)"
