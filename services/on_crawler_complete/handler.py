@@ -10,12 +10,12 @@ from table_exports.domain.aws_events import CrawlEnded
 from table_exports.domain.export import Export
 from table_exports.functions import publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import logger, metrics, tracer
+from table_exports.functions.telemetry import logger, metrics, trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_crawl_ended(event, the_cloud(), datetime.now(UTC))
 

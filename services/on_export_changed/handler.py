@@ -14,12 +14,12 @@ from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.reports import metrics as measurements
 from table_exports.functions.event_handling import report_event, report_invalid
-from table_exports.functions.telemetry import about, logger, measure, metrics, tracer
+from table_exports.functions.telemetry import about, logger, measure, metrics, trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_export_changed(event["Records"], the_cloud())
 

@@ -8,12 +8,12 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.public_events import ExportSucceeded
 from table_exports.domain.retention import superseded
 from table_exports.functions.event_handling import parse_event
-from table_exports.functions.telemetry import about, count, logger, metrics, tracer
+from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_export_succeeded(event, the_cloud())
 

@@ -12,14 +12,14 @@ from table_exports.domain.export import Export
 from table_exports.domain.pipeline import STACK_DELETED
 from table_exports.functions import publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import count, logger, metrics, tracer
+from table_exports.functions.telemetry import count, logger, metrics, trace_handler
 
 NEW_EXPORT = "Request a new export"  # in the job's message if the snapshot can never be written
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_job_run_ended(event, the_cloud(), datetime.now(UTC))
 

@@ -10,7 +10,7 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import SummaryWritten, TableExportFailed
 from table_exports.domain.export import Export
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import logger, metrics, tracer
+from table_exports.functions.telemetry import logger, metrics, trace_handler
 
 EVENTS: dict[str, type[SummaryWritten | TableExportFailed]] = {
     SummaryWritten.detail_type: SummaryWritten,
@@ -20,7 +20,7 @@ EVENTS: dict[str, type[SummaryWritten | TableExportFailed]] = {
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_table_export_ended(event, the_cloud(), datetime.now(UTC))
 

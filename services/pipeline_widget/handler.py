@@ -21,7 +21,7 @@ from table_exports.domain.reports.timeline import timeline
 from table_exports.domain.request import EXPORT_ID, NAME, request_detail, request_identity, resume_detail
 from table_exports.domain.stages import Stage
 from table_exports.functions.event_handling import valid
-from table_exports.functions.telemetry import logger, metrics, tracer
+from table_exports.functions.telemetry import logger, metrics, trace_handler
 
 DESCRIPTION = (
     "All pipelines of table-exports: the state of each, and which need attention. Takes no parameters. "
@@ -32,7 +32,7 @@ EXPORTS = 20  # on a pipeline's page
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> Any:
     """Return HTML, or a description in Markdown. Shape: CloudWatch user guide, "Details about custom widgets"."""
     request_id = f"widget-{context.aws_request_id}"

@@ -22,14 +22,14 @@ from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ResumeRequest
 from table_exports.domain.stages import STAGES, Stage
 from table_exports.functions.event_handling import Update, claim, record, report_invalid, take_step
-from table_exports.functions.telemetry import about, count, logger, metrics, tracer
+from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
 
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     make_a_pass(the_cloud(), datetime.now(UTC))
 

@@ -18,12 +18,12 @@ from redeliver_events.messages import (
     parse_dead_letter,
 )
 from table_exports.domain.public_events import PublicEvent
-from table_exports.functions.telemetry import count, logger, metrics, tracer
+from table_exports.functions.telemetry import count, logger, metrics, trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return on_messages_redriven(event, the_cloud())
 

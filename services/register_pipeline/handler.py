@@ -20,13 +20,13 @@ from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRecord, InvalidRequest
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
-from table_exports.functions.telemetry import logger, tracer
+from table_exports.functions.telemetry import logger, trace_handler
 
 NOT_REGISTERED = "not-registered"  # the physical id of a resource whose creation was refused
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     """Always answers, because CloudFormation would wait an hour for a missing answer."""
     try:

@@ -19,7 +19,7 @@ from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.domain.stages import Stage
 from table_exports.functions.event_handling import claim, publish_events, report_invalid, take_step
-from table_exports.functions.telemetry import about, count, logger, metrics, tracer
+from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
 
 
 class UnsettledLock(Exception):
@@ -28,7 +28,7 @@ class UnsettledLock(Exception):
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
-@tracer.capture_lambda_handler
+@trace_handler
 def handle(event: dict[str, Any], context: LambdaContext) -> None:
     on_export_requested(event, the_cloud(), datetime.now(UTC))
 

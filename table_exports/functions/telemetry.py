@@ -15,6 +15,8 @@ metrics = Metrics()
 tracer = Tracer(
     patch_modules=("botocore",)
 )  # all calls of AWS go through botocore. Patching more would slow down the cold start
+# A response can be data, and larger than the 64 KB of a segment. Powertools would add it to the trace.
+trace_handler = tracer.capture_lambda_handler(capture_response=False)
 
 UNITS = {
     "ExportDuration": MetricUnit.Seconds,
