@@ -43,7 +43,7 @@ class PipelinesPage:
         parameters: dict[str, Any] = asked | {name: int(asked[name]) for name in NUMBERS & asked.keys()}
         if request.method != "POST" and parameters.get("view") in ("run", "resume"):
             raise web.HTTPMethodNotAllowed(request.method, ["POST"])
-        answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme}})
+        answered = await asyncio.to_thread(self._invoke, parameters | {"widgetContext": {"theme": theme, "params": {}}})
         still = request.method == "POST" or "wanted" in parameters  # a reload would repeat an action or clear an input
         return web.Response(text=document(answered, theme, refreshed=not still), content_type="text/html")
 

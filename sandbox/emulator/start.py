@@ -1,17 +1,22 @@
-"""Starts MiniStack with what its CloudFormation lacks: drift-aware change sets, and the validation of properties.
+"""Starts MiniStack so that it refuses requests of web pages, with what its CloudFormation lacks.
 
-The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file runs in
-the emulator's environment, which contains nothing of the sandbox.
+That is drift-aware change sets, and the validation of properties. The sandbox's gateway validates the properties of each
+resource, after MiniStack has resolved them. This file runs in the emulator's environment, which contains nothing of the
+sandbox.
 """
 
 import json
 import os
 import runpy
 import urllib.request
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from ministack.app import main
+from ministack import app as emulator
 from ministack.services.cloudformation import handlers, stacks
+
+Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
 
 VALIDATE = f"{os.environ['AWS_ENDPOINT_URL']}/_sandbox/properties"
 create, update = stacks._provision_resource, stacks._update_resource
@@ -45,7 +50,28 @@ def ensure_valid(resource_type: str, logical_id: str, props: dict) -> None:
             raise ValueError(problem)
 
 
+def without_web_pages(app: Application) -> Application:
+    """Returns the ASGI application without requests of web pages, which can find the emulator's port by trying."""
+    refusal = runpy.run_path(str(Path(__file__).parents[1] / "gateway" / "browsers.py"))["refusal"]
+    ports = int(os.environ["GATEWAY_PORT"]), urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+
+    async def guarded(scope: dict, receive: Callable, send: Callable) -> None:
+        if scope["type"] in ("http", "websocket"):
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            if reason := refusal(headers, ports):
+                if scope["type"] == "websocket":
+                    return await send({"type": "websocket.close"})
+                await send(
+                    {"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]}
+                )
+                return await send({"type": "http.response.body", "body": reason.encode()})
+        return await app(scope, receive, send)
+
+    return guarded
+
+
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
 drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
-main()
+emulator.app = without_web_pages(emulator.app)
+emulator.main()

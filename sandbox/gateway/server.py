@@ -1,7 +1,7 @@
 """The endpoint. It passes every call to the emulator, and lets the services complete what the emulator only stubs.
 
 Every call goes to the emulator first, which authenticates the caller, enforces IAM policies and checks that the named
-resources exist.
+resources exist. Requests of web pages other than the sandbox's own are refused.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from sandbox.emulator.processes import kill_caller
-from sandbox.gateway import protocols
+from sandbox.gateway import browsers, protocols
 from sandbox.gateway.call_log import CallLog, caller_of
 from sandbox.gateway.calls import JSON, AwsError, Call, Response
 from sandbox.gateway.faults import Fault, Faults
@@ -68,7 +68,7 @@ class Gateway:
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
         )
-        app = web.Application()
+        app = web.Application(middlewares=[refuse_other_pages])
         app.router.add_route("*", "/_sandbox/faults", self._faults.serve)
         app.router.add_route("*", "/_sandbox/{page}", self._page)
         app.router.add_route("*", "/{path:.*}", self._serve)
@@ -102,8 +102,10 @@ class Gateway:
             raise web.HTTPNotFound
         if request.method not in PAGE_METHODS:
             raise web.HTTPMethodNotAllowed(request.method, PAGE_METHODS)
-        response = page(request)
-        return await response if isawaitable(response) else web.json_response(response)
+        content = page(request)
+        response = await content if isawaitable(content) else web.json_response(content)
+        response.headers.update(browsers.PAGE_HEADERS)
+        return response
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         access_key, service = scope(request)
@@ -214,6 +216,17 @@ class Gateway:
         return response
 
 
+@web.middleware
+async def refuse_other_pages(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    own_port = request.get_extra_info("sockname")[1]
+    if reason := browsers.refusal(request.headers, (own_port,)):
+        logger.warning("Refused %s %s: %s", request.method, request.rel_url.raw_path, reason)
+        raise web.HTTPForbidden(text=reason)
+    return await handler(request)
+
+
 def scope(request: web.Request) -> tuple[str | None, str | None]:
     """Returns the access key and the service that the request is signed for."""
     signed = request.headers.get("Authorization") or f"Credential={request.query.get('X-Amz-Credential', '')}"
@@ -239,6 +252,10 @@ def action_of(request: web.Request, body: bytes, service: str) -> str:
 
 
 def end_to_end(headers: "CIMultiDict[str]", keep_length: bool = False) -> "CIMultiDict[str]":
-    """Returns the headers without those of a connection, and without Content-Length if the body can change."""
+    """Returns the headers without those of a connection or CORS, and without Content-Length if the body can change."""
     dropped = HOP_BY_HOP if keep_length else HOP_BY_HOP | {"content-length"}
-    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in dropped)
+    return CIMultiDict(
+        (name, value)
+        for name, value in headers.items()
+        if name.lower() not in dropped and not name.lower().startswith(browsers.CORS_HEADERS)
+    )

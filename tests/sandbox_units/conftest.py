@@ -13,6 +13,12 @@ from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
 from sandbox.gateway.server import Gateway
 
+EMULATORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "*",
+    "X-Of-The-Emulator": "kept",
+}
+
 
 class Endpoint:
     """A gateway on a port of its own. `forwarded` lists the calls that passed it: their paths and targets."""
@@ -25,7 +31,7 @@ class Endpoint:
     async def accept(self, request: web.Request) -> web.Response:
         self.forwarded.append((request.path, request.headers.get("X-Amz-Target", "")))
         if request.content_type != "application/x-www-form-urlencoded":
-            return web.Response(body=self.content, content_type="text/json")
+            return web.Response(body=self.content, content_type="text/json", headers=EMULATORS_HEADERS)
         action = (await request.post())["Action"]
         return web.Response(text=f"<Response><{action}Result/></Response>", content_type="text/xml")
 
