@@ -171,7 +171,8 @@ def run(
     ctx: typer.Context,
     pipeline: PipelineName,
     read_percentage: Annotated[
-        float | None, typer.Option(min=0.1, max=1.0, help="The share of the table's read capacity, if not as deployed.")
+        float | None,
+        typer.Option(min=0.1, max=1.0, help="The share of the table's read capacity, if less than deployed."),
     ] = None,
     wait: Wait = False,
     output: InFormat = Output.TEXT,
@@ -185,6 +186,8 @@ def run(
             f"time. To follow it: table-exports watch {pipeline}"
         )
     percentage = None if read_percentage is None else Decimal(str(read_percentage))
+    if percentage is not None and (reason := found.why_not_read_at(percentage)):
+        raise CommandError(f"--read-percentage {reason}")
     export_id = system.request_export(found, percentage)
     printed.err.print(printed.plain(f"Requested export {export_id} ({pipeline})"))
     if wait:

@@ -1,8 +1,8 @@
 """Starts MiniStack so that it refuses requests of web pages, with what its CloudFormation lacks.
 
-That is drift-aware change sets, and the validation of properties. The sandbox's gateway validates the properties of each
-resource, after MiniStack has resolved them. This file runs in the emulator's environment, which contains nothing of the
-sandbox.
+That is drift-aware change sets, and the validation of properties. The sandbox's gateway validates the properties of
+each resource, after MiniStack has resolved them. This file runs in the emulator's environment, which contains nothing
+of the sandbox.
 """
 
 import json

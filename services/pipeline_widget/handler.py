@@ -27,6 +27,7 @@ DESCRIPTION = (
     "All pipelines of table-exports: the state of each, and which need attention. Takes no parameters. "
     "Its own links call it with `view`, `pipeline`, `export_id`, `wanted` and `page`."
 )
+ACTIONS = ("run", "resume")  # views that request something
 EXPORTS = 20  # on a pipeline's page
 
 
@@ -73,11 +74,13 @@ def view(
             shown = timeline(export, cloud.records.pipeline(export.pipeline), now)
             return pages.timeline_page(shown, cloud.region, actions, look)
         case "run":
+            ensure_clicked(event, context)
             pipeline = the_pipeline(event, cloud)
             detail = request_detail(pipeline, request_id)
             request(detail, request_identity({"detail": detail}), cloud)
             return pages.requested_page("Export requested", pipeline.pipeline, actions, look)
         case "resume":
+            ensure_clicked(event, context)
             export = the_export(event, cloud)
             request(resume_detail(export, request_id), export.export_id, cloud)
             return pages.requested_page("Resume requested", export.pipeline, actions, look)
@@ -85,6 +88,21 @@ def view(
             raise InvalidRequest(
                 "view", f"is {preview(unknown)}: it must be overview, pipeline, timeline, run or resume"
             )
+
+
+def ensure_clicked(event: dict[str, Any], context: Any) -> None:
+    """Raise InvalidRequest if the call may be a refresh of a dashboard whose widget has saved an action.
+
+    CloudWatch calls the widget with its saved parameters, and repeats them in `widgetContext.params`. A click calls it
+    with the parameters of the button instead, and the context is the same.
+    """
+    if not isinstance(context, dict):
+        raise InvalidRequest("widgetContext", "is missing: use the buttons of a dashboard, or table-exports run")
+    saved = context.get("params") or {}
+    if not isinstance(saved, dict) or saved.get("view") in ACTIONS:
+        raise InvalidRequest(
+            "view", f"is {event['view']}: a dashboard must not save an action. Remove view from the widget's parameters"
+        )
 
 
 def request(detail: dict[str, Any], export_id: str, cloud: Cloud) -> None:

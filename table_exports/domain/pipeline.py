@@ -130,6 +130,15 @@ class Pipeline:
             crawler_name=self.crawler_name,
         ).with_step()
 
+    def why_not_read_at(self, percentage: Decimal) -> str | None:
+        """Return why a request must not read at this share of the table's capacity. None if it may."""
+        if percentage > self.read_percentage:
+            return (
+                f"is {percentage}, but {self.pipeline} is deployed with ReadPercentage {self.read_percentage}: request "
+                "this value or less, or deploy the table stack with a higher one"
+            )
+        return None
+
     def why_not_resume(self, export: Export) -> str | None:
         """Return why a failed export must not be resumed. None if it may."""
         if self.newest_snapshot > export.snapshot_timestamp:

@@ -71,6 +71,8 @@ class ExportRequest:
                 raise InvalidRequest(
                     name, f"is {requested}, but {self.pipeline} is deployed with {deployed}: use {deployed}"
                 )
+        if reason := pipeline.why_not_read_at(self.read_percentage):
+            raise InvalidRequest("read_percentage", reason)
         return pipeline
 
 

@@ -159,11 +159,11 @@ def asked(monkeypatch):
 
 
 def test_run_asks_for_an_export_and_says_which_it_will_be(cli, registered, asked):
-    said = cli("run", "orders-parquet", "--read-percentage", "0.5")
+    said = cli("run", "orders-parquet", "--read-percentage", "0.2")
 
     [request] = asked
     assert (said.code, said.out) == (0, f"{system.request_identity({'detail': request})}\n")
-    assert (request["table_name"], request["read_percentage"]) == ("orders", 0.5)
+    assert (request["table_name"], request["read_percentage"]) == ("orders", 0.2)
 
 
 def test_each_run_is_a_request_of_its_own(cli, registered, asked):
@@ -177,6 +177,15 @@ def test_no_export_is_asked_for_while_one_is_in_flight(cli, begun, asked):
 
     assert (said.code, asked) == (1, [])
     assert f"Export {ID} of reviews-parquet is already running, and a pipeline has one export at a time" in said.err
+
+
+def test_no_more_than_the_deployed_share_is_asked_for(cli, registered, asked):
+    said = cli("run", "orders-parquet", "--read-percentage", "0.3")
+
+    assert (said.code, asked) == (1, [])
+    assert "--read-percentage is 0.3, but orders-parquet is deployed with ReadPercentage 0.25" in " ".join(
+        said.err.split()
+    )
 
 
 @pytest.mark.parametrize("percentage", ["0.05", "1.5", "nan", "much"])

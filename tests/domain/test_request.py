@@ -111,12 +111,27 @@ def test_the_published_schema_refuses_what_the_service_refuses(change, schema):
     assert not jsonschema.Draft202012Validator(schema("Export Requested")).is_valid(detail)
 
 
+def test_a_request_may_read_less_than_the_pipeline_is_deployed_with_but_not_more():
+    deployed = a_pipeline(read_percentage=Decimal("0.3"))
+    for allowed in (0.1, 0.3):
+        assert ExportRequest.from_event(a_request(read_percentage=allowed)).validate_against(deployed) == deployed
+
+    with pytest.raises(InvalidRequest) as refused:
+        ExportRequest.from_event(a_request(read_percentage=0.31)).validate_against(deployed)
+
+    assert str(refused.value) == (
+        "read_percentage: is 0.31, but reviews-parquet is deployed with ReadPercentage 0.3: request this value or "
+        "less, or deploy the table stack with a higher one"
+    )
+
+
 def test_what_people_ask_for_is_taken_as_a_schedules_request_is():
     asked = request_detail(a_pipeline(read_percentage=Decimal("0.5")), "by-hand-1")
 
     request = ExportRequest.from_event(an_event_of_ours(asked))
 
-    assert request.validate_against(a_pipeline()) == a_pipeline()
+    deployed = a_pipeline(read_percentage=Decimal("0.5"))
+    assert request.validate_against(deployed) == deployed
     assert (request.read_percentage, request.resumes) == (Decimal("0.5"), False)
     assert request_detail(a_pipeline(), "x", Decimal("1.0"))["read_percentage"] == 1.0
 

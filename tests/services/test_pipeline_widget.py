@@ -11,7 +11,7 @@ from examples import NOW, a_pipeline, an_event_of_ours, ends
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline_widget import pages
+from pipeline_widget import handler, pages
 from pipeline_widget.handler import widget
 from pipeline_widget.links import Actions
 from pipeline_widget.look import DARK, LIGHT
@@ -57,7 +57,8 @@ class Reader(HTMLParser):
 @pytest.fixture
 def ask(cloud):
     """The page that a call of the widget with these parameters answers."""
-    return lambda **parameters: widget(parameters, ENDPOINT, "widget-1", cloud, NOW)
+    dashboard = {"widgetContext": {"theme": "light", "params": {}}}
+    return lambda **parameters: widget(dashboard | parameters, ENDPOINT, "widget-1", cloud, NOW)
 
 
 @pytest.fixture
@@ -167,6 +168,44 @@ def test_what_cannot_be_asked_for_is_answered_with_a_page_that_says_so(cloud, as
 
     assert 'class="te-card te-bad"' in page
     assert cloud.bus.events == []
+
+
+RUN = {"view": "run", "pipeline": "reviews-parquet"}
+RESUME = {"view": "resume", "export_id": EXPORT_ID}
+
+
+@pytest.mark.parametrize("action", [RUN, RESUME])
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"params": "action"},  # a refresh: the parameters that the dashboard has saved
+        {"params": {"view": "run"}},
+        {"params": {"view": "resume", "pipeline": "another"}},
+        {"params": [{"view": "run"}]},
+        None,
+    ],
+)
+def test_a_dashboard_with_a_saved_action_does_nothing_when_it_is_opened(cloud, ask, failed, action, context):
+    if context == {"params": "action"}:
+        context = {"params": action}
+
+    page = ask(**action, widgetContext=context)
+
+    assert 'class="te-card te-bad"' in page
+    assert cloud.bus.events == []
+
+
+@pytest.mark.parametrize("saved", [{}, {"view": "pipeline", "pipeline": "reviews-parquet"}, None])
+def test_a_click_works_in_a_dashboard_that_has_saved_a_page(cloud, ask, failed, saved):
+    ask(**RUN, widgetContext={"theme": "dark", "params": saved})
+
+    assert [asked.detail["pipeline"] for asked in cloud.bus.events] == ["reviews-parquet"]
+
+
+def test_the_buttons_ask_for_the_actions_that_a_dashboard_must_not_save(ask, failed):
+    page = ask(view="timeline", export_id=EXPORT_ID)
+
+    assert {json.loads(found)["view"] for found in actions_of(page, confirmed=True)} == set(handler.ACTIONS)
 
 
 def test_nothing_is_asked_for_by_looking(cloud, ask, failed):

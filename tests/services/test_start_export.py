@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from unittest.mock import Mock
@@ -60,6 +61,7 @@ def test_where_it_pays_dynamodb_exports_the_table_and_the_job_waits_for_it(cloud
 def test_the_requests_share_of_the_capacity_counts_not_the_stacks(cloud, export_pays):
     cloud.tables.table = a_table(on_demand=False, read_units=1000)
 
+    assert cloud.records.register(replace(cloud.registered, read_percentage=Decimal("1.0")))
     on_export_requested(a_request(read_percentage=1.0), cloud, NOW)
 
     assert cloud.the_export(the_id()).read_mode == "scan"
@@ -275,6 +277,10 @@ def test_a_job_that_glue_does_not_know_fails_the_export_and_frees_the_lock(cloud
         ({"read_percentage": 1.5}, "read_percentage: is 1.5: it must be a number from 0.1 to 1.0"),
         ({"pipeline": "orders-parquet"}, "pipeline: orders-parquet is unknown: deploy its table stack"),
         ({"crawler_name": ...}, "crawler_name: is missing"),
+        (
+            {"read_percentage": 0.26},
+            "read_percentage: is 0.26, but reviews-parquet is deployed with ReadPercentage 0.25",
+        ),
         ({"table_name": "Orders"}, "table_name: is Orders, but reviews-parquet is deployed with Reviews: use Reviews"),
     ],
 )
