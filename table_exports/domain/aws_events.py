@@ -160,8 +160,11 @@ class JobRunEnded:
 
     @property
     def failed_permanently(self) -> bool:
-        """Whether the job says that another run would fail, too. Jobs of earlier versions never do."""
-        return self.failed_by_itself and PERMANENT in self.message
+        """Whether another run would fail, too: it would have the same timeout, or the job says so.
+
+        Jobs of earlier versions never say so.
+        """
+        return self.state == "TIMEOUT" or (self.failed_by_itself and PERMANENT in self.message)
 
     def completes(self, export: Export) -> bool:
         return self.state in ("SUCCEEDED", "STOPPED") or self.failed_by_itself

@@ -20,6 +20,7 @@ DPU_HOUR_USD = 0.44
 
 MB, GB = 2**20, 2**30
 READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
+MOST_MINUTES = 10_080  # the longest timeout that Glue accepts
 ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
 
 TWO_DIGITS_UP = Context(prec=2, rounding=ROUND_UP)
@@ -72,7 +73,11 @@ UNKNOWN = ReadPlan(
 
 
 def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> ReadPlan:
-    """Return the read plan. Raises PermanentError if the read mode is impossible or the cost is above the budget."""
+    """Return the read plan.
+
+    Raises PermanentError if the read mode is impossible, if a scan would take longer than the job may run, or if the
+    cost is above the budget.
+    """
     rate = table.read_rate(float(read_percentage), float(pipeline.read_capacity_cap))
     units = table.bytes / READ_UNIT_BYTES
     seconds = units / rate
@@ -100,6 +105,16 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
         raise PermanentError(
             f"ReadMode is export, but point-in-time recovery of table {pipeline.table_name} is off: "
             "enable it, or deploy the table stack with ReadMode auto or scan"
+        )
+    if mode == SCAN and seconds > pipeline.timeout_minutes * 60:
+        minutes = math.ceil(seconds / 60)
+        longer = f"TimeoutMinutes above {minutes}, " if minutes < MOST_MINUTES else ""
+        recovery = "on" if table.point_in_time_recovery else "off"
+        raise PermanentError(
+            f"Table {pipeline.table_name} cannot be scanned within the job's timeout of {pipeline.timeout_minutes} "
+            f"minutes: {scan}. Deploy the table stack with {longer}a ReadPercentage above {read_percentage:f} or a "
+            f"higher ReadCapacityCap, or read by a table export (ReadMode auto, point-in-time recovery on; it is "
+            f"{recovery}): {export}"
         )
     cost, other = (export_usd, scan_usd) if mode == EXPORT else (scan_usd, export_usd)
     if cost > budget:

@@ -91,6 +91,42 @@ def test_a_slow_scan_is_said_to_be_slow_also_where_there_is_no_choice():
     assert "would take 6.1 h, more than half of the job's timeout, and cost" in found.why
 
 
+@pytest.mark.parametrize(
+    ("table", "configured", "recovery"),
+    [
+        ({"point_in_time_recovery": False}, {}, "off"),
+        ({"point_in_time_recovery": True}, {"read_mode": "scan"}, "on"),
+    ],
+)
+def test_a_scan_that_cannot_end_within_the_jobs_timeout_is_refused_before_it_is_paid_for(table, configured, recovery):
+    with pytest.raises(PermanentError) as refusal:
+        plan(table | {"bytes": 700 * GB}, **configured)  # 8.5 hours
+
+    assert str(refusal.value) == (
+        "Table Reviews cannot be scanned within the job's timeout of 480 minutes: a scan at 3000 read units per second "
+        "would take 8.5 h, more than half of the job's timeout, and cost about $18.94. Deploy the table stack with "
+        "TimeoutMinutes above 510, a ReadPercentage above 0.25 or a higher ReadCapacityCap, or read by a table export "
+        f"(ReadMode auto, point-in-time recovery on; it is {recovery}): a table export of 700.0 GB would cost about "
+        "$70.00"
+    )
+
+
+def test_a_scan_that_needs_more_than_glues_longest_timeout_is_not_advised_to_have_it():
+    with pytest.raises(PermanentError) as refusal:
+        plan({"bytes": 20_000 * GB, "point_in_time_recovery": False})
+
+    assert "Deploy the table stack with a ReadPercentage above" in str(refusal.value)
+
+
+@pytest.mark.parametrize("minutes", [511, 10_080])
+def test_a_scan_that_ends_within_the_timeout_goes_ahead(minutes):
+    assert plan({"bytes": 700 * GB}, read_mode="scan", timeout_minutes=minutes).mode == "scan"
+
+
+def test_a_table_that_is_too_large_to_scan_is_exported_where_that_is_possible():
+    assert plan({"bytes": 700 * GB}).mode == "export"
+
+
 def test_an_export_without_point_in_time_recovery_is_refused_with_the_remedy():
     with pytest.raises(
         PermanentError, match=r"recovery of table Reviews is off: enable it, or deploy .* ReadMode auto or"
@@ -136,13 +172,14 @@ def test_a_read_above_its_budget_is_refused_with_price_and_remedy(table, configu
 @pytest.mark.parametrize("size", [1, 77, 100 * 1024, 3 * MB, GB, 37 * GB, 5_000 * GB])
 def test_the_budget_that_a_refusal_names_is_one_that_the_stack_takes_and_suffices(size):
     with pytest.raises(PermanentError) as refusal:
-        plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal("1E-15"))
+        plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal("1E-15"), timeout_minutes=10_080)
 
     named = re.search(
         r"above the budget of \$0\.000000000000001: deploy .* MaxReadCost (\S+) or more", str(refusal.value)
     )
     assert re.fullmatch(r"\d+(\.\d+)?", named[1])
-    assert plan({"bytes": size}, read_mode="scan", max_read_cost=Decimal(named[1])).mode == "scan"
+    enough = {"max_read_cost": Decimal(named[1]), "timeout_minutes": 10_080}
+    assert plan({"bytes": size}, read_mode="scan", **enough).mode == "scan"
 
 
 def test_what_dynamodb_says_of_its_backups_tells_whether_an_export_is_possible():

@@ -35,8 +35,13 @@ def a_foreign_table():
 
 
 def too_expensive():
-    table = reading.Table(bytes=10**13, on_demand=True, read_units=12_000, point_in_time_recovery=False)
+    table = reading.Table(bytes=10**11, on_demand=True, read_units=12_000, point_in_time_recovery=False)
     reading.plan_read(table, replace(a_pipeline(), max_read_cost=1), EXPORT.read_percentage)
+
+
+def too_large():
+    table = reading.Table(bytes=10**13, on_demand=True, read_units=12_000, point_in_time_recovery=False)
+    reading.plan_read(table, a_pipeline(), EXPORT.read_percentage)
 
 
 def too_old():
@@ -58,6 +63,7 @@ def too_old():
         (lambda: a_manifest(export_id="another").prove(EXPORT), False, "another"),  # proof_of makes it final
         (a_foreign_table, False, "another dataset has"),
         (too_expensive, False, "deploy the table stack with MaxReadCost"),
+        (too_large, False, "a ReadPercentage above"),
         (too_old, False, "enable it, or deploy"),
     ],
 )

@@ -177,7 +177,7 @@ def test_a_run_that_did_not_succeed_fails_the_export_in_glues_own_words(cloud, i
     assert cloud.glue.crawled == []
 
 
-@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "ERROR", "EXPIRED", "DELETED"])
+@pytest.mark.parametrize("state", ["FAILED", "ERROR", "EXPIRED", "DELETED"])
 def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapshot(
     cloud, in_flight, aws_event, react, state
 ):
@@ -190,6 +190,17 @@ def test_a_run_that_failed_by_itself_is_followed_by_another_for_the_same_snapsho
     assert (export.stage, export.waiting_on, export.attempt) == (Stage.EXPORTING, "glue-job-run/jr_of_e1_2", 2)
     assert (export.glue_job_run_id, export.claimed_at) == ("jr_of_e1_2", None)
     assert len(cloud.glue.started) == 1
+
+
+def test_a_run_that_reached_its_timeout_is_not_followed_by_another(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, FAILED, max_attempts=2)
+
+    react(aws_event("glue_job_failed", state="TIMEOUT"))
+
+    export = cloud.the_export()
+    assert (export.stage, export.attempt, bool(export.final)) == (Stage.FAILED, 1, False)
+    assert "ended TIMEOUT" in export.reason
+    assert cloud.glue.started == []
 
 
 @pytest.mark.parametrize(
