@@ -125,9 +125,7 @@ def test_after_a_kill_a_cleanup_finds_what_is_left_and_a_new_run_waits_for_it(en
 
 def test_an_interrupted_run_deletes_what_it_created_and_says_how_far_it_came(endpoint, tmp_path):
     process = accept(endpoint, tmp_path, "--only", "deploy,doctor,alarm-failing")
-    for line in process.stdout:
-        if line.startswith("passed"):
-            break
+    first = next(line.split()[1] for line in process.stdout if line.startswith("passed"))
     process.terminate()
     said, _ = process.communicate()
 
@@ -135,7 +133,8 @@ def test_an_interrupted_run_deletes_what_it_created_and_says_how_far_it_came(end
     assert nothing(left_in(endpoint)) == {}
     report = json.loads((tmp_path / "found.json").read_text())
     outcomes = {result["id"]: result["outcome"] for result in report["results"]}
-    assert outcomes == {"deploy": "passed", "doctor": outcomes["doctor"], "alarm-failing": "not shown"}
+    assert outcomes.keys() == {"deploy", "doctor", "alarm-failing"}
+    assert (outcomes[first], outcomes["alarm-failing"]) == ("passed", "not shown")
     assert "The run was interrupted" in report["notes"]
 
 
