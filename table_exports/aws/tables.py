@@ -65,6 +65,7 @@ class Tables:
                 ClientToken=_token(export),
                 ExportFormat="DYNAMODB_JSON",
                 S3Bucket=place.netloc,
+                S3BucketOwner=table_arn.split(":")[4],  # ours: a bucket of this name could be someone else's
                 S3Prefix=place.path.lstrip("/"),
             )
         return asked["ExportDescription"]["ExportArn"]

@@ -108,6 +108,7 @@ def test_a_table_export_is_asked_for_once_however_often_the_request_is_delivered
         "ClientToken": EXPORT.export_id,
         "ExportFormat": "DYNAMODB_JSON",
         "S3Bucket": "bucket",
+        "S3BucketOwner": "123456789012",
         "S3Prefix": "staging/reviews/2026-11-23T02-00-07Z",
     }
     answer = {"ExportDescription": {"ExportArn": EXPORT_ARN, "ExportStatus": "IN_PROGRESS"}}
@@ -146,6 +147,7 @@ def test_a_later_attempt_is_another_table_export(aws):
         "ClientToken": f"{EXPORT.export_id}-2",
         "ExportFormat": "DYNAMODB_JSON",
         "S3Bucket": "bucket",
+        "S3BucketOwner": "123456789012",
         "S3Prefix": "staging/reviews/2026-11-23T02-00-07Z",
     }
     aws.answers.add_response("export_table_to_point_in_time", {"ExportDescription": {"ExportArn": EXPORT_ARN}}, asked)

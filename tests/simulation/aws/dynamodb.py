@@ -59,7 +59,7 @@ class Tables:
         return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": recovery}}
 
     def export_table_to_point_in_time(
-        self, TableArn: str, ClientToken: str, ExportFormat: str, S3Bucket: str, S3Prefix: str
+        self, TableArn: str, ClientToken: str, ExportFormat: str, S3Bucket: str, S3BucketOwner: str, S3Prefix: str
     ) -> dict[str, Any]:
         table = self._known(TableArn.rpartition("/")[2])
         if ClientToken in self._tokens:
