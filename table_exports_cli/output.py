@@ -2,9 +2,7 @@
 characters and markup.
 """
 
-import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +16,7 @@ from rich.text import Text
 
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
+from table_exports.domain.foreign import as_json, in_one_line
 from table_exports.domain.reports import console_links
 from table_exports.domain.reports.formatting import age, count, duration, size
 from table_exports.domain.reports.health import FAILING, UNQUERYABLE
@@ -25,10 +24,6 @@ from table_exports.domain.reports.overview import Overview, Row
 from table_exports.domain.reports.timeline import Timeline
 from table_exports.domain.stages import Stage
 from table_exports_cli.findings import Finding, Problem
-
-CONTROLS = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+"
-)  # and those that change the writing direction
 
 WIDE = 160  # columns, if there is no terminal
 
@@ -38,11 +33,11 @@ err = Console(stderr=True, highlight=False)
 
 def plain(text: object, style: str = "") -> Text:
     """Return text in one line, without escapes and markup."""
-    return Text(CONTROLS.sub(" ", str(text)), style=style)
+    return Text(in_one_line(text), style=style)
 
 
 def print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+    print(as_json(content))
 
 
 def local(moment: datetime) -> str:

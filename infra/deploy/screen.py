@@ -10,9 +10,15 @@ from rich.table import Table
 from infra.deploy import CannotDeploy
 from infra.deploy.changes import Change
 from infra.deploy.stacks import Event, Outcome, Plan
+from table_exports.domain.foreign import in_lines
 
 COLOURS = {"Add": "green", "Import": "green", "Modify": "yellow", "Remove": "red"}
 REPLACED = {"True": "yes", "Conditional": "maybe"}
+
+
+def shown(text: str) -> str:
+    """Returns text of unknown origin as markup, without control characters: nothing in it acts on the terminal."""
+    return escape(in_lines(text))
 
 
 class Screen:
@@ -22,13 +28,13 @@ class Screen:
         self._delete_data_of = delete_data_of  # names of stacks
 
     def show(self, text: str, style: str = "") -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(in_lines(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
     def confirm(self, question: str) -> bool:
         if self._yes:
             return True
         self._require_terminal(question, "Use --yes to confirm everything")
-        return Confirm.ask(escape(question), console=self._console, default=False)
+        return Confirm.ask(shown(question), console=self._console, default=False)
 
     def confirm_data_loss(self, stack: str, lost: list[str]) -> bool:
         """Returns whether the user agreed that the resources are deleted. --yes is not enough for that."""
@@ -49,7 +55,7 @@ class Screen:
             question, "Run the command once in a terminal, or write table-exports.toml as in docs/deploy.md"
         )
         while True:
-            answer = Prompt.ask(escape(question), console=self._console, default=default).strip()
+            answer = Prompt.ask(shown(question), console=self._console, default=default).strip()
             if wrong := problem(answer):
                 self.show(wrong, "red")
             else:
@@ -73,7 +79,7 @@ class Screen:
         for change in changes:
             style = "red" if change.at_risk else COLOURS.get(change.action, "")
             replaced = REPLACED.get(change.replacement, "")
-            table.add_row(change.action, escape(change.name), escape(change.type), replaced, style=style)
+            table.add_row(change.action, shown(change.name), shown(change.type), replaced, style=style)
         self._console.print(table)
         for change in changes:
             if change.at_risk:
@@ -93,7 +99,7 @@ class Screen:
             table.add_column(column, overflow="fold")
         for outcome in outcomes:
             style = "red" if outcome.failed else ""
-            table.add_row(outcome.stack, outcome.result, escape(outcome.reason), style=style)
+            table.add_row(outcome.stack, outcome.result, shown(outcome.reason), style=style)
         self._console.print(table)
 
     def _require_terminal(self, question: str, remedy: str) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from infra.deploy import CannotDeploy
 from infra.deploy.changes import parse_change
 from infra.deploy.screen import Screen
-from infra.deploy.stacks import Plan, Stack
+from infra.deploy.stacks import Event, Outcome, Plan, Stack
 
 TABLE, QUEUE, BUCKET = "AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::S3::Bucket"
 
@@ -102,3 +102,30 @@ def test_without_a_person_only_an_option_that_names_the_stack_deletes_data(perso
         assert "--delete-data-of orders (make deploy DELETE_DATA_OF=orders)" in str(error.value)
 
     assert person(terminal=terminal, yes=yes, delete_data_of=("orders",))[0].confirm_data_loss("orders", ["x"])
+
+
+ACTING = "\x1b[2J\x07\x9b31m\N{RIGHT-TO-LEFT OVERRIDE}\r[bold]"
+
+
+def test_nothing_that_others_wrote_acts_on_the_terminal(person):
+    screen, seen = person("y", "an answer")
+    lost = (change("Remove", TABLE, physical=f"orders{ACTING}", logical="Orders"),)
+
+    screen.event(
+        Event(
+            resource=f"Job{ACTING}",
+            type="AWS::Glue::Job",
+            status="CREATE_FAILED",
+            reason=f"why{ACTING}",
+            is_of_the_stack=False,
+        )
+    )
+    screen.summary([Outcome(stack="stack", result="failed", reason=f"why{ACTING}")])
+    screen.changes(
+        [Plan(stack=Stack(name="x", template_url="", parameters={}), creates=False, change_set="c", changes=lost)]
+    )
+    screen.confirm(f"Sure{ACTING}?")
+    screen.ask(f"Which{ACTING}?", "", lambda answer: None)
+
+    assert not {"\x1b", "\x07", "\x9b", "\r", "\N{RIGHT-TO-LEFT OVERRIDE}"} & set(seen.getvalue())
+    assert seen.getvalue().count("[bold]") >= 6
