@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from botocore.exceptions import ClientError
 from samtranslator.yaml_helper import yaml_parse
 from sandbox_user import ROOT, User, sandbox
 
@@ -236,3 +237,45 @@ def test_the_credentials_of_another_account_are_refused(deployed):
 
     assert code == 1
     assert "the credentials belong to 123456789012, but table-exports.toml is for 999999999999" in said
+
+
+UNCHANGED = dict.fromkeys(STACKS, "unchanged")
+
+
+def physical(deployed, stack, logical):
+    client = deployed.user.client("cloudformation")
+    return client.describe_stack_resource(StackName=stack, LogicalResourceId=logical)["StackResourceDetail"][
+        "PhysicalResourceId"
+    ]
+
+
+def test_what_was_changed_or_deleted_by_hand_is_restored_by_a_repair_alone(deployed):
+    client = deployed.user.client
+    deployed.write("tables.yaml", THREE_TABLES.replace("0.5", "0.5, ScheduleState: ENABLED"))
+    assert deployed.deploy("--yes")[0] == 0
+    code, said, became = deployed.deploy("--repair")  # finds no drift, and so has nothing to ask
+    assert (code, became) == (0, UNCHANGED), said
+    schedule = client("scheduler").get_schedule(Name=physical(deployed, STACKS[1], "Schedule"))
+    fields = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    client("scheduler").update_schedule(**{name: schedule[name] for name in fields}, State="DISABLED")
+    job, crawler = physical(deployed, STACKS[1], "Job"), physical(deployed, STACKS[1], "Crawler")
+    client("glue").delete_job(JobName=job)
+    client("glue").delete_crawler(Name=crawler)
+    function = physical(deployed, "table-exports", "OnGlueComplete")
+    client("lambda").delete_function(FunctionName=function)
+
+    code, said, became = deployed.deploy("--yes")
+    assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "unchanged"})
+    assert "No changes: table-exports\n" in said
+    with pytest.raises(ClientError):
+        client("lambda").get_function(FunctionName=function)
+
+    code, said, became = deployed.deploy("--yes", "--repair")
+    assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "updated"}), said
+    assert client("scheduler").get_schedule(Name=physical(deployed, STACKS[1], "Schedule"))["State"] == "ENABLED"
+    assert client("glue").get_job(JobName=job)["Job"]["Name"] == job
+    assert client("glue").get_crawler(Name=crawler)["Crawler"]["Name"] == crawler
+    assert client("lambda").get_function(FunctionName=function)
+
+    code, said, became = deployed.deploy("--repair")
+    assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "unchanged"}), said
