@@ -138,7 +138,7 @@ class _Repair:
     def _show(self, export: Export, manifest: Manifest) -> None:
         """Create the view, and wait until it exists. Raises CommandError if the query fails."""
         once = replace(export, attempt=int(the_time().timestamp()))  # Athena runs a query again only for a new attempt
-        query_id = self._athena.create_view(once, manifest.view_columns)
+        query_id = self._athena.create_view(once, manifest)
         deadline = time.monotonic() + QUERY_ENDS_WITHIN_SECONDS
         while (end := self._athena.query_end(query_id)) is None:
             if time.monotonic() > deadline:

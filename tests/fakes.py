@@ -148,10 +148,10 @@ class FakeAthena:
     end: QueryEnded | None = None
     stopped: list[str] = field(default_factory=list)
 
-    def create_view(self, export: Export, columns: list[tuple[str, str]]) -> str:
+    def create_view(self, export: Export, manifest: Manifest) -> str:
         if self.busy:
             raise RetryableError(self.busy)
-        self.published.append((export.snapshot_timestamp, columns))
+        self.published.append((export.snapshot_timestamp, manifest.view_columns))
         return f"query-of-{export.export_id}" + (f"-{export.attempt}" if export.attempt > 1 else "")
 
     def query_end(self, query_id: str) -> QueryEnded | None:

@@ -1,6 +1,5 @@
 """Athena: the query that publishes a view."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from table_exports.aws.errors import translate_errors
@@ -9,6 +8,7 @@ from table_exports.domain.aws_events import NO_MESSAGE, QueryEnded
 from table_exports.domain.errors import FinalError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
+from table_exports.domain.manifest import Manifest
 
 RUNNING = {"QUEUED", "RUNNING"}  # states of a query that has not ended
 
@@ -19,20 +19,29 @@ class Athena:
         self._workgroup = workgroup
         self._database = database
 
-    def create_view(self, export: Export, columns: Sequence[tuple[str, str]]) -> str:
+    def create_view(self, export: Export, manifest: Manifest) -> str:
         """Start the query that makes the view show the export's snapshot, and return the query's id.
 
-        `columns` are pairs of a column of the snapshot table and its name in the view.
         A repeated call is harmless: the token makes Athena answer with the same query.
-        Raises PermanentError if Athena does not accept the query.
+        Raises PermanentError if Athena does not accept the query, or Glue not the view.
         """
+        columns = manifest.view_columns
         sql = view_sql.create_view(export, self._database, columns)
+        types = {column.name: column.type for column in manifest.columns}
+        stored = view_sql.stored_characters(self._database, sql, [(name, types[source]) for source, name in columns])
+        too_large = ""
         if (size := len(sql.encode())) > limits.QUERY_BYTES:
+            too_large = f"{size} bytes of SQL for {len(columns)} columns, and Athena accepts {limits.QUERY_BYTES}"
+        elif stored > limits.VIEW_CHARACTERS:
+            too_large = (
+                f"its query, and the names and types of {len(columns)} columns, are at least {stored} characters in "
+                f"the catalog, and Glue accepts {limits.VIEW_CHARACTERS}"
+            )
+        if too_large:
             raise FinalError(
-                f"View {export.catalog_name} cannot be created: {size} bytes of SQL for {len(columns)} columns, and "
-                f"Athena accepts {limits.QUERY_BYTES}. Query {export.snapshot_table} instead, which has all columns. "
-                "To have a view again, put attributes whose names are data into a map, then start over: "
-                'docs/schema.md, "Start over"'
+                f"View {export.catalog_name} cannot be created: {too_large}. Query {export.snapshot_table} instead, "
+                "which has all columns. To have a view again, put attributes whose names are data into a map, then "
+                'start over: docs/schema.md, "Start over"'
             )
         with translate_errors(f"View {export.catalog_name} cannot be created"):
             query = self._client.start_query_execution(

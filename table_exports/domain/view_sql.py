@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -25,6 +26,19 @@ def create_view(export: Export, database: str, columns: Sequence[tuple[str, str]
     listed = ", ".join(selected(source, name) for source, name in [*columns, (PARTITION_KEY, PARTITION_KEY)])
     latest = f"{identifier(PARTITION_KEY)} = {literal(export.snapshot_timestamp)}"
     return f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM {table} WHERE {latest}"
+
+
+def stored_characters(database: str, sql: str, columns: Sequence[tuple[str, str]]) -> int:
+    """Return the least length of a view's text in the catalog. `columns` are names and Hive types in the view.
+
+    Athena stores the query and each column with its type as JSON in Base64. Its types are a little longer than here.
+    """
+    query = sql.partition(" AS ")[2]
+    types = [(name, kind.replace("struct<", "row(").replace(":", '"" ')) for name, kind in columns]  # row("name" type)
+    listed = [{"name": name, "type": kind} for name, kind in [*types, (PARTITION_KEY, "string")]]
+    view = {"originalSql": query, "catalog": "awsdatacatalog", "schema": database, "columns": listed}
+    text = json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
+    return len("/* Presto View:  */") + 4 * math.ceil(len(text) / 3)
 
 
 def shown_snapshot(text: str) -> str | None:

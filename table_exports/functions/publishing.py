@@ -25,5 +25,5 @@ def publish(export: Export, manifest: Manifest, cloud: Cloud, now: datetime) -> 
     cloud.glue.ensure_partition(export, manifest)
     if not cloud.records.ask_to_show(export):
         raise PermanentError("Another export took over, or the view was asked to show a newer snapshot")
-    query_id = cloud.athena.create_view(export, manifest.view_columns)
+    query_id = cloud.athena.create_view(export, manifest)
     return export.advance(Stage.PUBLISHING, query_id, now)

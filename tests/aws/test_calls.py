@@ -20,7 +20,7 @@ from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.domain import catalog, view_sql
 from table_exports.domain.aws_events import JobRunEnded
-from table_exports.domain.errors import PermanentError, RetryableError
+from table_exports.domain.errors import FinalError, PermanentError, RetryableError
 from table_exports.domain.public_events import PublicEvent
 
 JOB = CRAWLER = "table-exports-reviews-parquet"
@@ -560,15 +560,24 @@ def test_a_view_is_asked_for_with_a_token_in_our_workgroup(stubbed):
     }
     athena.add_response("start_query_execution", {"QueryExecutionId": "q1"}, asked)
 
-    assert Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")]) == "q1"
+    assert Athena(client, "table-exports", "db").create_view(an_export(), a_manifest(("asin", "string"))) == "q1"
 
 
 def test_a_view_of_more_columns_than_athena_takes_is_refused_with_what_can_be_done(stubbed):
     client, _ = stubbed("athena")
-    columns = [(f"column_{n:05}" + "x" * 100, "y" * 100) for n in range(1200)]
+    manifest = a_manifest(*((f"column_{n:05}" + "x" * 210, "string") for n in range(1200)))
 
     with pytest.raises(PermanentError, match=r"1200 columns, and Athena accepts 262144\. Query snapshots_reviews"):
-        Athena(client, "table-exports", "db").create_view(an_export(), columns)
+        Athena(client, "table-exports", "db").create_view(an_export(), manifest)
+
+
+def test_a_view_of_wider_types_than_glue_stores_is_refused_with_what_can_be_done(stubbed):
+    client, _ = stubbed("athena")
+    wide = f"struct<{','.join(f'field_{n:04}:bigint' for n in range(4_500))}>"
+    manifest = a_manifest(*((f"column_{n}", wide) for n in range(4)))
+
+    with pytest.raises(FinalError, match=r"4 columns, are at least \d+ characters .* Glue accepts 409600\. Query snap"):
+        Athena(client, "table-exports", "db").create_view(an_export(), manifest)
 
 
 def test_what_botocore_refuses_to_send_is_refused(monkeypatch):
@@ -595,7 +604,7 @@ def test_athenas_limits_are_waits_not_refusals(stubbed):
     athena.add_client_error("start_query_execution", "TooManyRequestsException", "CONCURRENT_QUERY_LIMIT_EXCEEDED")
 
     with pytest.raises(RetryableError, match="TooManyRequestsException: CONCURRENT_QUERY"):
-        Athena(client, "table-exports", "db").create_view(an_export(), [("asin", "asin")])
+        Athena(client, "table-exports", "db").create_view(an_export(), a_manifest(("asin", "string")))
 
 
 def test_a_manifest_is_read_from_beside_the_tables_folder(stubbed):

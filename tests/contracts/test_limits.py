@@ -24,6 +24,7 @@ def longest(service, shape):
     ("ours", "service", "shape"),
     [
         (limits.QUERY_BYTES, "athena", "QueryString"),
+        (limits.VIEW_CHARACTERS, "glue", "ViewTextString"),
         (limits.NAME_CHARACTERS, "glue", "NameString"),
         (limits.ARN_CHARACTERS, "dynamodb", "ExportArn"),
         (limits.PARTITIONS_PER_CALL, "glue", "PartitionInputList"),

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from sandbox.athena.views import encode_view
+from sandbox.datalake.storage import Column
 from table_exports.domain import view_sql
 
 ROOT = Path(__file__).parents[2]
@@ -155,3 +157,14 @@ def test_a_view_of_ours_tells_its_snapshot():
 )
 def test_any_other_view_tells_none(text):
     assert view_sql.shown_snapshot(text) is None
+
+
+def test_the_stored_size_of_a_view_is_a_little_less_than_what_athena_stores():
+    types = ["string", "decimal(38,2)", "array<double>", "map<string,struct<a:bigint,b:struct<size:string>>>"]
+    columns = [(f"column_{n}", kind) for n, kind in enumerate(types * 20)]
+    sql = view_sql.create_view(an_export(), "db", [(name, name) for name, _ in columns])
+    described = [Column(name, kind) for name, kind in [*columns, ("snapshot_timestamp", "string")]]
+
+    stored = encode_view("reviews", sql.partition(" AS ")[2], "db", described)["ViewOriginalText"]
+
+    assert 0.8 * len(stored) < view_sql.stored_characters("db", sql, columns) <= len(stored)

@@ -27,7 +27,9 @@ def proof(text):
 
 def a_view_of(columns):
     client = SimpleNamespace(start_query_execution=lambda **_: {"QueryExecutionId": "q"})
-    return athena.Athena(client, "w", "d").create_view(EXPORT, [(f"c{n:060}", f"c{n:060}") for n in range(columns)])
+    return athena.Athena(client, "w", "d").create_view(
+        EXPORT, a_manifest(*((f"c{n:060}", "string") for n in range(columns)))
+    )
 
 
 def a_foreign_table():
