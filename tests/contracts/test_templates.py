@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 from templates import INFRA, STACKS, expanded, resource, resources, template
 
+from table_exports.domain.aws_events import (
+    RECONCILER_SOURCE,
+    CrawlEnded,
+    JobRunEnded,
+    QueryEnded,
+    SummaryWritten,
+    TableExportFailed,
+)
 from table_exports.domain.export import CLAIM
+from table_exports.domain.public_events import SOURCE
+from table_exports.domain.request import ResumeRequest
+from table_exports.domain.stages import Stage, events_between
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
@@ -222,3 +233,32 @@ def test_what_a_schedule_cannot_deliver_is_kept_where_an_alarm_sees_it(stack):
             {"Fn::GetAtt": ["UndeliveredEvents", "Arn"]},
             {"Fn::ImportValue": "table-exports-undelivered-events-arn"},
         )
+
+
+FUNCTIONS_THAT_PUT_EVENTS = [
+    (role, statement)
+    for stack, role, statement in STATEMENTS
+    if "events:PutEvents" in as_list(statement["Action"]) and role != "ScheduleRole"
+]
+
+
+@pytest.mark.parametrize(("role", "statement"), FUNCTIONS_THAT_PUT_EVENTS, ids=str)
+def test_a_function_may_publish_only_events_of_its_own(role, statement):
+    allowed = statement["Condition"]["StringEquals"]
+
+    assert allowed.keys() == {"events:source", "events:detail-type"}
+    assert allowed["events:source"] in ("table-exports", "table-exports.reconciler")
+    if role not in ("StartExportRole", "ReconcileExportsRole"):
+        assert allowed["events:source"] == "table-exports"
+
+
+def test_the_roles_that_publish_events_allow_every_event_that_exists():
+    def allowed(role, source):
+        found = [s["Condition"]["StringEquals"] for name, s in FUNCTIONS_THAT_PUT_EVENTS if name == role]
+        return {kind for one in found if one["events:source"] == source for kind in as_list(one["events:detail-type"])}
+
+    ends = (SummaryWritten, TableExportFailed, JobRunEnded, CrawlEnded, QueryEnded, ResumeRequest)
+    changes = {kind for before in Stage for after in Stage for kind in events_between(before, after)}
+
+    assert allowed("ReconcileExportsRole", RECONCILER_SOURCE) == {end.detail_type for end in ends}
+    assert allowed("OnExportChangedRole", SOURCE) == changes | {"Export Failed"}

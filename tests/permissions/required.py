@@ -77,7 +77,6 @@ TOUCHES: dict[Operation, list[Place]] = {
         [("athena", "StartQueryExecution"), ("athena", "GetQueryExecution"), ("athena", "StopQueryExecution")],
         at(places.WORKGROUP),
     ),
-    ("events", "PutEvents"): at(places.BUS),
     **dict.fromkeys(
         [("sqs", "ReceiveMessage"), ("sqs", "SendMessage"), ("sqs", "DeleteMessage")], at(places.HEARTBEAT)
     ),
@@ -92,6 +91,33 @@ JOB_FOLDERS = {
     "staging/reviews/": places.STAGED_FILE,
 }
 
+ENDS = (
+    "Object Created",
+    "Table Export State Change",
+    "Glue Job State Change",
+    "Glue Crawler State Change",
+    "Athena Query State Change",
+)
+# Source and detail types of the events that each role publishes.
+PUBLISHED = {
+    "StartExportRole": {
+        "table-exports": ("Export Failed", "Export Skipped"),
+        "table-exports.reconciler": ("Glue Job State Change",),
+    },
+    "ReconcileExportsRole": {"table-exports.reconciler": ("Export Requested", *ENDS)},
+    "OnExportChangedRole": {
+        "table-exports": (
+            "Export Started",
+            "Snapshot Written",
+            "Snapshot Cataloged",
+            "Export Succeeded",
+            "Export Failed",
+        )
+    },
+    "RedeliverEventsRole": {"table-exports": ("Export Requested",)},
+    "PipelineWidgetRole": {"table-exports": ("Export Requested",)},
+}
+
 # And where it depends on who calls.
 TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ("StartExportRole", ("dynamodb", "Query")): at(places.EXPORT_ID),
@@ -101,9 +127,14 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ("OnViewCompleteRole", ("dynamodb", "Query")): at(places.WAITING_ON),
     ("PipelineWidgetRole", ("dynamodb", "Query")): at(places.EXPORT_ID, places.STATE),
     ("PipelineWidgetRole", ("dynamodb", "Scan")): at(places.STACK_ID, places.WAITING_ON),
-    ("PipelineWidgetRole", ("events", "PutEvents")): [
-        Place(places.BUS, {"events:source": "table-exports", "events:detail-type": "Export Requested"})
-    ],
+    **{
+        (role, ("events", "PutEvents")): [
+            Place(places.BUS, {"events:source": source, "events:detail-type": detail_type})
+            for source, detail_types in published.items()
+            for detail_type in detail_types
+        ]
+        for role, published in PUBLISHED.items()
+    },
     ("ReconcileExportsRole", ("dynamodb", "Scan")): at(places.STACK_ID, places.WAITING_ON),
     ("OnTableExportedRole", ("s3", "GetObject")): at(places.SUMMARY),
     ("OnExportSucceededRole", ("s3", "ListObjectsV2")): [
