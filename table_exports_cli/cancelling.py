@@ -40,6 +40,8 @@ def cancel(system: System, found: Export | InvalidRecord) -> Cancelled:
     notes: list[str] = []
     for _ in range(TRIES):
         if isinstance(found, InvalidRecord):
+            if found.has_ended:
+                raise CommandError(f"Export {found.export_id} has ended. {found}: {found.remedy}")
             return _end_invalid(system, found, caller, notes)
         if found.stage == Stage.SUCCEEDED:
             raise CommandError(f"Export {found.export_id} has succeeded: there is nothing to cancel")
@@ -53,6 +55,9 @@ def cancel(system: System, found: Export | InvalidRecord) -> Cancelled:
             except _TooLate:
                 found = _after_its_event(system, marked)
                 continue
+            except Exception:
+                system.records.move(marked, found)  # nobody has cancelled it
+                raise
             notes += done
             ended = settled.cancel(caller, the_time())
             if _records(system).move(marked, ended):
@@ -122,7 +127,12 @@ def _stop_query(system: System, glue: Glue, export: Export) -> list[str]:
         deadline = time.monotonic() + QUERY_ENDS_WITHIN_SECONDS
         while (end := athena.query_end(export.awaited_id)) is None and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-    if end and end.state == "SUCCEEDED":
+    if end is None:
+        raise CommandError(
+            f"Athena query {export.awaited_id} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was "
+            "stopped: run the command again"
+        )
+    if end.state == "SUCCEEDED":
         raise _TooLate
     return [f"Stopped Athena query {export.awaited_id}"]
 

@@ -238,7 +238,8 @@ def queues_and_times_out(world: World) -> Evidence:
     "scan-share",
     SUBJECT,
     "The scan stays within its share of a busy table's capacity",
-    f"exports {plan.FILMS_READ_UNITS} read units' table at {SLOW:.0%} and reads `ConsumedReadCapacityUnits`",
+    f"exports a table with {plan.FILMS_READ_UNITS} provisioned read units at {SLOW:.0%}, and reads "
+    "`ConsumedReadCapacityUnits`",
     not_in_sandbox="DynamoDB's metrics do not exist. The emulator estimates the consumed capacity",
     stage=1,
 )
@@ -350,7 +351,8 @@ def keeps_foreign_names(world: World) -> Evidence:
 by_hand(
     "long-export",
     SUBJECT,
-    "A DynamoDB export continues when it takes longer than an hour, the session of the role that requested it",
+    "A DynamoDB export that takes longer than an hour continues, although the session of the role that requested it "
+    "ends after an hour",
     "export a table of hundreds of GB with `ReadMode: export`, then `aws dynamodb describe-export`",
     "It needs a table whose export costs more than this suite may. An export of a small table is checked",
 )

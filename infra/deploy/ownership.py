@@ -48,9 +48,15 @@ def refusal(kind: str, stack: dict[str, Any], template: Template) -> str | None:
     if not has_marker(kind, template):
         return f"stack {name} exists, and it is not a {kind} stack of table-exports: it would lose its resources"
     if not is_tagged(kind, stack):
+        parameters = [
+            f"ParameterKey={each['ParameterKey']},UsePreviousValue=true" for each in stack.get("Parameters", [])
+        ]
+        tags = [f"Key={each['Key']},Value={each['Value']}" for each in stack.get("Tags", []) if each["Key"] != TAG]
+        options = ["--parameters", *parameters] if parameters else []
         return (
             f"stack {name} has no tag {TAG}={kind}, so it may belong to someone else. If it is yours, add the tag: "
             f"aws cloudformation update-stack --stack-name {name} --use-previous-template "
-            f"--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND --tags Key={TAG},Value={kind}"
+            f"--capabilities CAPABILITY_IAM CAPABILITY_AUTO_EXPAND "
+            f"{' '.join([*options, '--tags', f'Key={TAG},Value={kind}', *tags])}"
         )
     return None

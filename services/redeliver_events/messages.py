@@ -1,8 +1,9 @@
 """Parses dead letters: what to redeliver, decided from the message alone.
 
 There are five kinds. EventBridge's have the event as body, and its target in the attributes. Scheduler's have the
-request as body, and the schedule in the attributes. Those of the reconciler's schedule have none and need nothing.
-Lambda's have the payload that a function could not handle or, for a stream, the position of its records.
+request as body, and the schedule in the attributes. Scheduler's messages about the reconciler have no request. They
+need no redelivery, because a later run does the work. Lambda's have the payload that a function could not handle or,
+for a stream, the position of its records.
 """
 
 import json

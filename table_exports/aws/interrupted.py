@@ -18,7 +18,7 @@ def settle(export: Export, glue: Glue, records: Records, now: datetime) -> tuple
 
     The returned export knows the run, so that a resumed export goes on from there. Other operations cannot be told
     from those of someone else, or cannot be stopped: they are reported only.
-    Errors of AWS are raised, because the export must not end before someone has looked.
+    Errors of AWS are raised, because the export must not end before this look has succeeded.
     """
     notes: list[str] = []
     for operation in export.may_have_started(now):

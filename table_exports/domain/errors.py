@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from table_exports.domain.stages import Stage
+
 
 class Invalid(Exception):
     """An invalid input. The message names the field and the remedy."""
@@ -37,8 +39,15 @@ class InvalidRecord(Exception):
         return self.record.rpartition("#")[2] if self.record.startswith("export#") else None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the export has ended and waits for nothing, so that there is nothing to cancel."""
+        return self.item.get("stage") in (Stage.SUCCEEDED, Stage.FAILED) and "waiting_on" not in self.item
+
+    @property
     def remedy(self) -> str:
         """What restores the pipeline."""
+        if self.export_id and self.has_ended:
+            return "correct the attribute in the table table-exports, or delete the record: the export has ended"
         if self.export_id:
             return f"table-exports cancel {self.export_id}, or correct the attribute in the table table-exports"
         return (

@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from examples import NOW, a_pipeline
 
 from table_exports.domain.stages import Stage
@@ -262,6 +263,44 @@ def test_an_edited_record_is_shown_and_cancelled(cli, aws, records, dynamodb, wa
     assert f"Its record was invalid: {attribute}" in ended.reason or attribute == "export_id"
     assert records.pipeline("reviews-parquet").export_in_flight is None
     assert cli("cancel", ID).code == 0
+
+
+@pytest.mark.parametrize("stage", [Stage.SUCCEEDED, Stage.FAILED])
+def test_an_edited_record_of_an_export_that_has_ended_stays_as_it_is(cli, aws, records, dynamodb, waiting, stage):
+    export = waiting(Stage.EXPORTING, RUN)
+    key = {"pipeline": {"S": export.pipeline}, "record": {"S": export.record_key}}
+    dynamodb.update_item(
+        TableName="table-exports",
+        Key=key,
+        UpdateExpression="SET stage = :stage, #items = :items REMOVE waiting_on, waiting_since",
+        ExpressionAttributeNames={"#items": "items"},
+        ExpressionAttributeValues={":stage": {"S": stage}, ":items": {"S": "many"}},
+    )
+    before = dynamodb.get_item(TableName="table-exports", Key=key)["Item"]
+
+    said = cli("cancel", ID)
+
+    assert said.code == 1
+    assert "has ended" in said.err
+    assert "items" in said.err
+    assert "delete the record" in said.err
+    assert dynamodb.get_item(TableName="table-exports", Key=key)["Item"] == before
+    assert aws.stopped == []
+    assert "table-exports cancel" not in cli("status").out
+
+
+def test_a_cancel_that_aws_refuses_leaves_the_export_as_it_was(cli, aws, records, waiting):
+    export = waiting(Stage.EXPORTING, RUN)
+    aws.on_stop = refuse
+
+    said = cli("cancel", ID)
+
+    assert "Access denied" in said.err
+    assert after(records, export).blocked_reason is None
+
+
+def refuse():
+    raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "BatchStopJobRun")
 
 
 def test_a_lock_that_an_ended_export_holds_does_not_keep_a_request_back(

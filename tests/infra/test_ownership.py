@@ -37,6 +37,19 @@ def test_a_resource_without_the_tag_is_not_enough_and_the_remedy_adds_it(kind, t
     assert f"--tags Key=table-exports,Value={kind}" in problem
 
 
+def test_the_remedy_keeps_the_parameters_and_tags_of_the_stack():
+    """An update uses defaults for parameters that it does not name, and replaces all tags."""
+    mine = stack(None) | {
+        "Parameters": [{"ParameterKey": "TableName", "ParameterValue": "Reviews"}],
+        "Tags": [{"Key": "team", "Value": "data"}],
+    }
+
+    problem = ownership.refusal(TABLE, mine, OURS[TABLE])
+
+    assert "--parameters ParameterKey=TableName,UsePreviousValue=true --tags" in problem
+    assert problem.endswith("--tags Key=table-exports,Value=table Key=team,Value=data")
+
+
 @pytest.mark.parametrize(("kind", "other"), [(COMMON, TABLE), (TABLE, COMMON)])
 def test_the_two_kinds_are_not_confused(kind, other):
     assert ownership.refusal(kind, stack(kind), OURS[other])
