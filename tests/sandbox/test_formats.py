@@ -321,6 +321,7 @@ def test_nested_values_and_sums_of_38_digits_are_exact_in_every_format(lake, for
     assert lake.query(sql) == [("Ulm", "1.50", 'x "y"', "123456789012345678901234567890123455.78")]
 
 
+@pytest.mark.not_on_trino("Trino does not read the SerDe's orc.column.index.access")
 def test_orc_is_read_by_position_unless_the_serde_says_by_name(lake):
     renamed = pa.table({"_col0": ["a"], "stars": pa.array([1], pa.int64())})
     file = io.BytesIO()
@@ -333,6 +334,7 @@ def test_orc_is_read_by_position_unless_the_serde_says_by_name(lake):
     assert lake.query(f"SELECT id, stars FROM {DATABASE}.orc_name") == [(None, "1")]
 
 
+@pytest.mark.not_on_trino("Trino derives the schema from the columns")
 def test_avro_needs_the_schema_to_read_by(lake):
     lake.table("avro_bare", {"id": "string"}, (AVRO, {}))
     lake.put("avro_bare/a.avro", avro_file(["id"], ROWS))
@@ -342,6 +344,7 @@ def test_avro_needs_the_schema_to_read_by(lake):
     )
 
 
+@pytest.mark.not_on_trino("Trino reads JSON with a reader of its own, with other errors and without rounding")
 @pytest.mark.parametrize(
     ("serde", "price", "reason"),
     [
@@ -360,6 +363,7 @@ def test_json_is_one_object_a_line_whose_names_have_no_case(lake, serde, price, 
     assert lake.refusal(f"SELECT * FROM {DATABASE}.{name}").startswith(reason)
 
 
+@pytest.mark.not_on_trino("Trino reads CSV with a reader of its own")
 def test_csv_is_read_by_position_line_by_line(lake):
     columns = dict.fromkeys(("a", "b", "c"), "string") | {"n": "bigint"}
     storage = (OPEN_CSV, CSV_PARAMETERS)
@@ -385,6 +389,7 @@ def test_delimited_text_takes_quotes_as_they_are(lake):
     assert lake.query(f"SELECT * FROM {DATABASE}.delimited") == [('"x"', "1", None), (None, None, "1.5")]
 
 
+@pytest.mark.not_on_trino("Trino converts these types. Older engines, as Athena's may be, do not")
 @pytest.mark.parametrize(
     ("name", "storage", "table", "partition", "column"),
     [
@@ -406,6 +411,7 @@ def test_a_partition_of_other_types_than_the_tables_fails_the_query(lake, name, 
     )
 
 
+@pytest.mark.not_on_trino("Trino converts some values, and has other errors for the rest")
 @pytest.mark.parametrize("form", ["parquet", "orc", "avro", "json"])
 def test_a_value_that_does_not_fit_its_columns_type_fails_the_query(lake, form):
     write, suffix, storage = FORMATS[form]
@@ -416,6 +422,7 @@ def test_a_value_that_does_not_fit_its_columns_type_fails_the_query(lake, form):
     assert lake.refusal(f"SELECT * FROM {DATABASE}.{name}").startswith("HIVE_BAD_DATA: ")
 
 
+@pytest.mark.not_on_trino("Trino has other errors")
 @pytest.mark.parametrize(
     ("storage", "reason"),
     [(("com.example.SerDe", {}), "HIVE_SERDE_NOT_FOUND"), ((PARQUET, {}), "HIVE_BAD_DATA: Not valid Parquet file")],
@@ -428,14 +435,17 @@ def test_files_that_the_serde_cannot_read_fail_the_query(lake, storage, reason):
     assert lake.refusal(f"SELECT * FROM {DATABASE}.{name}").startswith(reason)
 
 
+@pytest.mark.not_on_trino("Trino has other errors, and reads two fields whose names differ in case")
 @pytest.mark.parametrize("hive", ["struct<a-b:int>", "struct<a:int,A:int>", "struct<>", "number"])
 def test_a_type_that_athena_does_not_take_makes_the_table_unreadable(lake, hive):
     name = f"untyped_{hive.encode().hex()}"
     lake.table(name, {"id": "string", "x": hive}, (PARQUET, {}))
+    try:
+        reason = lake.refusal(f"SELECT id FROM {DATABASE}.{name}")
+    finally:
+        lake.glue.delete_table(DatabaseName=DATABASE, Name=name)  # information_schema of Trino reads all tables
 
-    assert lake.refusal(f"SELECT id FROM {DATABASE}.{name}") == (
-        f"HIVE_INVALID_METADATA: Glue table '{DATABASE}.{name}' column 'x' has invalid data type: {hive}"
-    )
+    assert reason == (f"HIVE_INVALID_METADATA: Glue table '{DATABASE}.{name}' column 'x' has invalid data type: {hive}")
 
 
 # ---------------------------------------------------------------------------------------------------- crawling
