@@ -240,7 +240,7 @@ class Watcher:
 
     def _is_true_that_its_job_run_failed(self, before: Image, found: dict[str, str]) -> bool:
         run = next((run for run in self._history.glue.all_runs if run.run_id == found["thing"]), None)
-        tried = _attempts_made(before) == int(value(before, "max_attempts")) or found["state"] == "STOPPED"
+        tried = _attempts_made(before) == int(value(before, "max_attempts")) or found["state"] in ("STOPPED", "TIMEOUT")
         if run is None or not tried:
             return False
         job = self._history.glue.jobs.get(run.job)
