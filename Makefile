@@ -28,23 +28,23 @@ demo: setup package $(ENGINE_READY) ## Export tables in the sandbox and look at 
 sandbox: setup package $(ENGINE_READY) ## Keep a sandbox running, for your own clients; PORT=4566 ENGINE=trino
 	@$(BIN)/python -m sandbox --engine $(ENGINE) $(if $(PORT),--port $(PORT))
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder -n
 
 test: setup package lint ## What a change needs: lint and the tests that are not slow
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) 3 -m "not slow"
 
 test-slow: setup package ## The slow tests only: tests/README.md
 	@$(MAKE) --no-print-directory .trino/ready || echo "Without Trino, the tests in tests/trino are skipped, and those of JSON in tests/hive. All others run."
-	@$(PYTEST) -m slow
+	@$(PYTEST) 2 -m slow
 	@if [ -e .trino/ready ]; then $(QUERIES_ON_TRINO); fi
 
 test-all: test test-slow ## All tests
 
 QUERYING := cataloging formats glue_and_athena read_modes retention schema
-QUERIES_ON_TRINO = $(PYTEST) --engine trino $(QUERYING:%=tests/sandbox/test_%.py)
+QUERIES_ON_TRINO = $(PYTEST) 2 --engine trino $(QUERYING:%=tests/sandbox/test_%.py)
 
 verify-trino: setup package .trino/ready ## Compare what Trino reads with what was written, and query the sandbox with Trino
-	@$(PYTEST) tests/trino
+	@$(PYTEST) 2 tests/trino
 	@$(QUERIES_ON_TRINO)
 
 simulate: .venv/ready ## Play histories full of faults, on all cores; HISTORIES=100000 SEED=1

@@ -6,6 +6,8 @@ from decimal import Decimal
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.slow  # tests/glue and tests/services have both read modes, too
+
 
 @pytest.fixture(scope="module")
 def ledger(user):
@@ -49,7 +51,6 @@ def test_a_table_export_becomes_a_view_without_a_scan(user, exported):
     ]
 
 
-@pytest.mark.slow
 def test_both_ways_give_the_same_view(user, ledger, exported):
     pipeline = user.deploy_pipeline(ledger, ReadMode="scan", CatalogName="ledger_scanned")
     user.request(pipeline)
@@ -66,7 +67,6 @@ def test_both_ways_give_the_same_view(user, ledger, exported):
     assert columns("snapshots_ledger_scanned") == columns("snapshots_ledger_exported")
 
 
-@pytest.mark.slow
 def test_a_small_table_is_scanned_though_it_could_be_exported(user, ledger):
     pipeline = user.deploy_pipeline(ledger)
     user.request(pipeline)

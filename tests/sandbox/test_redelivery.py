@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.slow  # it waits for retries and queues
+
 ARN = "arn:aws:sqs:us-east-1:123456789012"
 UNDELIVERED = "table-exports-undelivered-events"
 UNHANDLED = "table-exports-unhandled-events"
@@ -103,7 +105,6 @@ def invoked(user, since):
     ]
 
 
-@pytest.mark.slow
 def test_an_export_continues_when_its_unhandled_and_undelivered_events_are_sent_back(user, kept, queues):
     begun = time.time()
     with closed_to_its_rules(user, "on_view_complete"):
@@ -126,7 +127,6 @@ def test_an_export_continues_when_its_unhandled_and_undelivered_events_are_sent_
     assert queues.is_empty(UNDELIVERED)
 
 
-@pytest.mark.slow
 def test_a_change_that_was_not_told_is_read_again_from_the_stream(user, orders, queues):
     _, export = orders
     streams = user.client("dynamodbstreams")

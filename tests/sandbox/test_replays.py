@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
+pytestmark = pytest.mark.slow  # it waits for archives and several exports
+
 EVENTS = "arn:aws:events:us-east-1:123456789012"
 REQUESTS = {
     "EventSourceArn": f"{EVENTS}:archive/table-exports-requests",
@@ -92,7 +94,6 @@ def test_replayed_requests_of_one_pipeline_are_exported_again(user, since, pipel
     assert stages(user, other, 1) == ["FAILED"]
 
 
-@pytest.mark.slow
 def test_replayed_requests_of_a_time_window_are_all_exported_again(user, since, pipelines):
     before = [len(user.exports(pipeline)) for pipeline in pipelines]
 
