@@ -13,6 +13,7 @@ from table_exports.domain.errors import InvalidRecord, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
 from table_exports_cli.problems import CommandError
+from table_exports_cli.queries import wait_for_end
 from table_exports_cli.system import NAME, System, the_time
 
 POLL_SECONDS = 1.0
@@ -124,9 +125,7 @@ def _stop_query(system: System, glue: Glue, export: Export) -> list[str]:
     end = athena.query_end(export.awaited_id)
     if end is None:
         athena.stop_query(export.awaited_id)
-        deadline = time.monotonic() + QUERY_ENDS_WITHIN_SECONDS
-        while (end := athena.query_end(export.awaited_id)) is None and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        end = wait_for_end(athena, export.awaited_id, QUERY_ENDS_WITHIN_SECONDS)
     if end is None:
         raise CommandError(
             f"Athena query {export.awaited_id} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was "

@@ -4,7 +4,6 @@ A running export changes the same tables and the same view, so the repair refuse
 the repair runs may publish a newer snapshot. The repair is then repeated, so that the view does not move backwards.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,9 +20,9 @@ from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
 from table_exports_cli.problems import CommandError
+from table_exports_cli.queries import wait_for_end
 from table_exports_cli.system import NAME, System, the_time
 
-POLL_SECONDS = 0.5
 QUERY_ENDS_WITHIN_SECONDS = 300  # queries may be in Athena's queue
 TRIES = 3
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -139,13 +138,11 @@ class _Repair:
         """Create the view, and wait until it exists. Raises CommandError if the query fails."""
         once = replace(export, attempt=int(the_time().timestamp()))  # Athena runs a query again only for a new attempt
         query_id = self._athena.create_view(once, manifest)
-        deadline = time.monotonic() + QUERY_ENDS_WITHIN_SECONDS
-        while (end := self._athena.query_end(query_id)) is None:
-            if time.monotonic() > deadline:
-                raise CommandError(
-                    f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds. The view is "
-                    "repaired when it succeeds"
-                )
-            time.sleep(POLL_SECONDS)
+        end = wait_for_end(self._athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
+        if end is None:
+            raise CommandError(
+                f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds. The view is "
+                "repaired when it succeeds"
+            )
         if end.state != "SUCCEEDED":
             raise CommandError(f"The view was not created: Athena query {query_id} ended {end.state}: {end.message}")

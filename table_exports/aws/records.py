@@ -3,7 +3,7 @@
 This is the only module that writes conditions. A lost race is a return value, not an exception.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -181,22 +181,11 @@ class Records:
         False if the record has changed since it was read.
         """
         item = _key(record.pipeline, record.record) | attributes_of(ended) | self._expires(ended)
-        known = {name: value for name in (*FENCE, "stage") if isinstance(value := record.item.get(name), str)}
-        put = {
-            "Item": typed(item),
-            "ConditionExpression": " AND ".join(
-                [
-                    "attribute_exists(pipeline)",
-                    *(f"#{name} = :{name}" for name in known),
-                    *(f"attribute_not_exists(#{name})" for name in (*FENCE, "stage") if name not in record.item),
-                ]
-            ),
-            "ExpressionAttributeNames": {
-                f"#{name}": name for name in (*FENCE, "stage") if name in known or name not in record.item
-            },
-        }
-        if known:
-            put["ExpressionAttributeValues"] = typed({f":{name}": value for name, value in known.items()})
+        comparable = [name for name in (*FENCE, "stage") if isinstance(record.item.get(name, ""), str)]
+        condition, values = _unchanged(record.item, comparable)
+        put = {"Item": typed(item), "ConditionExpression": condition}
+        if values:
+            put["ExpressionAttributeValues"] = values
         if self._write_all({"Put": dict(put)}, {"Update": self._note_end(ended)}):
             return True
         return self._wrote(self._client.put_item, **put)
@@ -251,12 +240,8 @@ class Records:
         elif before.ended:
             removed |= {"expires_at"}
         update = set_attributes(_key(before.pipeline, before.record_key), changed, removed)
-        known = {name: old[name] for name in FENCE if name in old}
-        unknown = [f"attribute_not_exists({name})" for name in FENCE if name not in old]
-        update["ConditionExpression"] = " AND ".join(
-            ["attribute_exists(pipeline)", *(f"{name} = :was_{name}" for name in known), *unknown]
-        )
-        update["ExpressionAttributeValues"] |= typed({f":was_{name}": value for name, value in known.items()})
+        update["ConditionExpression"], values = _unchanged(old, FENCE)
+        update["ExpressionAttributeValues"] |= values
         return update
 
     def _expires(self, export: Export) -> dict[str, Any]:
@@ -342,6 +327,13 @@ class Records:
                 if "TransactionConflict" not in reasons or tried == WRITE_TRIES:
                     raise
         raise AssertionError("The last try returns or raises")
+
+
+def _unchanged(item: dict[str, Any], names: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """Return the condition that a record exists and has these attributes as in `item`, and the condition's values."""
+    conditions = [f"{name} = :was_{name}" if name in item else f"attribute_not_exists({name})" for name in names]
+    values = {f":was_{name}": item[name] for name in names if name in item}
+    return " AND ".join(["attribute_exists(pipeline)", *conditions]), typed(values)
 
 
 def _or_invalid(parse: Callable[[dict[str, Any]], T], item: dict[str, Any]) -> T | InvalidRecord:

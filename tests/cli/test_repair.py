@@ -17,7 +17,7 @@ from sandbox.athena.views import encode_view
 from table_exports.aws.records import Records
 from table_exports.domain import naming
 from table_exports.domain.stages import Stage
-from table_exports_cli import queryable, repairing, system
+from table_exports_cli import queries, queryable, repairing, system
 from table_exports_cli.deployed import Deployed
 
 DATABASE = "exports"
@@ -65,7 +65,7 @@ def aws(monkeypatch, cli, records):
     athena, client = Athena(glue), system.System.client
     others = {"athena": athena, "lambda": Lambda()}
     monkeypatch.setattr(system.System, "client", lambda self, name: others.get(name) or client(self, name))
-    monkeypatch.setattr(repairing, "POLL_SECONDS", 0)
+    monkeypatch.setattr(queries, "POLL_SECONDS", 0)
     assert records.register(a_pipeline())
     for day, (snapshot, columns) in enumerate([(FIRST, OLD), (SECOND, OLD), (UNPUBLISHED, NEW), (LATEST, NEW)]):
         export(records, snapshot, Stage.FAILED if snapshot == UNPUBLISHED else Stage.SUCCEEDED, f"e{day}")
