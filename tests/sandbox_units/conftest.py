@@ -8,6 +8,7 @@ import boto3
 import pytest
 from aiohttp import web
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
@@ -57,6 +58,20 @@ class Endpoint:
             aws_secret_access_key="test",
             config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
         )
+
+    def rejection(self, service, operation, accepted, rejected):
+        """The code and message that reject the second of two calls. Only the first reaches the emulator."""
+        call = self.client(service)._make_api_call
+        self.forwarded.clear()
+
+        call(operation, accepted)
+
+        assert len(self.forwarded) == 1
+        with pytest.raises(ClientError) as caught:
+            call(operation, rejected)
+        assert len(self.forwarded) == 1
+        error = caught.value.response["Error"]
+        return error["Code"], error["Message"]
 
 
 @pytest.fixture(scope="session")
