@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import random
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: LONGEST.index(item.path.parent.name) if item.path.parent.name in LONGEST else len(LONGEST)
     )
+
+
+@pytest.fixture(autouse=True)
+def jitter(request):
+    """The same random numbers at every run of a test: botocore's retries, for example, wait for random times."""
+    random.seed(request.node.nodeid)
 
 
 @pytest.fixture
