@@ -38,6 +38,7 @@ from sandbox.glue.job_runs import JobRuns
 from sandbox.glue.partitions import Partitions
 from sandbox.glue.permissions import Permissions as GluePermissions
 from sandbox.glue.responses import Responses
+from sandbox.kms.keys import Keys
 from sandbox.pipelines_page import PipelinesPage
 from sandbox.sqs.message_moves import MessageMoves
 from sandbox.trino.install import why_missing
@@ -157,6 +158,7 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         Archives(cloud, past_the_gateway, events),
         Crawls(cloud, events),
         GluePermissions(cloud),
+        Keys(cloud, past_the_gateway),
         MessageMoves(cloud),
         Partitions(cloud),
         PutEventsConditions(cloud),

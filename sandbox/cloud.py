@@ -32,6 +32,7 @@ class Cloud:
         self._lock = threading.Lock()  # a session is for one thread at a time; the clients it makes are for many
         self._known_client = lru_cache(CLIENTS)(self._new_client)
         self._roles: dict[str, str] = {}  # by access key
+        self._role_names: dict[str, str] = {}  # of sessions that others have begun, by access key
         self._assumed: dict[tuple[str, str], tuple[float, Credentials]] = {}
 
     def client(self, service: str, credentials: Credentials = ROOT) -> Any:
@@ -63,6 +64,24 @@ class Cloud:
     def role_of(self, access_key: str | None) -> str | None:
         """Returns the ARN of the role that the sandbox assumed with this key, or None."""
         return self._roles.get(access_key or "")
+
+    def note_session(self, access_key: str, role_name: str) -> None:
+        """Remembers the role of a session that someone else has begun."""
+        self._role_names[access_key] = role_name
+
+    def role_name(self, access_key: str | None, app: str | None) -> str | None:
+        """Returns the name of the role of a call: of its session, or of the function that it calls itself."""
+        if access_key == ROOT.access_key and app is None:
+            return None
+        if role := self.role_of(access_key):
+            return role.rpartition("/")[2]
+        if name := self._role_names.get(access_key or ""):
+            return name
+        try:
+            function = self.client("lambda").get_function_configuration(FunctionName=f"table-exports-{app}")
+        except ClientError:
+            return None
+        return function["Role"].rpartition("/")[2]
 
     def caller(self, app: str | None) -> Credentials:
         """Returns credentials for a caller: the function's role if it calls itself `app/<function>`, else root."""

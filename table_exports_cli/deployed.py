@@ -128,6 +128,12 @@ class Deployed:
         stack = self.stacks.get(pipeline.stack_id, {})
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
+    def parameter(self, pipeline: Pipeline, name: str) -> str:
+        """Return a parameter of the pipeline's table stack. Empty if a stack of an earlier version has none."""
+        stack = self.stacks.get(pipeline.stack_id, {})
+        found = {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", [])}
+        return found.get(name, "")
+
     def of_each_pipeline(self, look: Callable[[Pipeline], T]) -> Iterator[T]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield from pool.map(look, self.pipelines)

@@ -113,15 +113,16 @@ def crawlers(deployed: Deployed) -> Iterator[Problem]:
 
 
 def tables(deployed: Deployed) -> Iterator[Problem]:
-    """each table exists, and can be read in its pipeline's read mode"""
+    """each table exists, and can be read in its pipeline's read mode and with its key"""
     client = deployed.client("dynamodb")
 
     def look(pipeline: Pipeline) -> Problem | None:
         table, restore = pipeline.table_name, "restore it, or remove the pipeline: docs/runbook.md"
         try:
-            status = client.describe_table(TableName=table)["Table"]["TableStatus"]
+            described = client.describe_table(TableName=table)["Table"]
         except client.exceptions.ResourceNotFoundException:
             return Problem(pipeline.pipeline, f"there is no table {table}", restore)
+        status, key = described["TableStatus"], described.get("SSEDescription", {}).get("KMSMasterKeyArn")
         if status not in ("ACTIVE", "UPDATING"):
             return Problem(pipeline.pipeline, f"the table {table} is {status}", restore)
         if pipeline.read_mode == "export":
@@ -130,7 +131,14 @@ def tables(deployed: Deployed) -> Iterator[Problem]:
             if recovery != "ENABLED":
                 what = f"has ReadMode export, but {table} has no point-in-time recovery"
                 return Problem(pipeline.pipeline, what, "enable that, or deploy with ReadMode: auto")
+        if key and key != deployed.parameter(pipeline, "TableKmsKeyArn") and _is_customers(key):
+            what = f"{table} is encrypted with the key {key}, which its table stack does not know"
+            return Problem(pipeline.pipeline, what, f"set TableKmsKeyArn of {table} in tables.yaml, then {DEPLOY}")
         return None
+
+    def _is_customers(key: str) -> bool:
+        """Return whether the account manages the key. AWS lets everyone in the account use a key that AWS manages."""
+        return deployed.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyManager"] == "CUSTOMER"
 
     yield from filter(None, deployed.of_each_pipeline(look))
 

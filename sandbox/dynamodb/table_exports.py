@@ -29,6 +29,7 @@ HISTORY_SECONDS = 300  # an ExportTime within this time means now
 MOST_LISTED = 25
 IN_ONE_PART = TransferConfig(multipart_threshold=1, multipart_chunksize=5 * 1024**3, use_threads=False)
 SESSION = [re.compile(rf"<{name}>([^<]+)") for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+ASSUMED = re.compile(r"<Arn>arn:aws:sts::\d+:assumed-role/([^/<]+)/")
 PASSED_ON = ("ClientToken", "S3Bucket", "S3BucketOwner", "S3Prefix")
 
 
@@ -132,10 +133,13 @@ class TableExports:
 
         The sandbox cannot always assume this role itself: its trust policy can exclude root.
         """
-        found = [part.search(response.body.decode()) for part in SESSION]
+        text = response.body.decode()
+        found = [part.search(text) for part in SESSION]
         if response.ok and all(found):
             session = Credentials(*(part[1] for part in found if part))
             self._sessions[session.access_key] = session
+            if role := ASSUMED.search(text):
+                self._cloud.note_session(session.access_key, role[1])
         return response
 
     # ------------------------------------------------------------------------------------------------ an export

@@ -1,11 +1,10 @@
 """IAM conditions of PutEvents, which the emulator does not evaluate."""
 
 import json
-from typing import Any
 
 from sandbox.cloud import ACCOUNT, REGION, Cloud
 from sandbox.gateway.calls import Call, Response
-from sandbox.gateway.permissions import denied_role
+from sandbox.gateway.permissions import denied_role, where_it_holds
 from sandbox.gateway.routes import Routes
 
 
@@ -36,14 +35,3 @@ class PutEventsConditions:
             if simulated["EvaluationResults"][0]["EvalDecision"] != "allowed":
                 return False
         return True
-
-
-def where_it_holds(policy: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Returns the policy without the statements whose conditions are not met, and without conditions that are met."""
-    kept = []
-    for statement in policy["Statement"]:
-        equal = statement.get("Condition", {}).get("StringEquals", {})
-        of_events = {name: value for name, value in equal.items() if name in known}
-        if all(known[name] in (value if isinstance(value, list) else [value]) for name, value in of_events.items()):
-            kept.append(statement | ({"Condition": {}} if of_events.keys() == equal.keys() else {}))
-    return policy | {"Statement": kept}

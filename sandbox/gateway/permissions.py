@@ -1,6 +1,7 @@
 """Asks IAM again where the emulator denied a call because it checked the wrong resource."""
 
 import re
+from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -46,3 +47,14 @@ def as_root(call: Call) -> Call:
     request = AWSRequest(call.method, f"http://{call.headers['Host']}{call.path}", headers=kept, data=call.body)
     SigV4Auth(BotocoreCredentials(ROOT.access_key, ROOT.secret_key), call.service, REGION).add_auth(request)
     return call.with_headers(dict(request.headers.items()))
+
+
+def where_it_holds(policy: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Returns the policy without the statements whose conditions are not met, and without conditions that are met."""
+    kept = []
+    for statement in policy["Statement"]:
+        equal = statement.get("Condition", {}).get("StringEquals", {})
+        of_events = {name: value for name, value in equal.items() if name in known}
+        if all(known[name] in (value if isinstance(value, list) else [value]) for name, value in of_events.items()):
+            kept.append(statement | ({"Condition": {}} if of_events.keys() == equal.keys() else {}))
+    return policy | {"Statement": kept}

@@ -155,6 +155,34 @@ def test_a_reconciler_that_is_never_called_is_told(deployed):
     assert (of, what.startswith("is DISABLED: lost events are not found")) == ("table-exports-reconcile_exports", True)
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(
+    ("encryption", "manager", "known", "problems"),
+    [
+        ({}, "", "", []),  # with the key that DynamoDB owns
+        ({"SSEDescription": {"KMSMasterKeyArn": KEY}}, "AWS", "", []),
+        ({"SSEDescription": {"KMSMasterKeyArn": KEY}}, "CUSTOMER", KEY, []),
+        (
+            {"SSEDescription": {"KMSMasterKeyArn": KEY}},
+            "CUSTOMER",
+            "",
+            [f"Reviews is encrypted with the key {KEY}, which its table stack does not know"],
+        ),
+    ],
+)
+def test_a_key_that_a_table_stack_does_not_know_is_reported(deployed, encryption, manager, known, problems):
+    found = deployed(
+        a_pipeline(table_name="Reviews"),
+        describe_table={"Table": {"TableStatus": "ACTIVE", **encryption}},
+        describe_key={"KeyMetadata": {"KeyManager": manager}},
+    )
+    found.stacks[STACK]["Parameters"] = [{"ParameterKey": "TableKmsKeyArn", "ParameterValue": known}]
+
+    assert [what for _, what in told(doctor.tables, found)] == problems
+
+
 def test_what_is_not_archived_cannot_be_replayed(deployed):
     archives = [{"ArchiveName": REQUESTS, "State": "ENABLED"}, {"ArchiveName": AWS_EVENTS, "State": "CREATE_FAILED"}]
 

@@ -70,6 +70,13 @@ def of_table_exports(roles: list[str]) -> Iterator[Requirement]:
         yield from _each(role, "DynamoDB's export to S3", actions, at(places.TABLE_EXPORT_FILE), sources.TABLE_EXPORTS)
 
 
+def of_encrypted_tables(roles: list[str]) -> Iterator[Requirement]:
+    """DynamoDB decrypts a table with the rights of who reads it, be it by a scan or by an export."""
+    where = [Place(places.TABLE_KEY, places.VIA_DYNAMODB)]
+    for role in roles:
+        yield from _each(role, "An encrypted table", ["kms:Decrypt", "kms:DescribeKey"], where, sources.TABLE_KEYS)
+
+
 def of_functions() -> Iterator[Requirement]:
     """Lambda logs, traces, keeps what failed, and polls queues and streams in the function's role."""
     functions = resources("common", "AWS::Lambda::Function")

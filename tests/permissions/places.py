@@ -13,6 +13,9 @@ TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Reviews"
 TABLE_EXPORT = f"{TABLE}/export/01695353076000-a1b2c3d4"
 TABLE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/table-exports/TableRole"
 
+TABLE_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
+
 BUCKET = f"arn:aws:s3:::table-exports-{ACCOUNT}-{REGION}"
 SNAPSHOT_FILE = f"{BUCKET}/exports/snapshots_reviews/snapshot_timestamp=2026-11-23T02-00-07Z/part-00000.avro"
 MANIFEST = f"{BUCKET}/exports/manifests_reviews/2026-11-23T02-00-07Z.json"
@@ -53,6 +56,7 @@ FOREIGN = [
     f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default",
     f"arn:aws:sqs:{REGION}:{ACCOUNT}:payroll",
     f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:payroll",
+    f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0987dcba-09fe-87dc-65ba-ab0987654321",
     f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:payroll",
     f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:payroll:log-stream:1",
 ]

@@ -15,9 +15,14 @@ PSEUDO = {
     "AWS::Partition": places.PARTITION,
     "AWS::Region": places.REGION,
     "AWS::AccountId": places.ACCOUNT,
+    "AWS::URLSuffix": "amazonaws.com",
     "AWS::NoValue": NO_VALUE,
 }
-GIVEN = {"TableName": places.TABLE_NAME, "OutputFormat": "avro"}  # Avro, for its job needs one file more
+GIVEN = {  # with everything that needs a permission more
+    "TableName": places.TABLE_NAME,
+    "OutputFormat": "avro",
+    "TableKmsKeyArn": places.TABLE_KEY,
+}
 PIPELINE = {  # the attributes of a table stack's custom resource
     "CatalogName": places.CATALOG_NAME,
     "JobName": f"table-exports-{places.PIPELINE}",
@@ -191,4 +196,6 @@ def _is_true(stack: str, condition: str) -> bool:
     match template(stack)["Conditions"][condition]:
         case {"Fn::Equals": [one, other]}:
             return resolved(stack, one) == resolved(stack, other)
+        case {"Fn::Not": [{"Fn::Equals": [one, other]}]}:
+            return resolved(stack, one) != resolved(stack, other)
     raise NotImplementedError(f"The condition {condition}: say here what CloudFormation makes of it")

@@ -8,7 +8,15 @@ from templates import resources
 
 from permissions import places, reference, sources
 from permissions.calls import Calls, Operation, calls_of_handler, calls_of_job
-from permissions.on_behalf import of_athena, of_crawlers, of_functions, of_jobs, of_schedules, of_table_exports
+from permissions.on_behalf import (
+    of_athena,
+    of_crawlers,
+    of_encrypted_tables,
+    of_functions,
+    of_jobs,
+    of_schedules,
+    of_table_exports,
+)
 from permissions.requirement import Place, Requirement, at
 
 PREFIXES = {"dynamodbstreams": "dynamodb"}  # of actions, where botocore names the service otherwise
@@ -203,6 +211,7 @@ def requirements() -> list[Requirement]:
         *of_calls(),
         *of_athena([found.role for found in callers() if ("athena", "StartQueryExecution") in found.operations]),
         *of_table_exports([found.role for found in callers() if _exports_tables(found)]),
+        *of_encrypted_tables([found.role for found in callers() if _reads_tables(found)]),
         *of_functions(),
         *of_schedules(),
         *of_jobs(),
@@ -212,3 +221,11 @@ def requirements() -> list[Requirement]:
 
 def _exports_tables(caller: Caller) -> bool:
     return ("dynamodb", "ExportTableToPointInTime") in caller.operations
+
+
+def _reads_tables(caller: Caller) -> bool:
+    """Whether the role reads items of the exported table: by a scan of it, or by DynamoDB's export."""
+    scans = ("dynamodb", "Scan") in caller.operations and places.TABLE in {
+        place.arn for place in touched(caller.role, ("dynamodb", "Scan"))
+    }
+    return scans or _exports_tables(caller)

@@ -6,6 +6,7 @@ S3_OPERATIONS = f"{DOCS}/service-authorization/latest/reference/list_s3.html (AP
 DYNAMODB_OPERATIONS = f"{DOCS}/service-authorization/latest/reference/list_dynamodb.html (API operations)"
 LAMBDA_INVOKE = f"{DOCS}/lambda/latest/api/API_Invoke.html"
 S3_MISSING_OBJECTS = f"{DOCS}/AmazonS3/latest/API/API_GetObject.html (Permissions: 404 takes s3:ListBucket, else 403)"
+TABLE_KEYS = f"{DOCS}/amazondynamodb/latest/developerguide/encryption.usagenotes.html (customer managed keys)"
 TABLE_EXPORTS = f"{DOCS}/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html"
 
 ATHENA_WORKGROUP = f"{DOCS}/athena/latest/APIReference/API_StartQueryExecution.html"
