@@ -28,7 +28,6 @@ from sandbox.dynamodb.table_exports import TableExports
 from sandbox.emulator.ministack import CannotStart, Emulator
 from sandbox.events.archives import Archives
 from sandbox.events.delivery import AwsEvents
-from sandbox.events.put_events import PutEventsConditions
 from sandbox.events.schedules import Schedules, TimeZones
 from sandbox.gateway.call_log import CallLog
 from sandbox.gateway.faults import Faults
@@ -161,7 +160,6 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
         Keys(cloud, past_the_gateway),
         MessageMoves(cloud),
         Partitions(cloud),
-        PutEventsConditions(cloud),
         Queries(cloud, past_the_gateway, events, engine),
         Responses(),
         runs,

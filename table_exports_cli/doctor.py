@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.public_events import SOURCE
 from table_exports.domain.reports.health import PROBLEMS
+from table_exports.domain.request import ResumeRequest
 from table_exports_cli import queryable
 from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.findings import DEPLOY, RESTORE, TAKE_OVER, Finding, Problem
@@ -217,12 +219,15 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
     """schedules may request exports, and each job may read its table and write its snapshots"""
     iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
     partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
-    in_region = {"ContextKeyName": "aws:RequestedRegion", "ContextKeyType": "string", "ContextKeyValues": [region]}
-    context = [in_region]  # a frequent condition of organizations' policies
+    common = {"aws:RequestedRegion": region}  # a frequent condition of organizations' policies
 
-    def may_not(of: str, role: str, action: str, resource: str) -> Iterator[Problem]:
+    def may_not(of: str, role: str, action: str, resource: str, **known: str) -> Iterator[Problem]:
         """Ask IAM's simulator, which includes permission boundaries and the organization's policies."""
         arn = role if role.startswith("arn:") else f"arn:{partition}:iam::{account}:role/{role}"
+        context = [
+            {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for key, value in (common | known).items()
+        ]
         simulated = iam.simulate_principal_policy(
             PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource], ContextEntries=context
         )
@@ -243,7 +248,8 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
         name, role = pipeline.pipeline, job["Role"]
         return [*may_not(name, role, "dynamodb:Scan", table), *may_not(name, role, "s3:PutObject", snapshot)]
 
-    yield from may_not("all schedules", deployed.named("ScheduleRole"), "events:PutEvents", bus)
+    request = {"events:source": SOURCE, "events:detail-type": ResumeRequest.detail_type}
+    yield from may_not("all schedules", deployed.named("ScheduleRole"), "events:PutEvents", bus, **request)
     for found in deployed.of_each_pipeline(of_job):
         yield from found
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from acceptance.claims import Evidence, check, expect
 from acceptance.world import World
 from infra.deploy.tables_file import COMMON_STACK
@@ -14,7 +16,7 @@ SUBJECT = "Security"
     SUBJECT,
     "The widget's role can publish only events of its source and type",
     "asks IAM's simulator about requests, other events and other sources",
-    not_in_sandbox="the emulator's simulator knows no conditions. A test puts events in the role",
+    in_sandbox="the sandbox's simulator evaluates the same conditions",
 )
 def widget_role_is_narrow(world: World) -> Evidence:
     function = f"{COMMON_STACK}-pipeline_widget"
@@ -29,6 +31,33 @@ def widget_role_is_narrow(world: World) -> Evidence:
     expected = {name: wanted for name, (_, wanted) in cases.items()}
     expect(decisions == expected, f"allowed: {decisions}")
     return Evidence("only requests are allowed", {"cases": len(cases)})
+
+
+@check(
+    "reserved-source",
+    SUBJECT,
+    "The bus rejects the events of the reconciler and of exports from everyone else",
+    "publishes one of each with your permissions, with a detail that fits no export",
+    not_in_sandbox="your credentials there are root's, for which it checks no policy. A test forges events in roles",
+)
+def source_is_reserved(world: World) -> Evidence:
+    forgeries = {
+        f"{COMMON_STACK}.reconciler": "Glue Job State Change",
+        COMMON_STACK: "Export Succeeded",
+    }
+    accepted = [source for source, kind in forgeries.items() if is_accepted(world, source, kind)]
+    expect(not accepted, f"accepted events with the source {', '.join(accepted)}")
+    return Evidence("both are rejected", {"events": len(forgeries)})
+
+
+def is_accepted(world: World, source: str, detail_type: str) -> bool:
+    entry = {"EventBusName": world.common["BusArn"], "Source": source, "DetailType": detail_type, "Detail": "{}"}
+    try:
+        return bool(world.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "AccessDeniedException":
+            return False
+        raise
 
 
 def allowed(world: World, role: str, context: dict[str, str]) -> bool:

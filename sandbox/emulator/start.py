@@ -1,8 +1,8 @@
-"""Starts MiniStack so that it refuses requests of web pages, with what its CloudFormation lacks.
+"""Starts MiniStack so that it refuses requests of web pages, with what its CloudFormation and IAM lack.
 
-That is drift-aware change sets, and the validation of properties. The sandbox's gateway validates the properties of
-each resource, after MiniStack has resolved them. This file runs in the emulator's environment, which contains nothing
-of the sandbox.
+That is drift-aware change sets, the validation of properties, and policies of event buses. The sandbox's gateway
+validates the properties of each resource, after MiniStack has resolved them. This file runs in the emulator's
+environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ministack import app as emulator
-from ministack.services.cloudformation import handlers, stacks
+from ministack.services.cloudformation import handlers, provisioners, stacks
 
 Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
 
@@ -73,5 +73,6 @@ def without_web_pages(app: Application) -> Application:
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
 drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
+runpy.run_path(str(Path(__file__).with_name("event_buses.py")))["install"](provisioners._RESOURCE_HANDLERS)
 emulator.app = without_web_pages(emulator.app)
 emulator.main()

@@ -34,7 +34,7 @@ NOT_SHOWN = {
     "cold-starts",
     "traces",
     "traces-of-export",
-    "widget-role",
+    "reserved-source",
 }
 
 

@@ -235,26 +235,50 @@ def test_what_a_schedule_cannot_deliver_is_kept_where_an_alarm_sees_it(stack):
         )
 
 
-FUNCTIONS_THAT_PUT_EVENTS = [
-    (role, statement)
-    for stack, role, statement in STATEMENTS
-    if "events:PutEvents" in as_list(statement["Action"]) and role != "ScheduleRole"
+GRANTS_OF_EVENTS = [
+    (role, statement) for _, role, statement in STATEMENTS if "events:PutEvents" in as_list(statement["Action"])
 ]
 
 
-@pytest.mark.parametrize(("role", "statement"), FUNCTIONS_THAT_PUT_EVENTS, ids=str)
-def test_a_function_may_publish_only_events_of_its_own(role, statement):
+@pytest.mark.parametrize(("role", "statement"), GRANTS_OF_EVENTS, ids=str)
+def test_a_role_may_publish_only_events_of_its_own(role, statement):
     allowed = statement["Condition"]["StringEquals"]
 
+    assert as_list(statement["Action"]) == ["events:PutEvents"]
     assert allowed.keys() == {"events:source", "events:detail-type"}
-    assert allowed["events:source"] in ("table-exports", "table-exports.reconciler")
-    if role not in ("StartExportRole", "ReconcileExportsRole"):
-        assert allowed["events:source"] == "table-exports"
+    assert allowed["events:source"] in (SOURCE, RECONCILER_SOURCE)
+    if role not in reserved_for(RECONCILER_SOURCE):
+        assert allowed["events:source"] == SOURCE
+    if role not in reserved_for(allowed["events:source"]):
+        assert allowed["events:detail-type"] == ResumeRequest.detail_type
+
+
+def reserved_for(source):
+    """The roles for which the bus reserves a source."""
+    [statement] = [
+        policy["Properties"]["Statement"]
+        for policy in resources("common", "AWS::Events::EventBusPolicy").values()
+        if policy["Properties"]["Statement"]["Condition"]["ForAnyValue:StringEquals"] == {"events:source": source}
+    ]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "events:PutEvents")
+    return {arn["Fn::GetAtt"][0] for arn in statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]}
+
+
+@pytest.mark.parametrize("source", [SOURCE, RECONCILER_SOURCE])
+def test_a_source_is_reserved_for_the_roles_that_publish_it(source):
+    publish = {
+        role
+        for role, statement in GRANTS_OF_EVENTS
+        if statement["Condition"]["StringEquals"]["events:source"] == source
+        and statement["Condition"]["StringEquals"]["events:detail-type"] != ResumeRequest.detail_type
+    }
+
+    assert reserved_for(source) == publish
 
 
 def test_the_roles_that_publish_events_allow_every_event_that_exists():
     def allowed(role, source):
-        found = [s["Condition"]["StringEquals"] for name, s in FUNCTIONS_THAT_PUT_EVENTS if name == role]
+        found = [s["Condition"]["StringEquals"] for name, s in GRANTS_OF_EVENTS if name == role]
         return {kind for one in found if one["events:source"] == source for kind in as_list(one["events:detail-type"])}
 
     ends = (SummaryWritten, TableExportFailed, JobRunEnded, CrawlEnded, QueryEnded, ResumeRequest)

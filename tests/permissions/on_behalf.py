@@ -122,7 +122,10 @@ def of_schedules() -> Iterator[Requirement]:
         for found in resources(stack, "AWS::Scheduler::Schedule").values():
             target = resolved(stack, found["Properties"]["Target"])
             role, service = target["RoleArn"].rpartition("/")[2], target["Arn"].split(":")[2]
-            yield from _each(role, "A schedule's target", [calls[service]], at(target["Arn"]), sources.SCHEDULER_TARGET)
+            event = target.get("EventBridgeParameters", {})
+            keys = {"Source": "events:source", "DetailType": "events:detail-type"}
+            place = Place(target["Arn"], {keys[name]: value for name, value in event.items()})
+            yield from _each(role, "A schedule's target", [calls[service]], [place], sources.SCHEDULER_TARGET)
             if queue := target.get("DeadLetterConfig"):
                 yield from _each(
                     role, "A schedule's dead letters", ["sqs:SendMessage"], at(queue["Arn"]), sources.SCHEDULER_DLQ
