@@ -6,6 +6,8 @@ Everything has a fixed name that begins with PREFIX. So a later run finds what a
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from infra.cost import PRICES
+
 PREFIX = "table-exports-acceptance"
 TAG = PREFIX  # on the stacks of a run, and on their resources
 DATABASE = "table_exports_acceptance"
@@ -75,17 +77,7 @@ def tables_file(pipelines: Sequence[PlannedPipeline], changes: dict[str, dict[st
 
 # ------------------------------------------------------------------------------------------------------------- the cost
 HOURS = 4.0  # that a run takes on AWS, at most
-HOURS_OF_MANY_STACKS = 1.0
 MONTH = 730.0  # hours
-PRICES = {  # USD, the list prices of docs/cost.md
-    "DPU-hour of Glue": 0.44,
-    "crawl (10 minutes of 2 DPU)": 0.15,
-    "million read units": 0.125,
-    "GB of a DynamoDB export": 0.10,
-    "alarm per month": 0.10,
-    "metric per month": 0.30,
-    "dashboard per month": 3.00,
-}
 OTHER_PRICES = {  # USD, list prices of us-east-1 that docs/cost.md does not need
     "provisioned read unit per hour": 0.00013,
     "provisioned write unit per hour": 0.00065,
@@ -93,7 +85,7 @@ OTHER_PRICES = {  # USD, list prices of us-east-1 that docs/cost.md does not nee
 JOB_RUNS = 22  # a run of these small tables takes two minutes with two workers
 JOB_MINUTES, JOB_DPU = 2, 2
 CRAWLS = len(PIPELINES) + 1  # the first export of each pipeline, and one new column
-ALARMS_PER_STACK, ALARMS_OF_SYSTEM = 3, 11
+ALARMS = 13  # of the common stack
 METRICS = 80
 LEAST_EXPORT_GB = 0.01
 LIMIT = 2.00
@@ -107,8 +99,6 @@ class Item:
 
 def costs(own_system: bool = True) -> list[Item]:
     """Returns what a run costs, by item."""
-    alarms = ALARMS_PER_STACK * len(PIPELINES) + (ALARMS_OF_SYSTEM if own_system else 0)
-    alarm_hours = alarms * HOURS + ALARMS_PER_STACK * MANY_STACKS * HOURS_OF_MANY_STACKS
     found = [
         Item(
             f"{JOB_RUNS} job runs of {JOB_MINUTES} minutes with {JOB_DPU} DPU",
@@ -124,11 +114,15 @@ def costs(own_system: bool = True) -> list[Item]:
             ),
         ),
         Item("two DynamoDB exports", 2 * LEAST_EXPORT_GB * PRICES["GB of a DynamoDB export"]),
-        Item(f"{alarm_hours:.0f} hours of alarms", alarm_hours * PRICES["alarm per month"] / MONTH),
         Item(f"{METRICS} metrics for {HOURS:g} hours", METRICS * PRICES["metric per month"] * HOURS / MONTH),
     ]
     if own_system:
         found.append(Item("a dashboard", PRICES["dashboard per month"] * HOURS / MONTH))
+        found.append(
+            Item(
+                f"{ALARMS} alarms for {HOURS:g} hours", ALARMS * PRICES["metric of an alarm per month"] * HOURS / MONTH
+            )
+        )
     return found
 
 

@@ -11,7 +11,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
-from table_exports.domain.reports.health import PROBLEMS
 from table_exports.domain.request import ResumeRequest
 from table_exports_cli import queryable
 from table_exports_cli.deployed import CannotTell, Deployed
@@ -341,9 +340,7 @@ def subscriptions(deployed: Deployed) -> Iterator[Problem]:
 
 def alarms(deployed: Deployed) -> Iterator[Problem]:
     """each alarm exists, and its actions are enabled"""
-    common = [name.rpartition(":")[2] for name in deployed.names("Alarm")]
-    of_pipelines = [f"{pipeline.glue_job_name}-{problem}" for pipeline in deployed.pipelines for problem in PROBLEMS]
-    for name in [*common, *of_pipelines]:
+    for name in [name.rpartition(":")[2] for name in deployed.names("Alarm")]:
         if name not in deployed.alarms:
             yield Problem(name, "is gone", RESTORE)
         elif not deployed.alarms[name]["ActionsEnabled"]:

@@ -10,6 +10,7 @@ from acceptance.claims import Evidence, by_hand, check, expect
 from acceptance.items import FOREIGN
 from acceptance.world import World
 from acceptance.zoo import ZOO
+from infra.cost import PRICES
 from table_exports.domain import naming
 from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
@@ -327,7 +328,7 @@ def estimates_the_cost(world: World) -> Evidence:
     exports = [world.first_export(f"zoo-{name}") for name in ("orc", "avro", "json", "csv")]
     estimated = float(sum(export.read_cost_usd or 0 for export in exports))
     units = sum(consumed(world, plan.ZOO, world.started_at))
-    counted = units * plan.PRICES["million read units"] / 1e6
+    counted = units * PRICES["million read units"] / 1e6
     expect(0.5 <= estimated / counted <= 2, f"estimated ${estimated:.6f}, counted ${counted:.6f}")
     return Evidence("of four exports", {"estimated USD": estimated, "counted USD": counted, "read units": units})
 

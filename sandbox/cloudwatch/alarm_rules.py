@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from sandbox.cloudwatch import metrics_insights
+
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 EXTRA_PERIODS = 2  # that are looked at where data is missing, as in the user guide's examples
 
@@ -55,6 +57,11 @@ def check(definition: Definition) -> None:
             raise Unsupported(f"Statistic: the sandbox does not evaluate {statistic!r}")
     if len({period(definition), *periods(definition)}) > 1:
         raise Unsupported("Metrics: the sandbox supports only metrics with the same period")
+    try:
+        if metrics_insights.query_of(definition):
+            return
+    except ValueError as error:
+        raise Unsupported(str(error)) from error
     watched(definition, {name: [None] for name in metrics(definition)})
 
 
@@ -72,7 +79,8 @@ def metric_of(described: dict[str, Any]) -> Metric:
 
 
 def periods(definition: Definition) -> list[int]:
-    return [query["MetricStat"]["Period"] for query in definition.get("Metrics", []) if "MetricStat" in query]
+    given = [query.get("MetricStat", query) for query in definition.get("Metrics", [])]
+    return [one["Period"] for one in given if "Period" in one]
 
 
 def period(definition: Definition) -> int:

@@ -5,15 +5,17 @@ without their namespace, finds no data, and this module completes its responses.
 A minute of an alarm can last less than a minute (`--alarm-minute`).
 """
 
+import json
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.cloud import ROOT, Cloud
-from sandbox.cloudwatch import alarm_rules
+from sandbox.cloudwatch import alarm_rules, metrics_insights
 from sandbox.cloudwatch.alarm_rules import Definition, Metric, Series, Unsupported
 from sandbox.gateway.calls import AwsError, Call, Response
 from sandbox.gateway.protocols import SERVICE, epoch
@@ -45,6 +47,7 @@ class Alarms:
         self._cloud, self._collect, self._minute = cloud, collect, minute
         self._definitions: dict[str, Definition] = {}
         self._states: dict[str, str] = {}
+        self._in_alarm: dict[str, set[str]] = {}  # the contributors of an alarm that are in ALARM
         self._data: dict[Metric, deque[Point]] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -100,6 +103,7 @@ class Alarms:
                 for name in call.json["AlarmNames"]:
                     self._definitions.pop(name, None)
                     self._states.pop(name, None)
+                    self._in_alarm.pop(name, None)
         return response
 
     def describe(self, call: Call, response: Response) -> Response | dict[str, Any]:
@@ -161,6 +165,9 @@ class Alarms:
         before = self._states.get(name)
         if before is None:
             return
+        if query := metrics_insights.query_of(definition):
+            self._evaluate_query(query, definition, before, ended)
+            return
         found = {
             each: self._series(metric, statistic, definition, ended)
             for each, (metric, statistic) in alarm_rules.metrics(definition).items()
@@ -171,6 +178,39 @@ class Alarms:
             logger.info("Alarm %s changed to %s: %s", name, became, series)
             reason = alarm_rules.reason(definition, series, became)
             self._cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=became, StateReason=reason)
+
+    def _evaluate_query(self, query: metrics_insights.Query, definition: Definition, before: str, ended: float) -> None:
+        """Evaluates each contributor, and notifies of each that changed. One without data is OK and is forgotten."""
+        name = definition["AlarmName"]
+        selected = {
+            contributor: series
+            for metric in list(self._data)
+            if (contributor := query.contributor(*metric)) is not None
+            and set(series := self._series(metric, query.statistic, definition, ended)) != {None}
+        }
+        breaching = {
+            contributor
+            for contributor, series in selected.items()
+            if alarm_rules.state(definition, series, alarm_rules.OK) == alarm_rules.ALARM
+        }
+        were, self._in_alarm[name] = self._in_alarm.get(name, set()), breaching
+        became = alarm_rules.ALARM if breaching else alarm_rules.state(definition, [], before)
+        if became != before:
+            text = metrics_insights.reason(len(breaching), len(selected))
+            self._cloud.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue=became, StateReason=text)
+        for contributor in sorted(breaching - were)[: metrics_insights.MOST_IN_ALARM]:
+            self._notify(query, name, contributor, alarm_rules.ALARM, alarm_rules.OK)
+        for contributor in sorted(were - breaching):
+            self._notify(query, name, contributor, alarm_rules.OK, alarm_rules.ALARM)
+
+    def _notify(self, query: metrics_insights.Query, name: str, contributor: str, became: str, before: str) -> None:
+        [alarm] = self._cloud.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        logger.info("Alarm %s: %s changed to %s", name, contributor, became)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        message = metrics_insights.notification(alarm, query, contributor, became, before, at)
+        actions = "AlarmActions" if became == alarm_rules.ALARM else "OKActions"
+        for topic in alarm.get(actions, []) if alarm.get("ActionsEnabled", True) else []:
+            self._cloud.client("sns").publish(TopicArn=topic, Message=json.dumps(message))
 
     def _series(self, metric: Metric, statistic: str, definition: Definition, ended: float) -> Series:
         """Returns a value for each period, the newest last. Periods can begin at any minute."""

@@ -21,7 +21,6 @@ trace_handler = tracer.capture_lambda_handler(capture_response=False)
 UNITS = {
     "ExportDuration": MetricUnit.Seconds,
     "StageDuration": MetricUnit.Seconds,
-    "SnapshotAge": MetricUnit.Seconds,
     "Bytes": MetricUnit.Bytes,
 }  # of measurements. Everything else is counted
 

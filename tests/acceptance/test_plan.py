@@ -86,13 +86,6 @@ def test_a_run_in_an_existing_system_costs_less():
     assert plan.total(plan.costs(own_system=False)) < plan.total(plan.costs())
 
 
-def test_prices_are_those_of_the_documentation():
-    documented = (ROOT / "docs/cost.md").read_text()
-
-    for price in plan.PRICES.values():
-        assert re.search(rf"\${price:.2f}\b|\${price:g}\b", documented), price
-
-
 def test_the_user_confirms_account_region_resources_time_and_cost():
     text = plan.description("123456789012", "eu-west-1", "arn:user", "https://vpce.example", plan.costs(), own=True)
 

@@ -206,7 +206,7 @@ def test_an_address_that_has_not_confirmed_is_told_of_nothing(deployed):
 
 def test_an_alarm_that_is_on_says_what_it_says_and_where_to_read_on(deployed):
     alarm = {
-        "AlarmName": "table-exports-orders-failing",
+        "AlarmName": "table-exports-failing",
         "StateValue": "ALARM",
         "AlarmDescription": 'It failed. See docs/runbook.md, "failing"',
     }

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from templates import STACKS, expanded, resources
 
+from sandbox.cloudwatch.metrics_insights import query_of
+from table_exports.domain.reports.metrics import METRICS
+
 ROOT = Path(__file__).parents[2]
 ALARMS = {
     name: found["Properties"] for stack in STACKS for name, found in resources(stack, "AWS::CloudWatch::Alarm").items()
 }
 [HEALTH] = [found["Properties"] for found in resources("common", "AWS::CloudWatch::CompositeAlarm").values()]
-TELLS_NOBODY = {"PipelinesAlarm"}  # for each pipeline's own alarms do
 CALLED_BY_SOMEONE = {"RegisterPipeline", "PipelineWidget"}  # who waits for the answer, and sees the error
 
 
@@ -24,6 +26,8 @@ def metrics_of(alarm):
     """Namespace, name and dimensions of all that an alarm looks at."""
     if "Metrics" not in alarm:
         return [(alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"])]
+    if query := query_of(alarm):
+        return [(query.namespace, query.metric, [{"Name": query.dimension}])]
     stats = [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
     return [(metric["Namespace"], metric["MetricName"], metric["Dimensions"]) for metric in stats]
 
@@ -44,9 +48,7 @@ def test_an_alarm_says_where_the_runbook_says_what_to_do(alarm):
 def test_an_alarm_tells_the_topic_of_its_beginning_and_its_end(name):
     told = [ALARMS[name].get(actions) for actions in ("AlarmActions", "OKActions")]
 
-    topic = {"Ref": "Alarms"} if name in resources("common", "AWS::CloudWatch::Alarm") else None
-    wanted = [topic or {"Fn::ImportValue": "table-exports-alarms-arn"}]
-    assert told == ([None, None] if name in TELLS_NOBODY else [wanted, wanted])
+    assert told == [[{"Ref": "Alarms"}]] * 2
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -56,10 +58,16 @@ def test_no_alarm_takes_silence_for_trouble(name):
 
 
 def test_the_system_is_healthy_if_none_of_its_alarms_is_on():
-    of_the_system = set(resources("common", "AWS::CloudWatch::Alarm"))
-
-    assert set(re.findall(r'ALARM\("\$\{(\w+)\}"\)', text(HEALTH["AlarmRule"]))) == of_the_system
+    assert set(re.findall(r'ALARM\("\$\{(\w+)\}"\)', text(HEALTH["AlarmRule"]))) == ALARMS.keys()
     assert "AlarmActions" not in HEALTH
+
+
+def test_one_alarm_for_each_problem_watches_all_pipelines_and_names_each():
+    """A query with GROUP BY and ORDER BY makes each pipeline a contributor, of which CloudWatch notifies."""
+    queries = [query for alarm in ALARMS.values() if (query := query_of(alarm))]
+
+    assert {query.metric: query.dimension for query in queries} == dict.fromkeys(METRICS.values(), "pipeline")
+    assert resources("table", "AWS::CloudWatch::Alarm") == {}  # one for each pipeline costs as much as a small job
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -72,7 +80,7 @@ def test_what_an_alarm_looks_at_is_measured_by_us_or_by_aws(name):
         assert f'"{metric}"' in ours
         for dimension in dimensions:
             assert dimension["Name"] in ("service", "pipeline")
-            assert dimension["Name"] != "service" or (ROOT / "services" / dimension["Value"]).is_dir()
+            assert dimension["Name"] == "pipeline" or (ROOT / "services" / dimension["Value"]).is_dir()
 
 
 @pytest.mark.parametrize("alarm", ["FunctionsFailAlarm", "FunctionsThrottledAlarm"])
@@ -138,7 +146,7 @@ def test_a_search_quotes_what_is_more_than_letters_and_digits():
 
     schemas = [re.findall(r"SEARCH\('\{([^}]+)\}", expression) for expression in searched]
 
-    assert len(schemas) == 4
+    assert len(schemas) == 3
     for [schema] in schemas:
         assert all(re.fullmatch(r'"[^"]+"|\w+', part) for part in schema.split(","))
 

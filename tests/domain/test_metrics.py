@@ -64,13 +64,10 @@ def test_a_stage_of_an_earlier_version_without_steps_is_measured_from_its_wait()
     assert pipeline_metrics.of_change(before, before.succeed(at(7)))[0].values == {"StageDuration": 7}
 
 
-def test_a_pipeline_that_is_well_tells_the_age_of_its_snapshot_alone():
+def test_a_pipeline_without_problems_costs_no_metric():
     pipeline = a_pipeline(published_snapshot="2026-11-23T02-00-07Z", recent=(End.of(SUCCEEDED),))
 
-    found = pipeline_metrics.of_pipeline(pipeline, None, NOW)
-
-    assert found == Measurement({"pipeline": "reviews-parquet"}, {"SnapshotAge": 483})
-    assert not pipeline_metrics.needs_attention(found)
+    assert pipeline_metrics.of_pipeline(pipeline, None, NOW) is None
 
 
 def test_a_new_pipeline_has_nothing_to_tell():
@@ -88,5 +85,4 @@ def test_a_pipeline_in_trouble_says_so_for_as_long_as_it_is():
 
     found = pipeline_metrics.of_pipeline(pipeline, in_flight, NOW)
 
-    assert found.values == {"Failing": 1, "Stale": 1, "Slow": 1}
-    assert pipeline_metrics.needs_attention(found)
+    assert found == Measurement({"pipeline": "reviews-parquet"}, {"Failing": 1, "Stale": 1, "Slow": 1})

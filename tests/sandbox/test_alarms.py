@@ -62,6 +62,12 @@ class Operator(User):
             sqs.delete_message_batch(QueueUrl=self.inbox, Entries=entries)
         return [(message["AlarmName"], message["NewStateValue"]) for message in self.received]
 
+    def messages_about(self, pipeline):
+        """The same, of messages that name the pipeline."""
+        self.messages()
+        named = [one for one in self.received if pipeline in one.get("AlarmContributorAttributes", {}).values()]
+        return [(message["AlarmName"], message["NewStateValue"]) for message in named]
+
     def alarms(self):
         """The state of each."""
         found = self.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100)
@@ -201,6 +207,7 @@ def test_the_saved_queries_are_there(operator):
 
 
 LATE = "table-exports-events-late"  # which fires as the trouble ends: the reconciler publishes an event
+OF_PIPELINES = ("table-exports-failing", "table-exports-stale", "table-exports-slow")
 NOTIFYING = {
     "table-exports-requests-refused",
     "table-exports-undelivered-events",
@@ -211,11 +218,9 @@ NOTIFYING = {
     LATE,
     "table-exports-exports-not-reconciled",
     "table-exports-reconciler-silent",
-    "table-exports-watched-parquet-failing",
-    "table-exports-watched-parquet-stale",
-    "table-exports-watched-parquet-slow",
+    *OF_PIPELINES,
 }
-SILENT = ["table-exports-pipelines", "table-exports-health"]
+SILENT = ["table-exports-health"]
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +380,16 @@ def test_it_fires_and_notifies(operator, trouble, alarm):
     assert ALARM in operator.history(alarm)
 
 
+@pytest.mark.parametrize("alarm", OF_PIPELINES)
+def test_a_message_names_the_pipeline(operator, trouble, pipeline, alarm):
+    told = operator.wait_for(
+        lambda: [one for one in operator.messages_about(pipeline["Pipeline"]) if one[0] == alarm] or None,
+        f"message of {alarm} about {pipeline['Pipeline']}",
+    )
+
+    assert told[0] == (alarm, ALARM)
+
+
 @pytest.mark.parametrize("alarm", SILENT)
 def test_a_summary_fires_and_notifies_nobody(operator, trouble, alarm):
     operator.wait_for(lambda: ALARM in operator.history(alarm) or None, f"ALARM of {alarm}")
@@ -397,6 +412,13 @@ def test_it_notifies_that_it_is_over(operator, over, alarm):
         return operator.history(alarm)[-1] == OK and dict(operator.messages()).get(alarm) == OK
 
     operator.wait_for(lambda: is_over() or None, f"message of {alarm}")
+
+
+def test_it_notifies_that_it_is_over_for_a_pipeline(operator, over, pipeline):
+    about = pipeline["Pipeline"]
+    over_for_it = dict.fromkeys(OF_PIPELINES, OK)
+
+    operator.wait_for(lambda: dict(operator.messages_about(about)) == over_for_it or None, f"messages about {about}")
 
 
 @pytest.mark.parametrize("alarm", SILENT)

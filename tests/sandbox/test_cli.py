@@ -134,7 +134,7 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
     functions.put_function_concurrency(FunctionName="table-exports-pipeline_widget", ReservedConcurrentExecutions=0)
     functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=False)
     cloudwatch.disable_alarm_actions(AlarmNames=["table-exports-health"])
-    cloudwatch.delete_alarms(AlarmNames=[f"table-exports-{notes}-slow"])
+    cloudwatch.delete_alarms(AlarmNames=["table-exports-slow"])
     ssm.put_parameter(Name="/table-exports/job-script", Value="another/version.py", Overwrite=True)
     iam.put_role_policy(
         RoleName=job_role,
@@ -159,7 +159,7 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
         check: list(found[check]) for check in expected if check in ("rules", "deliveries", "functions", "streams")
     } == {check: [of] for check, of in expected.items() if check in ("rules", "deliveries", "functions", "streams")}
     assert all(of in found[check] for check, of in expected.items())
-    assert {"table-exports-health", f"table-exports-{notes}-slow"} == set(found["alarms"])
+    assert {"table-exports-health", "table-exports-slow"} == set(found["alarms"])
     assert f"{job_role} may not dynamodb:Scan" in found["roles"][notes]["description"]
 
     remedies = [found["deliveries"][expected["deliveries"]]["remedy"], found["rules"][expected["rules"]]["remedy"]]

@@ -1,5 +1,6 @@
 """The sandbox evaluates alarms as CloudWatch documents it."""
 
+import json
 import threading
 import time
 from types import SimpleNamespace
@@ -76,6 +77,7 @@ def test_metrics_are_added_up_where_there_are_any(expression, expected):
         {"Statistic": "IQM"},
         {"ComparisonOperator": "GreaterThanUpperThreshold"},
         {"Metrics": [{"Id": "e", "Expression": "ANOMALY_DETECTION_BAND(m1)"}]},
+        {"Metrics": [{"Id": "e", "Period": 60, "Expression": 'SELECT MAX(M) FROM SCHEMA("N", p) GROUP BY p'}]},
     ],
 )
 def test_an_alarm_that_the_sandbox_cannot_evaluate_is_refused(unknown):
@@ -97,6 +99,101 @@ def test_no_minute_is_left_out_however_slow_the_machine_is():
 
     assert fired.wait(30)
     slow.stop()
+
+
+OF_ALL = 'SELECT MAX(M) FROM SCHEMA("N", pipeline) GROUP BY pipeline ORDER BY MAX() DESC'
+
+
+class Aws:
+    """Notes states of alarms and messages of topics."""
+
+    def __init__(self, enabled=True):
+        self.enabled, self.states, self.messages = enabled, [], []
+
+    def client(self, _):
+        return self
+
+    def set_alarm_state(self, AlarmName, StateValue, StateReason):
+        self.states.append((StateValue, StateReason))
+
+    def describe_alarms(self, AlarmNames):
+        arn = f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{AlarmNames[0]}"
+        actions = {"AlarmActions": ["topic"], "OKActions": ["topic"], "ActionsEnabled": self.enabled}
+        return {"MetricAlarms": [{"AlarmName": AlarmNames[0], "AlarmArn": arn, **actions}]}
+
+    def publish(self, TopicArn, Message):
+        message = json.loads(Message)
+        self.messages.append(
+            (message["AlarmContributorAttributes"], message["OldStateValue"], message["NewStateValue"])
+        )
+
+
+@pytest.fixture
+def of_all():
+    """An alarm of all pipelines whose minutes pass when a test says so."""
+
+    def make(aws):
+        alarms = Alarms(aws, lambda _: None, minute=1000)
+        alarms.stop()
+        fine, rule = SimpleNamespace(ok=True), an_alarm(AlarmName="all", TreatMissingData="notBreaching")
+        del rule["Namespace"], rule["MetricName"], rule["Statistic"]
+        rule["Metrics"] = [{"Id": "q", "Period": 60, "Expression": OF_ALL}]
+        check(rule)
+        alarms.note(SimpleNamespace(json={NOTE: rule}), fine)
+        alarms.note_state(SimpleNamespace(json={"AlarmName": "all", "StateValue": OK}), fine)
+
+        def evaluate(at, failing, **others):
+            data = [datum("M", at * 1000 - 1, pipeline=name) for name in failing]
+            data += [datum(name, at * 1000 - 1, **dimensions) for name, dimensions in others.items()]
+            alarms.note_data(SimpleNamespace(json={"Namespace": "N", "MetricData": data}), fine)
+            alarms._evaluate(rule, at * 1000)
+            if aws.states:
+                alarms.note_state(SimpleNamespace(json={"AlarmName": "all", "StateValue": aws.states[-1][0]}), fine)
+
+        return evaluate
+
+    return make
+
+
+def datum(name, at, **dimensions):
+    described = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+    return {"MetricName": name, "Value": 1.0, "Timestamp": at, "Dimensions": described}
+
+
+def test_an_alarm_of_all_pipelines_notifies_of_each(of_all):
+    aws = Aws()
+    evaluate = of_all(aws)
+
+    evaluate(10, ["a"])
+    evaluate(11, ["a", "b"])
+    evaluate(12, ["a", "b"])
+    evaluate(13, ["b"])
+    evaluate(17, [])
+
+    assert aws.messages == [
+        ({"pipeline": "a"}, OK, ALARM),
+        ({"pipeline": "b"}, OK, ALARM),
+        ({"pipeline": "a"}, ALARM, OK),
+        ({"pipeline": "b"}, ALARM, OK),
+    ]
+    assert [became for became, _ in aws.states] == [ALARM, OK]
+    assert aws.states[0][1] == "1 out of 1 time series evaluated to ALARM"
+
+
+def test_a_query_selects_only_metrics_with_exactly_its_dimensions(of_all):
+    aws = Aws()
+
+    of_all(aws)(10, [], M={"pipeline": "a", "stage": "X"}, Other={"pipeline": "a"})
+
+    assert (aws.messages, aws.states) == ([], [])
+
+
+def test_a_muted_alarm_of_all_pipelines_notifies_of_none(of_all):
+    aws = Aws(enabled=False)
+
+    of_all(aws)(10, ["a"])
+
+    assert (aws.messages, [became for became, _ in aws.states]) == ([], [ALARM])
 
 
 def an_alarm(**changes):

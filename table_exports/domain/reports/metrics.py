@@ -1,13 +1,12 @@
 """What is measured of exports and pipelines.
 
-Dimensions have few values: stages, and the deployed pipelines. A metric that is sent in every pass of the reconciler
-costs per pipeline. One that is sent when an export ends costs next to nothing.
+Dimensions have few values: stages, and the deployed pipelines. CloudWatch charges for a metric in each hour in which
+it is sent. A metric of a pipeline is therefore sent only when an export ends, and while there is a problem.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from table_exports.domain import naming
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reports import health
@@ -46,14 +45,6 @@ def of_change(before: Export | None, after: Export) -> list[Measurement]:
 
 
 def of_pipeline(pipeline: Pipeline, in_flight: Export | None, now: datetime) -> Measurement | None:
-    """Return what to measure of a pipeline in every pass. None if it has exported nothing yet."""
-    values: dict[str, float] = {}
-    if pipeline.published_snapshot:
-        age = now - naming.snapshot_moment(pipeline.published_snapshot)
-        values["SnapshotAge"] = max(0, age.total_seconds())
-    values |= {METRICS[problem]: 1 for problem in health.problems(pipeline, in_flight, now)}
+    """Return the problems of a pipeline, to be measured in every pass. None if it has none."""
+    values: dict[str, float] = {METRICS[problem]: 1 for problem in health.problems(pipeline, in_flight, now)}
     return Measurement({"pipeline": pipeline.pipeline}, values) if values else None
-
-
-def needs_attention(measurement: Measurement) -> bool:
-    return not measurement.values.keys().isdisjoint(METRICS.values())
