@@ -14,7 +14,8 @@ from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.reports import metrics as measurements
 from table_exports.functions.event_handling import report_event, report_invalid
-from table_exports.functions.telemetry import about, logger, measure, metrics, trace_handler
+from table_exports.functions.telemetry import about, logger, measure, metrics
+from table_exports.functions.tracing import trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -8,7 +8,8 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.public_events import ExportSucceeded
 from table_exports.domain.retention import superseded
 from table_exports.functions.event_handling import parse_event
-from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
+from table_exports.functions.telemetry import about, count, logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)

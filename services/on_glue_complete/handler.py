@@ -12,7 +12,8 @@ from table_exports.domain.export import Export
 from table_exports.domain.pipeline import STACK_DELETED
 from table_exports.functions import publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import count, logger, metrics, trace_handler
+from table_exports.functions.telemetry import count, logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 NEW_EXPORT = "Request a new export"  # in the job's message if the snapshot can never be written
 

@@ -10,7 +10,8 @@ from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import SummaryWritten, TableExportFailed
 from table_exports.domain.export import Export
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import logger, metrics, trace_handler
+from table_exports.functions.telemetry import logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 EVENTS: dict[str, type[SummaryWritten | TableExportFailed]] = {
     SummaryWritten.detail_type: SummaryWritten,

@@ -10,7 +10,8 @@ from table_exports.domain.aws_events import QueryEnded
 from table_exports.domain.export import Export
 from table_exports.functions import publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
-from table_exports.functions.telemetry import logger, metrics, trace_handler
+from table_exports.functions.telemetry import logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)

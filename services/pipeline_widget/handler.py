@@ -21,7 +21,8 @@ from table_exports.domain.reports.timeline import timeline
 from table_exports.domain.request import EXPORT_ID, NAME, request_detail, request_identity, resume_detail
 from table_exports.domain.stages import Stage
 from table_exports.functions.event_handling import valid
-from table_exports.functions.telemetry import logger, metrics, trace_handler
+from table_exports.functions.telemetry import logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 DESCRIPTION = (
     "All pipelines of table-exports: the state of each, and which need attention. Takes no parameters. "

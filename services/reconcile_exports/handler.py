@@ -22,7 +22,8 @@ from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ResumeRequest
 from table_exports.domain.stages import STAGES, Stage
 from table_exports.functions.event_handling import Update, claim, record, report_invalid, take_step
-from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
+from table_exports.functions.telemetry import about, count, logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
 

@@ -18,7 +18,8 @@ from redeliver_events.messages import (
     parse_dead_letter,
 )
 from table_exports.domain.public_events import PublicEvent
-from table_exports.functions.telemetry import count, logger, metrics, trace_handler
+from table_exports.functions.telemetry import count, logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -20,7 +20,8 @@ from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRecord, InvalidRequest
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
-from table_exports.functions.telemetry import logger, trace_handler
+from table_exports.functions.telemetry import logger
+from table_exports.functions.tracing import trace_handler
 
 NOT_REGISTERED = "not-registered"  # the physical id of a resource whose creation was refused
 

@@ -19,7 +19,8 @@ from table_exports.domain.pipeline import STACK_DELETED, Pipeline
 from table_exports.domain.request import ExportRequest
 from table_exports.domain.stages import Stage
 from table_exports.functions.event_handling import claim, publish_events, report_invalid, take_step
-from table_exports.functions.telemetry import about, count, logger, metrics, trace_handler
+from table_exports.functions.telemetry import about, count, logger, metrics
+from table_exports.functions.tracing import trace_handler
 
 
 class UnsettledLock(Exception):

@@ -1,22 +1,19 @@
-"""The logger, tracer and metrics of a function, configured by its POWERTOOLS_* environment."""
+"""The logger and metrics of a function, configured by its POWERTOOLS_* environment."""
 
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from table_exports.functions.tracing import annotated
 
 warnings.filterwarnings("ignore", "No application metrics to publish")  # an event need not lead to metrics
 
 logger = Logger()
 metrics = Metrics()
-tracer = Tracer(
-    patch_modules=("botocore",)
-)  # all calls of AWS go through botocore. Patching more would slow down the cold start
-# A response can be data, and larger than the 64 KB of a segment. Powertools would add it to the trace.
-trace_handler = tracer.capture_lambda_handler(capture_response=False)
 
 UNITS = {
     "ExportDuration": MetricUnit.Seconds,
@@ -60,7 +57,5 @@ def about(export: AboutAnExport) -> Iterator[None]:
     A trace ends with its function, because AWS's events carry no trace. The export's id connects them.
     """
     names = {"pipeline": export.pipeline, "export_id": export.export_id, "stage": str(export.stage)}
-    with logger.append_context_keys(**names), tracer.provider.in_subsegment(name="## export"):
-        for name, value in names.items():
-            tracer.put_annotation(name, value)
+    with logger.append_context_keys(**names), annotated("## export", names):
         yield
