@@ -1,9 +1,11 @@
 """Repairs what Athena needs to query a pipeline, from the manifests of its snapshots. It changes no data.
 
 A running export changes the same tables and the same view, so the repair refuses to start. An export that begins while
-the repair runs may publish a newer snapshot. The repair is then repeated, so that the view does not move backwards.
+the repair runs may publish a newer snapshot. The repair is then repeated, so that the view does not move backwards. It
+first waits until that export has ended, which decides what the view must show.
 """
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +26,8 @@ from table_exports_cli.queries import wait_for_end
 from table_exports_cli.system import NAME, System, the_time
 
 QUERY_ENDS_WITHIN_SECONDS = 300  # queries may be in Athena's queue
+EXPORT_ENDS_WITHIN_SECONDS = 600  # an export that publishes already
+POLL_SECONDS = 1.0
 TRIES = 3
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 AT_ONCE = 8  # concurrent calls, as each snapshot needs a few
@@ -42,17 +46,35 @@ def repair(system: System, name: str) -> Repaired:
 
     Raises CommandError if an export is running, or there is nothing to show.
     """
+    pipeline = system.pipeline(name)
+    if running := system.running(pipeline):
+        raise CommandError(
+            f"Export {running.export_id} of {name} is running and changes the same tables. {_wait_until_ended(name)}, "
+            "or cancel it, then repeat the command"
+        )
     for _ in range(TRIES):
-        pipeline = system.pipeline(name)
-        if running := system.running(pipeline):
-            raise CommandError(
-                f"Export {running.export_id} of {name} is running and changes the same tables. Wait until it has ended "
-                f"(table-exports watch {name} --until-done), or cancel it, then repeat the command"
-            )
         repaired = _Repair(system, pipeline).carry_out()
-        if system.pipeline(name).newest_snapshot == pipeline.newest_snapshot:
+        asked, pipeline = pipeline.newest_snapshot, _published(system, name)
+        if pipeline.newest_snapshot == asked:
             return repaired
     raise CommandError(f"{name} publishes new snapshots all the time: repeat the command")
+
+
+def _published(system: System, name: str) -> Pipeline:
+    """Return the pipeline when no export is publishing a snapshot. Raises CommandError if one does not end."""
+    deadline = time.monotonic() + EXPORT_ENDS_WITHIN_SECONDS
+    while (running := system.running(pipeline := system.pipeline(name))) and running.stage == Stage.PUBLISHING:
+        if time.monotonic() >= deadline:
+            raise CommandError(
+                f"Export {running.export_id} of {name} began to publish {running.snapshot_timestamp} meanwhile, and "
+                f"the view may show the snapshot before it. {_wait_until_ended(name)}, then repeat the command"
+            )
+        time.sleep(POLL_SECONDS)
+    return pipeline
+
+
+def _wait_until_ended(name: str) -> str:
+    return f"Wait until it has ended (table-exports watch {name} --until-done)"
 
 
 class _Repair:
@@ -138,11 +160,16 @@ class _Repair:
         """Create the view, and wait until it exists. Raises CommandError if the query fails."""
         once = replace(export, attempt=int(the_time().timestamp()))  # Athena runs a query again only for a new attempt
         query_id = self._athena.create_view(once, manifest)
-        end = wait_for_end(self._athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
+        end = None
+        try:
+            end = wait_for_end(self._athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
+        finally:
+            if end is None:  # Athena could carry it out when the view shows a newer snapshot already
+                self._athena.stop_query(query_id)
         if end is None:
             raise CommandError(
-                f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds. The view is "
-                "repaired when it succeeds"
+                f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds and was stopped: "
+                "repeat the command"
             )
         if end.state != "SUCCEEDED":
             raise CommandError(f"The view was not created: Athena query {query_id} ended {end.state}: {end.message}")

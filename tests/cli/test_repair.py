@@ -23,14 +23,17 @@ from table_exports_cli.deployed import Deployed
 DATABASE = "exports"
 BUCKET = "bucket"
 FIRST, SECOND, UNPUBLISHED, LATEST = (f"2026-11-{day}T02-00-07Z" for day in (20, 21, 22, 23))
+NEWEST = "2026-11-24T02-00-07Z"
 OLD, NEW = (("asin", "string"),), (("asin", "string"), ("stars", "bigint"))
 
 
 class Athena:
     """Creates the view at once, unless `message` says why it cannot."""
 
+    exceptions = SimpleNamespace(InvalidRequestException=ClientError)
+
     def __init__(self, glue):
-        self.glue, self.tokens, self.message = glue, [], None
+        self.glue, self.tokens, self.message, self.stopped = glue, [], None, []
         self.before_view = lambda: None
 
     def start_query_execution(self, QueryString, ClientRequestToken, QueryExecutionContext, WorkGroup):
@@ -43,6 +46,9 @@ class Athena:
             exists = [table for table in tables(self.glue) if table == name]
             (self.glue.update_table if exists else self.glue.create_table)(DatabaseName=DATABASE, TableInput=view)
         return {"QueryExecutionId": "q1"}
+
+    def stop_query_execution(self, QueryExecutionId):
+        self.stopped.append(QueryExecutionId)
 
     def get_query_execution(self, QueryExecutionId):
         failed = {"State": "FAILED", "AthenaError": {"ErrorMessage": self.message}}
@@ -75,19 +81,25 @@ def aws(monkeypatch, cli, records):
         s3.delete_object(Bucket=BUCKET, Key=found["Key"])
 
 
-def export(records: Records, snapshot, stage, export_id, end=True):
+def export(records: Records, snapshot, stage, export_id):
     moment = naming.snapshot_moment(snapshot)
     begun = a_pipeline().begin(export_id, Decimal("0.25"), moment)
     assert records.begin(begun)
-    if end:
-        exporting = begun.run_job(f"jr_{export_id}", moment)
-        publishing = exporting.advance(Stage.PUBLISHING, "q", moment)
-        ended = publishing.succeed(moment) if stage == Stage.SUCCEEDED else publishing.fail("no luck", moment)
-        assert records.move(begun, exporting)
-        assert records.ask_to_show(begun)
-        assert records.move(exporting, publishing)
-        assert records.move(publishing, ended)
-    return begun
+    if stage == Stage.STARTING:
+        return begun
+    exporting = begun.run_job(f"jr_{export_id}", moment)
+    publishing = exporting.advance(Stage.PUBLISHING, "q", moment)
+    assert records.move(begun, exporting)
+    assert records.ask_to_show(begun)
+    assert records.move(exporting, publishing)
+    return publishing if stage == Stage.PUBLISHING else end(records, publishing, stage)
+
+
+def end(records, publishing, stage):
+    moment = naming.snapshot_moment(publishing.snapshot_timestamp)
+    ended = publishing.succeed(moment) if stage == Stage.SUCCEEDED else publishing.fail("no luck", moment)
+    assert records.move(publishing, ended)
+    return ended
 
 
 def write(s3, snapshot, columns, export_id):
@@ -212,7 +224,7 @@ def test_athena_is_asked_again_each_time_because_it_repeats_no_query_of_the_same
 
 
 def test_a_running_export_is_not_disturbed(cli, aws, records):
-    export(records, "2026-11-24T02-00-07Z", Stage.STARTING, "e9", end=False)
+    export(records, "2026-11-24T02-00-07Z", Stage.STARTING, "e9")
 
     said = cli("repair", "reviews-parquet")
 
@@ -237,6 +249,86 @@ def test_an_export_that_publishes_meanwhile_wins(cli, aws, records):
 
     assert (said.code, said.data["snapshot_timestamp"]) == (0, newest), said.err
     assert described(glue) == (["asin", "stars"], ALL | {newest: ["asin", "stars"]}, newest)
+
+
+@pytest.mark.parametrize(
+    ("ends", "shows"), [(Stage.SUCCEEDED, NEWEST), (Stage.FAILED, LATEST)], ids=["succeeds", "fails"]
+)
+def test_an_export_that_is_still_publishing_is_waited_for(cli, aws, records, monkeypatch, ends, shows):
+    """The query of the repair has moved the view back, and the export still holds the lock."""
+    s3, glue, athena = aws
+    publishing = []
+
+    def begin_to_publish():
+        athena.before_view = lambda: None
+        publishing.append(export(records, NEWEST, Stage.PUBLISHING, "e9"))
+        write(s3, NEWEST, NEW, "e9")
+
+    def end_it(seconds):
+        end(records, publishing.pop(), ends)
+
+    athena.before_view = begin_to_publish
+    monkeypatch.setattr(repairing.time, "sleep", end_it)
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["snapshot_timestamp"]) == (0, shows), said.err
+    assert described(glue)[2] == shows
+
+
+def test_the_repair_is_repeated_although_yet_another_export_runs_by_then(cli, aws, records):
+    s3, glue, athena = aws
+
+    def publish_one_and_begin_another():
+        athena.before_view = lambda: None
+        export(records, NEWEST, Stage.SUCCEEDED, "e9")
+        write(s3, NEWEST, NEW, "e9")
+        export(records, "2026-11-25T02-00-07Z", Stage.STARTING, "ea")
+
+    athena.before_view = publish_one_and_begin_another
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["snapshot_timestamp"]) == (0, NEWEST), said.err
+    assert described(glue)[2] == NEWEST
+
+
+def test_an_export_that_does_not_end_is_reported_with_the_remedy(cli, aws, records, monkeypatch):
+    athena = aws[2]
+    monkeypatch.setattr(repairing, "EXPORT_ENDS_WITHIN_SECONDS", 0)
+    athena.before_view = lambda: export(records, NEWEST, Stage.PUBLISHING, "e9")
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert f"Export e9 of reviews-parquet began to publish {NEWEST} meanwhile" in said.err
+    assert "table-exports watch reviews-parquet --until-done" in said.err
+    assert "then repeat the command" in said.err
+
+
+def test_a_query_that_does_not_end_is_stopped(cli, aws, monkeypatch):
+    """Athena would carry it out later, when the view shows a newer snapshot."""
+    athena = aws[2]
+    athena.get_query_execution = lambda QueryExecutionId: {"QueryExecution": {"Status": {"State": "QUEUED"}}}
+    monkeypatch.setattr(repairing, "QUERY_ENDS_WITHIN_SECONDS", 0)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert athena.stopped == ["q1"]
+    assert "Athena query q1 has not ended after 0 seconds and was stopped: repeat the command" in said.err
+
+
+def test_an_interrupted_repair_stops_its_query(cli, aws, monkeypatch):
+    athena = aws[2]
+
+    def interrupt(QueryExecutionId):
+        raise KeyboardInterrupt
+
+    athena.get_query_execution = interrupt
+
+    assert cli("repair", "reviews-parquet").code == 130
+    assert athena.stopped == ["q1"]
 
 
 def test_columns_that_a_later_export_added_stay(cli, aws):
