@@ -1,8 +1,8 @@
-"""Starts MiniStack so that it refuses requests of web pages, with what its CloudFormation and IAM lack.
+"""Starts MiniStack so that it refuses web pages, with what its CloudFormation, IAM and Lambda lack.
 
-That is drift-aware change sets, the validation of properties, and policies of event buses. The sandbox's gateway
-validates the properties of each resource, after MiniStack has resolved them. This file runs in the emulator's
-environment, which contains nothing of the sandbox.
+That is drift-aware change sets, the validation of properties, policies of event buses, and the results of event source
+mappings. The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file
+runs in the emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ministack import app as emulator
+from ministack.services import lambda_svc
 from ministack.services.cloudformation import handlers, provisioners, stacks
 
 Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
@@ -71,6 +72,8 @@ def without_web_pages(app: Application) -> Application:
 
 
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
+mappings = runpy.run_path(str(Path(__file__).with_name("event_source_mappings.py")))
+lambda_svc._esm_response = mappings["describe"]
 drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
 runpy.run_path(str(Path(__file__).with_name("event_buses.py")))["install"](provisioners._RESOURCE_HANDLERS)

@@ -20,6 +20,7 @@ STREAM = "table-exports-on_export_changed"
 @dataclass(frozen=True)
 class Pipeline:
     user: Any
+    outputs: dict[str, str]
     name: str
     view: str
     table: str
@@ -38,7 +39,7 @@ def pipeline(user):
     user.make_table("Ailing", [{"id": "1"}], {"id": "S"})
     made = user.deploy_pipeline("Ailing")
     [export] = user.export(made)
-    return Pipeline(user, made["Pipeline"], made["View"], made["SnapshotTable"], export["snapshot_timestamp"])
+    return Pipeline(user, made, made["Pipeline"], made["View"], made["SnapshotTable"], export["snapshot_timestamp"])
 
 
 def delete_view(on):
@@ -111,19 +112,43 @@ DAMAGE = [  # and which checks report it
 ]
 
 
+class System:
+    def __init__(self, user):
+        self.client = user.client
+        self.records = Records(user.client("dynamodb"), "table-exports")
+
+
+@pytest.mark.slow
+def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user, pipeline):
+    def problems():
+        return [(found.subject, found.description) for found in doctor.streams(Deployed(System(user)))]
+
+    events = {"detail": {"pipeline": [pipeline.name]}}
+    assert problems() == []
+    with user.listening(events) as listener:
+        with user.denied(user.function_role("on_export_changed"), "events:PutEvents"):
+            user.request(pipeline.outputs)
+            found = user.wait_for(lambda: problems() or None, "problem")
+            assert found == [(STREAM, "PROBLEM: Function call failed")]
+            [remedy] = [problem.remedy for problem in doctor.streams(Deployed(System(user)))]
+            assert remedy == 'correct the error: docs/runbook.md, "functions-fail". Lambda continues by itself'
+            lines = user.client("logs").filter_log_events(
+                logGroupName="/table-exports/functions", filterPattern='"not authorized to perform: events:PutEvents"'
+            )
+            assert lines["events"]
+        user.wait_for(lambda: None if problems() else True, "end of the problem")  # it continues by itself
+        assert listener.wait_for("Export Started")
+
+
 @pytest.mark.slow
 def test_each_problem_is_reported_and_its_remedy_cures_it(user, pipeline, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
     checks = {check.__name__: check for check in doctor.CHECKS}
     watched = {name for _, names in DAMAGE for name in names}
 
-    class System:
-        client = staticmethod(user.client)
-        records = Records(user.client("dynamodb"), "table-exports")
-
     def problems():
         """Of the whole system and this pipeline, by check. The database is all tests' own."""
-        deployed = Deployed(System())
+        deployed = Deployed(System(user))
         deployed.pipelines = [found for found in deployed.pipelines if found.pipeline == pipeline.name]
         found = {name: list(checks[name](deployed)) for name in watched}
         return {name: problems for name, problems in found.items() if problems}
