@@ -1,6 +1,7 @@
 """Deploys the common stack, then the table stacks of tables.yaml. Shows the changes, and asks before it makes them."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -17,9 +18,13 @@ from infra.deploy.stacks import Interrupted, StackFailed, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
 from table_exports_cli.problems import in_words
 
+ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
+
 
 def main() -> int:
     options = read_options()
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler)  # as Ctrl+C, so that plans are discarded
     screen = Screen(Console(), options.yes, options.delete_data_of)
     try:
         return deploy(options, screen)
@@ -33,7 +38,9 @@ def main() -> int:
         screen.show("You declined. Nothing else was deployed")
     except (KeyboardInterrupt, EOFError, Interrupted):
         screen.show(
-            "\nInterrupted. CloudFormation completes what it has started. To continue, run the command again", "red"
+            "\nInterrupted. CloudFormation completes what it has started. The rest was discarded. To continue, run the "
+            "command again",
+            "red",
         )
         return 130
     return 1
@@ -97,10 +104,21 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     check_account_and_region(account, kept, options.settings)
     screen.show(f"Deploying version {version} to account {account.id}, Region {account.region}, as {account.who}")
     deployment = Deployment(account, screen, stacks, kept, options.build, options.plan, options.repair)
+    try:
+        return carry_out(deployment, options, table_stacks, selected)
+    finally:
+        if kept_plans := stacks.discard_open():  # all that was not executed: declined, refused or interrupted
+            screen.show(f"Change sets of this run remain at {', '.join(kept_plans)}. A later deployment deletes them")
+
+
+def carry_out(
+    deployment: Deployment, options: argparse.Namespace, table_stacks: list[TableStack], selected: list[TableStack]
+) -> int:
+    account, screen, kept = deployment.account, deployment.screen, deployment.settings
     deployment.check(selected, options.tables)
     guide.artifacts_bucket(kept, account, screen)
     if artifacts.upload(account, kept.artifacts_bucket, options.build):
-        screen.show(f"Uploaded to s3://{kept.artifacts_bucket}/{artifacts.prefix(version)}/")
+        screen.show(f"Uploaded to s3://{kept.artifacts_bucket}/{artifacts.prefix(deployment.version)}/")
 
     if options.only:
         deployment.require_common_stack_of_this_version()
@@ -111,6 +129,8 @@ def deploy(options: argparse.Namespace, screen: Screen) -> int:
     if outcomes:
         screen.summary(outcomes)
     if options.tables.exists():
+        if not options.plan:
+            deployment.stacks.discard_leftovers({table_stack.stack for table_stack in table_stacks})
         deployment.report_unlisted_stacks(table_stacks, options.tables)
     else:
         screen.show(f"{options.tables} does not exist, so no table stack was deployed")

@@ -82,12 +82,8 @@ class Deployment:
         if self.only_plan:
             self.stacks.discard(plan)
             return not plan.creates
-        try:
-            if not self.screen.confirm("Deploy the common stack?") or not self._data_loss_confirmed(plan):
-                raise Declined
-        except BaseException:
-            self.stacks.discard(plan)
-            raise
+        if not self.screen.confirm("Deploy the common stack?") or not self._data_loss_confirmed(plan):
+            raise Declined
         self.stacks.execute(plan, self.screen.event)
         return True
 
@@ -105,7 +101,6 @@ class Deployment:
             refused = {outcome.stack for outcome in kept}
             done = kept + self._each(self._execute, [plan for plan in changing if plan.stack.name not in refused])
         else:
-            self._each(self._discard, changing)
             raise Declined
         result = {outcome.stack: outcome for outcome in done}
         return [

@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.deploy import CannotDeploy
@@ -18,6 +20,9 @@ SUCCEEDED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_CO
 NEVER_CREATED = ("ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED")  # all that can be done is to delete it
 OUR_CHANGE_SETS = ("version-", "adopt-")
 OVERTAKEN = ("ChangeSetNotFound", "InvalidChangeSetStatus")  # CloudFormation deletes it when another is executed
+DESCRIPTION = "make deploy"  # of our change sets
+LEFT_OVER_AFTER = timedelta(hours=1)  # a deployment that waits longer for its answer plans again
+DISCARD_SECONDS = 20.0  # until a change set that is still being created can be deleted
 NO_REASON = "CloudFormation gave no reason"
 MAX_PAUSE = 4.0  # seconds
 
@@ -92,6 +97,7 @@ class Stacks:
         self._who = who
         self._say = say
         self.interrupted = threading.Event()
+        self._open: dict[str, Plan] = {}  # by change set: neither executed nor discarded yet
 
     def describe(self, name: str) -> dict[str, Any] | None:
         try:
@@ -111,6 +117,34 @@ class Stacks:
         """Returns the change sets of a stack that no deployment created."""
         names = [each["ChangeSetName"] for each in self._change_sets(name)]
         return [name for name in names if not name.startswith(OUR_CHANGE_SETS)]
+
+    def discard_open(self) -> list[str]:
+        """Discards all plans that were not executed. Returns the names of stacks that keep one."""
+        with ThreadPoolExecutor(5) as pool:
+            plans = list(self._open.values())
+            done = list(pool.map(self._is_discarded, plans))
+        return [plan.stack.name for plan, discarded in zip(plans, done, strict=True) if not discarded]
+
+    def _is_discarded(self, plan: Plan) -> bool:
+        try:
+            self.discard(plan)
+        except (BotoCoreError, ClientError):
+            return False
+        return True
+
+    def discard_leftovers(self, known: set[str]) -> None:
+        """Deletes the empty stacks, except the known ones, that deployments planned and left, and nobody else plans."""
+        pages = self._cloudformation.get_paginator("describe_stacks").paginate()
+        found = [stack["StackName"] for page in pages for stack in page["Stacks"] if is_only_planned(stack)]
+        for name in (name for name in found if name not in known):
+            change_sets = self._change_sets(name)
+            if change_sets and all(is_left_over(each) for each in change_sets) and self._is_only_planned(name):
+                self._cloudformation.delete_stack(StackName=name)
+
+    def _discard_leftovers_of(self, name: str) -> None:
+        """Deletes the change sets of a stack that deployments left."""
+        for change_set in filter(is_left_over, self._change_sets(name)):
+            self._delete_change_set(change_set["ChangeSetId"])
 
     def _change_sets(self, name: str) -> list[dict[str, Any]]:
         pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
@@ -148,7 +182,7 @@ class Stacks:
         """Returns the stack when no operation is in progress. An interrupted run may have left one."""
         for attempt, _ in enumerate(self._poll()):
             stack = self.describe(name)
-            if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+            if stack is None or is_only_planned(stack):
                 return stack
             if not in_progress(stack):
                 break
@@ -178,10 +212,12 @@ class Stacks:
 
     def _plan_once(self, stack: Stack, version: str) -> Plan:
         found = self.wait_until_idle(stack.name)
-        creates = found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS"
+        if found:
+            self._discard_leftovers_of(stack.name)
+        creates = found is None or is_only_planned(found)
         change_set = self._create_change_set(stack, version, creates)
+        plan = self._open[change_set] = Plan(stack=stack, creates=creates, change_set=change_set)
         described = self._wait_for_change_set(change_set)
-        plan = Plan(stack=stack, creates=creates, change_set=change_set)
         if described["Status"] == "CREATE_COMPLETE":
             changes = sorted(self._changes(change_set), key=lambda change: (change.action, change.name))
             return Plan(stack=stack, creates=creates, change_set=change_set, changes=tuple(changes))
@@ -198,7 +234,7 @@ class Stacks:
             StackName=stack.name,
             ChangeSetName=f"version-{version}-{time.time_ns()}",
             ChangeSetType="CREATE" if creates else "UPDATE",
-            Description=f"make deploy by {self._who}" if self._who else "make deploy",
+            Description=f"{DESCRIPTION} by {self._who}" if self._who else DESCRIPTION,
             TemplateURL=stack.template_url,
             Parameters=as_parameters(stack.parameters),
             Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
@@ -213,30 +249,50 @@ class Stacks:
             self._delete_change_set(plan.change_set)
         if plan.creates and self._is_only_planned(plan.stack.name) and not self._change_sets(plan.stack.name):
             self._cloudformation.delete_stack(StackName=plan.stack.name)
+        self._open.pop(plan.change_set or "", None)
 
     def _delete_change_set(self, change_set: str) -> None:
+        """Deletes a change set, also one that is still being created. Nothing happens if it is gone."""
+        deadline = time.monotonic() + DISCARD_SECONDS
+        while True:
+            try:
+                self._cloudformation.delete_change_set(ChangeSetName=change_set)
+                return
+            except ClientError as error:
+                if not was_overtaken(error):
+                    raise
+                if not self._is_being_created(change_set) or time.monotonic() > deadline:
+                    return
+            time.sleep(MAX_PAUSE / 4)
+
+    def _is_being_created(self, change_set: str) -> bool:
         try:
-            self._cloudformation.delete_change_set(ChangeSetName=change_set)
+            described = self._cloudformation.describe_change_set(ChangeSetName=change_set)
         except ClientError as error:
-            if not was_overtaken(error):
-                raise
+            if was_overtaken(error):
+                return False
+            raise
+        return described["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 
     def _is_only_planned(self, name: str) -> bool:
         """Whether the stack has no resources. Someone else may have created them since."""
         stack = self.describe(name)
-        return stack is not None and stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+        return stack is not None and is_only_planned(stack)
 
     def execute(self, plan: Plan, on_event: OnEvent = ignore) -> None:
         """Executes the change set and follows the stack to its end. Raises StackFailed or Overtaken."""
         if plan.change_set is None:
             return
+        if self.interrupted.is_set():
+            raise Interrupted
         name = plan.stack.name
         stack = self.describe(name)
-        if stack is None or (in_progress(stack) and stack["StackStatus"] != "REVIEW_IN_PROGRESS"):
+        if stack is None or (in_progress(stack) and not is_only_planned(stack)):
             raise Overtaken
         last_event = self._last_event(name)
         try:
             self._cloudformation.execute_change_set(ChangeSetName=plan.change_set)
+            self._open.pop(plan.change_set, None)
         except ClientError as error:
             if was_overtaken(error):
                 raise Overtaken from error
@@ -249,16 +305,21 @@ class Stacks:
             StackName=name,
             ChangeSetName=f"adopt-{time.time_ns()}",
             ChangeSetType="IMPORT",
+            Description=DESCRIPTION,
             TemplateBody=template,
             Parameters=as_parameters(parameters),
             ResourcesToImport=resources,
         )["Id"]
+        self._open[change_set] = Plan(
+            stack=Stack(name=name, template_url="", parameters=parameters), creates=True, change_set=change_set
+        )
         described = self._wait_for_change_set(change_set)
         if described["Status"] == "FAILED":
             reason = described.get("StatusReason", NO_REASON)
             raise CannotDeploy(f"CloudFormation cannot import into stack {name}: {reason}")
         last_event = self._last_event(name)
         self._cloudformation.execute_change_set(ChangeSetName=change_set)
+        self._open.pop(change_set, None)
         self._follow(name, last_event)
 
     def delete(self, name: str) -> None:
@@ -332,6 +393,18 @@ class Stacks:
 
 def in_progress(stack: dict[str, Any]) -> bool:
     return stack["StackStatus"].endswith("_IN_PROGRESS")
+
+
+def is_only_planned(stack: dict[str, Any]) -> bool:
+    """Returns whether the stack consists of change sets, and never had a resource."""
+    return stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+
+
+def is_left_over(change_set: dict[str, Any]) -> bool:
+    """Returns whether a deployment created the change set, and was interrupted before it executed or discarded it."""
+    ours = change_set["ChangeSetName"].startswith(OUR_CHANGE_SETS) and DESCRIPTION in change_set.get("Description", "")
+    age = datetime.now(UTC) - change_set["CreationTime"]
+    return ours and change_set["ExecutionStatus"] != "EXECUTE_IN_PROGRESS" and age > LEFT_OVER_AFTER
 
 
 def was_overtaken(error: ClientError) -> bool:

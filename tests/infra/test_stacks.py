@@ -4,50 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from fake_cloudformation import ABSENT, ARN, STACK, FakeCloudFormation, in_error, stack
 
 from infra.deploy import CannotDeploy
-from infra.deploy.stacks import Interrupted, Overtaken, Plan, Stack, StackFailed, Stacks
-
-STACK = Stack(
-    name="table-exports-orders-parquet", template_url="https://s3/orders.yaml", parameters={"TableName": "Orders"}
-)
-ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/table-exports-orders-parquet/1"
-
-
-class FakeCloudFormation:
-    """Returns prepared answers, and records the operations."""
-
-    def __init__(self, **answers: Any) -> None:
-        self._answers = answers
-        self.done: list[str] = []
-        self.requests: dict[str, dict[str, Any]] = {}  # the last one of each operation
-
-    def __getattr__(self, operation: str) -> Any:
-        def call(**request: Any) -> Any:
-            self.done.append(operation)
-            self.requests[operation] = request
-            answer = self._answers.get(operation, {"Id": "change-set"})
-            if isinstance(answer, list):
-                answer = answer.pop(0) if len(answer) > 1 else answer[0]
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return call
-
-    def get_paginator(self, operation: str) -> Any:
-        fake = self
-
-        class Pages:
-            def paginate(self, **request: Any) -> list[Any]:
-                return [getattr(fake, operation)(**request)]
-
-        return Pages()
-
-
-def stack(status: str, **more: str) -> dict[str, Any]:
-    return {"Stacks": [{"StackName": STACK.name, "StackId": ARN, "StackStatus": status, **more}]}
+from infra.deploy.stacks import Interrupted, Overtaken, Plan, StackFailed, Stacks
 
 
 def events(*listed: tuple[str, str, str]) -> dict[str, Any]:
@@ -66,11 +26,6 @@ def events(*listed: tuple[str, str, str]) -> dict[str, Any]:
             for number, (resource, status, reason) in reversed(list(enumerate(listed)))
         ]
     }
-
-
-ABSENT = ClientError(
-    {"Error": {"Code": "ValidationError", "Message": "Stack with id x does not exist"}}, "DescribeStacks"
-)
 
 
 def test_a_refused_change_set_is_explained_and_removed():
@@ -204,10 +159,6 @@ def test_waiting_ends_when_it_is_interrupted():
 
     with pytest.raises(Interrupted):
         stacks.wait_until_idle(STACK.name)
-
-
-def in_error(code: str, message: str = "") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "Operation")
 
 
 def test_who_waits_is_told_who_deploys():
