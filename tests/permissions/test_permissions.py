@@ -1,6 +1,7 @@
 """Every role may do what AWS documents for its calls, on the resources that they touch, and nothing else."""
 
 import pytest
+from botocore.loaders import Loader
 from templates import STACKS, resources
 
 from permissions import places, reference
@@ -55,6 +56,18 @@ def test_a_role_reaches_nothing_of_others(role):
 
 def test_every_role_is_looked_at_and_every_function_has_one():
     assert {grant.role for grant in grants()} == set(ROLES) == {required.role for required in requirements()}
+
+
+def test_a_page_of_the_reference_is_that_of_the_service_and_not_of_another_with_its_prefix():
+    services = {required.action.partition(":")[0] for required in requirements()}
+    named = {}
+    for service in services:
+        model = Loader().load_service_model(service, "service-2")["metadata"]
+        names = model["serviceFullName"], model.get("serviceAbbreviation", "")
+        named[service] = {f"list_{name.lower().replace(' ', '')}.html" for name in names}
+    pages = {service: reference.page(f"{service}:Any").rpartition("/")[2] for service in services}
+
+    assert {service: page for service, page in pages.items() if page not in named[service]} == {}
 
 
 def test_the_reference_has_every_action():
