@@ -1,9 +1,9 @@
 """Cancels an export: stops what it waits for, then ends it. Each write is conditional, so an event may come first."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from table_exports.aws import operations
 from table_exports.aws.athena import Athena
 from table_exports.aws.glue import Glue
 from table_exports.aws.interrupted import settle
@@ -89,59 +89,52 @@ def _stop(system: System, export: Export) -> tuple[Export, list[str]]:
 
     Returns the export with what was found, and what was done.
     """
-    glue = Glue(system.client("glue"), lambda: system.client("glue"), NAME)
-    found = _STOP[export.stage](system, glue, export)
-    settled, more = settle(export, glue, system.records, the_time())
+    services = _Services(system)
+    found = _stop_operation(services, export)
+    settled, more = settle(export, services.glue, system.records, the_time())
     return settled, found + more
 
 
-def _stop_job_run(system: System, glue: Glue, export: Export) -> list[str]:
-    run_id = export.awaited_id
-    if glue.job_run_end(export, run_id):
-        return [f"Glue job run {run_id} had ended"]
-    glue.stop_job_run(export, run_id)
-    return [f"Stopped Glue job run {run_id}"]
+class _Services:
+    def __init__(self, system: System) -> None:
+        self.glue = Glue(system.client("glue"), lambda: system.client("glue"), NAME)
+        self.athena = Athena(system.client("athena"), NAME, NAME)
 
 
-def _stop_table_export(system: System, glue: Glue, export: Export) -> list[str]:
-    return [
-        f"DynamoDB cannot stop {export.awaited_id}: that export continues and is charged. Its files expire after "
-        "StagingDays"
-    ]
-
-
-def _stop_crawl(system: System, glue: Glue, export: Export) -> list[str]:
-    if not export.own_crawl:
+def _stop_operation(services: _Services, export: Export) -> list[str]:
+    """Stop the operation, and return what was done. Raises _TooLate if it has shown the snapshot already."""
+    if export.stage == Stage.STARTING:
+        return []
+    if export.stage == Stage.STAGING:
+        return [
+            f"DynamoDB cannot stop {export.awaited_id}: that export continues and is charged. Its files expire after "
+            "StagingDays"
+        ]
+    if export.stage == Stage.CATALOGING and not export.own_crawl:
         return [f"The crawl of {export.crawler_name} belongs to someone else: it continues"]
-    if glue.crawl_end(export, the_time()):
-        return [f"The crawl of {export.crawler_name} had ended"]
-    glue.stop_crawler(export)
-    return [f"Stopped the crawl of {export.crawler_name}"]
+    operation = OPERATIONS[export.stage].format(export)
+    if end := operations.end_of(export, services, the_time()):
+        done = f"{operation[0].upper()}{operation[1:]} had ended"
+    else:
+        operations.stop(export, services)
+        done = f"Stopped {operation}"
+        if export.stage == Stage.PUBLISHING:  # it may succeed before it is stopped
+            end = wait_for_end(services.athena, export.awaited_id, QUERY_ENDS_WITHIN_SECONDS)
+    if export.stage == Stage.PUBLISHING:
+        if end is None:
+            raise CommandError(
+                f"{operation} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was stopped: run the "
+                "command again"
+            )
+        if end.state == "SUCCEEDED":
+            raise _TooLate
+    return [done]
 
 
-def _stop_query(system: System, glue: Glue, export: Export) -> list[str]:
-    """Stop the query. Raises _TooLate if it has succeeded."""
-    athena = Athena(system.client("athena"), NAME, NAME)
-    end = athena.query_end(export.awaited_id)
-    if end is None:
-        athena.stop_query(export.awaited_id)
-        end = wait_for_end(athena, export.awaited_id, QUERY_ENDS_WITHIN_SECONDS)
-    if end is None:
-        raise CommandError(
-            f"Athena query {export.awaited_id} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was "
-            "stopped: run the command again"
-        )
-    if end.state == "SUCCEEDED":
-        raise _TooLate
-    return [f"Stopped Athena query {export.awaited_id}"]
-
-
-_STOP: dict[Stage, Callable[[System, Glue, Export], list[str]]] = {
-    Stage.STARTING: lambda system, glue, export: [],
-    Stage.STAGING: _stop_table_export,
-    Stage.EXPORTING: _stop_job_run,
-    Stage.CATALOGING: _stop_crawl,
-    Stage.PUBLISHING: _stop_query,
+OPERATIONS = {
+    Stage.EXPORTING: "Glue job run {0.awaited_id}",
+    Stage.CATALOGING: "the crawl of {0.crawler_name}",
+    Stage.PUBLISHING: "Athena query {0.awaited_id}",
 }
 
 

@@ -6,7 +6,6 @@ both alike. It stops operations that are overdue: the next pass publishes their 
 sends a heartbeat.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reconcile_exports.measuring import measure_pipelines
+from table_exports.aws import operations
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import Completion
 from table_exports.domain.errors import InvalidRecord
@@ -116,24 +116,11 @@ def find_completion(
         case Stage.STAGING:
             assert pipeline is not None
             return cloud.tables.export_end(export, export.awaited_id, pipeline.table_role_arn)
-        case Stage.EXPORTING:
-            return cloud.glue.job_run_end(export, export.awaited_id)
-        case Stage.CATALOGING:
-            return cloud.glue.crawl_end(export, now)
-        case Stage.PUBLISHING:
-            return cloud.athena.query_end(export.awaited_id)
-    raise ValueError(f"{export.stage} waits for nothing that could end")
+    return operations.end_of(export, cloud, now)
 
 
 def stop(export: Export, cloud: Cloud) -> None:
     """Stop an overdue operation. The next pass publishes its end."""
     reason = f"stopped because it ran past {export.deadline:%Y-%m-%d %H:%M:%S} UTC"
     if record(export, replace(export, blocked_reason=reason), cloud):
-        STOP[export.stage](export, cloud)
-
-
-STOP: dict[Stage, Callable[[Export, Cloud], None]] = {
-    Stage.EXPORTING: lambda export, cloud: cloud.glue.stop_job_run(export, export.awaited_id),
-    Stage.CATALOGING: lambda export, cloud: cloud.glue.stop_crawler(export),
-    Stage.PUBLISHING: lambda export, cloud: cloud.athena.stop_query(export.awaited_id),
-}
+        operations.stop(export, cloud)
