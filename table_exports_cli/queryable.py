@@ -86,11 +86,9 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
             return None
         try:
             export, manifest = manifests.of_snapshot(pipeline, latest)
+            stored.ensure_complete(export, manifest)
         except PermanentError as error:
             return Problem(name, str(error), _export_again(name))
-        if (found := stored.files(pipeline, latest)) != manifest.files:
-            what = f"its latest snapshot {latest} has {found} of its {manifest.files} files"
-            return Problem(name, what, _export_again(name))
         table = export.snapshot_table
         if table not in deployed.catalog:
             return Problem(name, f"its snapshot table {table} is gone", _repair(name))
@@ -99,7 +97,7 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
             return Problem(name, f"{table} has other columns or another SerDe than its latest snapshot", _repair(name))
         existing = stored.of(pipeline)
         kept = (existing & pipeline.published) - {*retention.superseded(existing, pipeline)}
-        if missing := sorted(kept - {*stored.partitions(pipeline)}):
+        if missing := stored.without_partition(pipeline, kept):
             return Problem(name, f"{table} has no partition of {', '.join(missing)}", _repair(name))
         return None
 

@@ -120,16 +120,12 @@ class _Repair:
 
     def _proven(self, snapshot: str) -> tuple[Export, Manifest]:
         export, manifest = self._manifests.of_snapshot(self._pipeline, snapshot)
-        found = self._snapshots.files(self._pipeline, snapshot)
-        if found != manifest.files:
-            raise PermanentError(
-                f"{export.snapshot_location} has {found} files, and its manifest lists {manifest.files}"
-            )
+        self._snapshots.ensure_complete(export, manifest)
         return export, manifest
 
     def _add_partitions(self, latest: str) -> tuple[str, ...]:
         """Add the published snapshots that the table lacks. Returns their timestamps."""
-        missing = sorted({*self._published(), latest} - {*self._snapshots.partitions(self._pipeline)})
+        missing = self._snapshots.without_partition(self._pipeline, [*self._published(), latest])
         with ThreadPoolExecutor(AT_ONCE) as pool:
             added = [snapshot for snapshot, put in zip(missing, pool.map(self._put, missing), strict=True) if put]
         if added:

@@ -1,13 +1,16 @@
 """The snapshots of a pipeline: which exist in S3 and in the catalog, and how they are removed from both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from table_exports.domain import naming
+from table_exports.domain.errors import PermanentError
+from table_exports.domain.export import Export
 from table_exports.domain.limits import OBJECTS_PER_CALL
+from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 
 
@@ -25,9 +28,17 @@ class Snapshots:
         names = {key.removeprefix(manifests) for key in self._keys(bucket, manifests)}
         return folders | {name.removesuffix(".json") for name in names} | set(self.partitions(pipeline))
 
-    def files(self, pipeline: Pipeline, snapshot: str) -> int:
-        """Return how many files the snapshot has."""
-        return sum(1 for _ in self._keys(*_place(naming.snapshot_location(pipeline.output_prefix, snapshot))))
+    def ensure_complete(self, export: Export, manifest: Manifest) -> None:
+        """Raise PermanentError unless S3 has as many files of the snapshot as its manifest lists."""
+        found = sum(1 for _ in self._keys(*_place(export.snapshot_location)))
+        if found != manifest.files:
+            raise PermanentError(
+                f"{export.snapshot_location} has {found} files, and its manifest lists {manifest.files}"
+            )
+
+    def without_partition(self, pipeline: Pipeline, snapshots: Iterable[str]) -> list[str]:
+        """Return those of the snapshots that the table has no partition of, the oldest first."""
+        return sorted({*snapshots} - {*self.partitions(pipeline)})
 
     def remove(self, pipeline: Pipeline, snapshot: str) -> int:
         """Remove a snapshot, and return how many files it had.
