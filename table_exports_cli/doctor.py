@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,7 +102,7 @@ def versions(deployed: Deployed) -> Iterator[Problem]:
             yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", RESTORE)
         elif job["Command"]["ScriptLocation"] != f"s3://{wanted['Value']}":
             yield Problem(
-                pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", DEPLOY
+                pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", RESTORE
             )
 
 
@@ -170,7 +170,7 @@ def functions(deployed: Deployed) -> Iterator[Problem]:
 
 def deliveries(deployed: Deployed) -> Iterator[Problem]:
     """each rule has its function as a target, and may invoke it"""
-    client, policies = deployed.client("lambda"), {}
+    client, policies = deployed.client("lambda"), dict[str, list[dict[str, Any]] | None]()
     expected = set(deployed.names("Events::Rule"))
     for bus, rule in deployed.rules:
         if rule["Name"] not in expected:
@@ -180,8 +180,9 @@ def deliveries(deployed: Deployed) -> Iterator[Problem]:
             yield Problem(_on(bus, rule["Name"]), "has no target", RESTORE)
         for function in (target["Arn"] for target in targets if ":function:" in target["Arn"]):
             if function not in policies:
-                policies[function] = list(_statements(client, function))
-            if not any(_lets_in(statement, rule["Arn"]) for statement in policies[function]):
+                policies[function] = _statements(client, function)
+            statements = policies[function]
+            if statements is not None and not any(_lets_in(statement, rule["Arn"]) for statement in statements):
                 name = function.rpartition(":")[2]
                 yield Problem(
                     _on(bus, rule["Name"]),
@@ -191,11 +192,17 @@ def deliveries(deployed: Deployed) -> Iterator[Problem]:
                 )
 
 
-def _statements(client: Any, function: str) -> Iterable[dict[str, Any]]:
+def _statements(client: Any, function: str) -> list[dict[str, Any]] | None:
+    """Return the statements of the function's policy. None if there is no function: the check of functions says so."""
     try:
-        return json.loads(client.get_policy(FunctionName=function)["Policy"])["Statement"]
+        return list(json.loads(client.get_policy(FunctionName=function)["Policy"])["Statement"])
     except client.exceptions.ResourceNotFoundException:
-        return []
+        pass  # of the policy, or of the function
+    try:
+        client.get_function_configuration(FunctionName=function)
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return []
 
 
 def _lets_in(statement: dict[str, Any], rule: str) -> bool:

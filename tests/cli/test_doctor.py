@@ -356,3 +356,26 @@ def test_what_exists_is_no_problem(deployed):
 
     for check in (queryable.database, queryable.workgroup, queryable.bucket):
         assert told(check, found) == []
+
+
+@pytest.mark.parametrize(
+    ("function", "problems"),
+    [
+        (
+            {"State": "Active"},
+            [("a-rule on table-exports", "may not invoke f"), ("a-rule on the default bus", "may not invoke f")],
+        ),
+        (Gone(), []),
+    ],
+    ids=["exists", "is gone: another check reports it, and no permission can be added"],
+)
+def test_a_permission_is_missing_only_of_a_function_that_exists(deployed, function, problems):
+    found = deployed(
+        resources=[resource("AWS::Events::Rule", "a-rule")],
+        list_rules={"Rules": [{"Name": "a-rule", "Arn": "arn:aws:events:r:1:rule/a-rule", "State": "ENABLED"}]},
+        list_targets_by_rule={"Targets": [{"Id": "f", "Arn": "arn:aws:lambda:r:1:function:f"}]},
+        get_policy=Gone(),
+        get_function_configuration=function,
+    )
+
+    assert sorted(told(doctor.deliveries, found)) == problems
