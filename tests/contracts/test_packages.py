@@ -1,20 +1,31 @@
 """What is deployed works with what it is deployed with, and nothing else."""
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from templates import template
+
+from infra.package import write_bill_of_materials
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/handler.py"))
 AARCH64 = (183).to_bytes(2, "little")  # an ELF file's machine
+PUBLIC_HOSTS = {
+    "pypi.org",
+    "github.com",
+    "cyclonedx-bom-tool.readthedocs.io",
+    "cyclonedx-python-library.readthedocs.io",
+}
 LIKE_LAMBDA = ROOT / ".venv-emulator/bin/python"  # boto3 and no more of ours
 
 
@@ -76,6 +87,35 @@ def test_the_same_sources_give_the_same_bytes_whoever_builds_them(tmp_path):
         "table_export_job.zip",
         *(f"{service}.zip" for service in SERVICES),
     }
+
+
+def test_the_bill_of_materials_lists_what_the_build_has():
+    """Of others, that is. Lambda has boto3, and Glue has Spark."""
+    found = json.loads((BUILD / "sbom.cdx.json").read_text())
+    names = zipfile.ZipFile(BUILD / "layer.zip").namelist()
+    folders = {name.split("/")[1] for name in names} | {path.name for path in BUILD.glob("*.whl")}
+    distributions = [folder for folder in folders if folder.endswith((".dist-info", ".whl"))]
+    unpacked = {tuple(name.removesuffix(".dist-info").split("-")[:2]) for name in distributions}
+
+    assert found["bomFormat"] == "CycloneDX"
+    assert found["metadata"]["component"]["name"] == "table-exports"
+    assert {(one["name"].replace("-", "_"), one["version"]) for one in found["components"]} == unpacked
+    assert all(one["externalReferences"][0]["hashes"] for one in found["components"])
+
+
+def test_the_same_sources_give_the_same_bill_of_materials_whoever_builds_them(tmp_path, monkeypatch):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(ROOT / "requirements", copy / "requirements")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example/simple")
+
+    write_bill_of_materials(tmp_path / "bill.json", copy)
+
+    text = (tmp_path / "bill.json").read_text()
+    assert text == (BUILD / "sbom.cdx.json").read_text()
+    assert {urlsplit(url).hostname for url in re.findall(r'"url": "([^"]+)"', text)} <= PUBLIC_HOSTS
+    assert str(tmp_path) not in text
 
 
 def build(sources, target, umask, **settings):

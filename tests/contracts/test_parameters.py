@@ -84,3 +84,12 @@ DEFAULTED = (
     "schedule_time_zone",
     "stale_after_seconds",
 )
+
+
+def test_whoever_deploys_a_table_reads_that_keys_become_names():
+    """Before the first export, because such a name stays in every later manifest."""
+    description = DECLARED["TableName"]["Description"]
+    [section] = re.findall(r'docs/schema\.md, "([^"]+)"', description)
+
+    assert f"\n### {section}\n" in (INFRA.parent / "docs/schema.md").read_text()
+    assert f"schema.md#{section.lower().replace(' ', '-')}" in DOCUMENTED
