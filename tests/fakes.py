@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from examples import ACCOUNT, REGION, a_manifest, a_pipeline, a_table
 
 from table_exports.aws.records import Records
+from table_exports.aws.stacks import ResourceOperation
 from table_exports.domain.aws_events import (
     Completion,
     CrawlEnded,
@@ -204,6 +205,13 @@ class FakeSnapshots:
 @dataclass
 class FakeStacks:
     gone: set[str] = field(default_factory=set)
+    operations: dict[tuple[str, str], list[ResourceOperation]] = field(default_factory=dict)  # the last one stays
+
+    def operation(self, stack_id: str, logical_id: str, physical_id: str = "") -> ResourceOperation | None:
+        if stack_id in self.gone:
+            return None
+        answers = self.operations.get((stack_id, physical_id)) or [ResourceOperation()]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def is_gone(self, stack_id: str) -> bool:
         return stack_id in self.gone
@@ -224,6 +232,7 @@ class FakeCloud:
     records: Records
     account: str = ACCOUNT
     region: str = REGION
+    bucket: str = "bucket"
     late_after: timedelta = timedelta(minutes=10)
     glue: FakeGlue = field(default_factory=FakeGlue)
     tables: FakeTables = field(default_factory=FakeTables)

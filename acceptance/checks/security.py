@@ -1,5 +1,6 @@
 """Claims about what roles may not do."""
 
+import json
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -58,6 +59,34 @@ def is_accepted(world: World, source: str, detail_type: str) -> bool:
         if error.response["Error"]["Code"] == "AccessDeniedException":
             return False
         raise
+
+
+@check(
+    "forged-registration",
+    SUBJECT,
+    "`register_pipeline` ignores events that CloudFormation did not send",
+    "invokes the function with an update of a table stack that lowers `KeepSnapshots`, and with its deletion",
+    in_sandbox="the emulator's CloudFormation",
+)
+def registers_only_for_cloudformation(world: World) -> Evidence:
+    films = world.planned("films").pipeline
+    before = world.system.records.pipeline(films)
+    answer = {"Bucket": world.bucket, "Key": f"query-results/{COMMON_STACK}-forged-registration"}
+    expect(before is not None, f"there is no pipeline {films}")
+    forged: dict[str, Any] = {
+        "StackId": before.stack_id if before else "",
+        "RequestId": "forged",
+        "LogicalResourceId": "Pipeline",
+        "PhysicalResourceId": films,
+        "ResponseURL": world.client("s3").generate_presigned_url("put_object", answer),
+        "ResourceProperties": {"TableName": "forged", "Bucket": world.bucket, "KeepSnapshots": "1"},
+    }
+    for request_type in ("Update", "Delete"):
+        payload = json.dumps(forged | {"RequestType": request_type})
+        world.client("lambda").invoke(FunctionName=f"{COMMON_STACK}-register_pipeline", Payload=payload)
+    after = world.system.records.pipeline(films)
+    expect(after == before, f"the pipeline changed: {after}")
+    return Evidence(f"{films} is unchanged", {"events": 2})
 
 
 def allowed(world: World, role: str, context: dict[str, str]) -> bool:

@@ -1,8 +1,8 @@
 """Starts MiniStack so that it refuses web pages, with what its CloudFormation, IAM and Lambda lack.
 
-That is drift-aware change sets, the validation of properties, policies of event buses, and the results of event source
-mappings. The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file
-runs in the emulator's environment, which contains nothing of the sandbox.
+That is drift-aware change sets, the validation of properties, events of deletions, policies of event buses, and the
+results of event source mappings. The sandbox's gateway validates the properties of each resource, after MiniStack has
+resolved them. This file runs in the emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -10,17 +10,18 @@ import os
 import runpy
 import urllib.request
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ministack import app as emulator
-from ministack.services import lambda_svc
+from ministack.services import cloudformation, lambda_svc
 from ministack.services.cloudformation import handlers, provisioners, stacks
 
 Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
 
 VALIDATE = f"{os.environ['AWS_ENDPOINT_URL']}/_sandbox/properties"
-create, update = stacks._provision_resource, stacks._update_resource
+create, update, delete = stacks._provision_resource, stacks._update_resource, stacks._delete_resource
 
 
 def create_valid(resource_type: str, logical_id: str, props: dict, stack_name: str) -> tuple:
@@ -40,6 +41,25 @@ def update_valid(
     if new_props != old_props:
         ensure_valid(resource_type, logical_id or physical_id, new_props)
     return update(resource_type, physical_id, old_props, new_props, stack_name, logical_id, old_attrs)
+
+
+def delete_with_events(resource_type: str, physical_id: str, props: dict, stack_name: str, *more: object) -> object:
+    """Adds the events that MiniStack leaves out when an update removes or replaces a resource."""
+    events = cloudformation._stack_events.get(stack_of(stack_name), [])
+    logical_id = str(more[0]) if more else ""
+    latest = next((found for found in reversed(events) if found["PhysicalResourceId"] == physical_id), {})
+    told = latest.get("ResourceStatus") == "DELETE_IN_PROGRESS"
+    add = partial(stacks._add_event, stack_of(stack_name), stack_name, logical_id, resource_type)
+    if not told:
+        add("DELETE_IN_PROGRESS", physical_id=physical_id)
+    answer = delete(resource_type, physical_id, props, stack_name, *more)
+    if not told:
+        add("DELETE_COMPLETE", physical_id=physical_id)
+    return answer
+
+
+def stack_of(name: str) -> str:
+    return (cloudformation._stacks.get(name) or {}).get("StackId", "")
 
 
 def ensure_valid(resource_type: str, logical_id: str, props: dict) -> None:
@@ -74,6 +94,7 @@ def without_web_pages(app: Application) -> Application:
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
 mappings = runpy.run_path(str(Path(__file__).with_name("event_source_mappings.py")))
 lambda_svc._esm_response = mappings["describe"]
+stacks._delete_resource = delete_with_events
 drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
 runpy.run_path(str(Path(__file__).with_name("event_buses.py")))["install"](provisioners._RESOURCE_HANDLERS)

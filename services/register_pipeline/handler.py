@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from register_pipeline.origin import verify
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRecord, InvalidRequest
@@ -33,6 +34,7 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
     try:
         response = on_table_stack_changed(event, the_cloud(), datetime.now(UTC))
     except InvalidRequest as error:
+        logger.warning("Refused", extra={"reason": str(error), "stack_id": event["StackId"]})
         # A stack that was refused its name has nothing to delete.
         response = answer(event, "SUCCESS" if event["RequestType"] == "Delete" else "FAILED", reason=str(error))
     except Exception as error:
@@ -44,12 +46,16 @@ def handle(event: dict[str, Any], context: LambdaContext) -> None:
 
 def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -> dict[str, Any]:
     """Return the answer for CloudFormation. Raises InvalidRequest if the stack's parameters cannot be met."""
+    unconfirmed = verify(event, cloud)
     if event["RequestType"] == "Delete":  # whatever the parameters are: this version might refuse them
         cloud.records.unregister(event.get("PhysicalResourceId", NOT_REGISTERED), event["StackId"])
         return answer(event, "SUCCESS")
     pipeline = configured(event["ResourceProperties"], event["StackId"])
     logger.append_keys(pipeline=pipeline.pipeline)
-    pipeline = scheduled(pipeline, event["ResourceProperties"], registered(pipeline.pipeline, cloud), now)
+    before = registered(pipeline.pipeline, cloud)
+    pipeline = scheduled(pipeline, event["ResourceProperties"], before, now)
+    if before and "KeepSnapshots" in unconfirmed:
+        pipeline = replace(pipeline, keep_snapshots=more_kept(pipeline, before))
     if not cloud.records.register(pipeline):
         holder = cloud.records.holder(pipeline.catalog_name)
         if holder is None or not take_over(pipeline, *holder, cloud):
@@ -64,6 +70,11 @@ def registered(name: str, cloud: Cloud) -> Pipeline | None:
     except InvalidRecord:
         logger.warning("The record of the pipeline is invalid: it is replaced")
         return None
+
+
+def more_kept(one: Pipeline, other: Pipeline) -> int:
+    """Return the KeepSnapshots of the pipeline that keeps more. 0 keeps all."""
+    return 0 if 0 in (one.keep_snapshots, other.keep_snapshots) else max(one.keep_snapshots, other.keep_snapshots)
 
 
 def take_over(pipeline: Pipeline, holder: str, stack_id: str, cloud: Cloud) -> bool:

@@ -30,6 +30,10 @@ class Cloud:
         return os.environ["AWS_REGION"]
 
     @cached_property
+    def bucket(self) -> str:
+        return os.environ["BUCKET"]
+
+    @cached_property
     def late_after(self) -> timedelta:
         """How long an export waits before the reconciler asks AWS about it."""
         return timedelta(minutes=float(os.environ["LATE_AFTER_MINUTES"]))

@@ -1,8 +1,22 @@
-"""CloudFormation: whether a table stack still exists."""
+"""CloudFormation: whether a table stack still exists, and what happens to one of its resources."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOperation:
+    """The latest operation of CloudFormation on a resource of a stack."""
+
+    resource_type: str = ""
+    resource_status: str = ""  # empty: the stack has no such resource
+    properties: Mapping[str, str] = field(default_factory=dict)
+    stack_status: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the stack
 
 
 class Stacks:
@@ -11,11 +25,41 @@ class Stacks:
 
     def is_gone(self, stack_id: str) -> bool:
         """Return whether the stack was deleted. CloudFormation knows a deleted stack by its id for a while."""
+        return self._existing(stack_id) is None
+
+    def operation(self, stack_id: str, logical_id: str, physical_id: str = "") -> ResourceOperation | None:
+        """Return the latest operation on a resource. With a physical id, on that one. None if the stack is gone."""
+        stack = self._existing(stack_id)
+        if stack is None:
+            return None
+        parameters = {found["ParameterKey"]: found["ParameterValue"] for found in stack.get("Parameters", [])}
+        pages = self._client.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+        for event in (event for page in pages for event in page["StackEvents"]):  # newest first
+            if event.get("LogicalResourceId") == logical_id and physical_id in ("", event.get("PhysicalResourceId")):
+                return ResourceOperation(
+                    resource_type=event["ResourceType"],
+                    resource_status=event["ResourceStatus"],
+                    properties=_properties(event.get("ResourceProperties", "")),
+                    stack_status=stack["StackStatus"],
+                    parameters=parameters,
+                )
+        return ResourceOperation(stack_status=stack["StackStatus"], parameters=parameters)
+
+    def _existing(self, stack_id: str) -> dict[str, Any] | None:
         try:
             [stack] = self._client.describe_stacks(StackName=stack_id)["Stacks"]
         except ClientError as error:
             message = error.response["Error"].get("Message", "")
             if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in message:
-                return True
+                return None
             raise
-        return stack["StackStatus"] == "DELETE_COMPLETE"
+        return None if stack["StackStatus"] == "DELETE_COMPLETE" else stack
+
+
+def _properties(text: str) -> dict[str, str]:
+    """Return the properties of an event. CloudFormation may shorten them, and they are no JSON then."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -46,3 +46,67 @@ def test_a_refused_question_is_no_answer(client, code):
 
         with pytest.raises(ClientError, match=code):
             Stacks(client).is_gone(STACK)
+
+
+def an_event(status, physical_id="reviews-parquet", logical_id="Pipeline", **more):
+    return {
+        "StackId": STACK,
+        "EventId": "1",
+        "StackName": "my-table",
+        "Timestamp": "2026-11-23T02:00:00Z",
+        "LogicalResourceId": logical_id,
+        "PhysicalResourceId": physical_id,
+        "ResourceType": "Custom::TableExportsPipeline",
+        "ResourceStatus": status,
+    } | more
+
+
+def operation_in(client, *pages, physical_id=""):
+    """The operation, where CloudFormation has these pages of events."""
+    stack = {
+        "StackName": "my-table",
+        "CreationTime": "2026-11-23T02:00:00Z",
+        "StackStatus": "UPDATE_IN_PROGRESS",
+        "Parameters": [{"ParameterKey": "KeepSnapshots", "ParameterValue": "3"}],
+    }
+    with Stubber(client) as stub:
+        stub.add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": STACK})
+        for number, page in enumerate(pages):
+            token = {"NextToken": str(number)} if number else {}
+            more = {"NextToken": str(number + 1)} if number + 1 < len(pages) else {}
+            stub.add_response("describe_stack_events", {"StackEvents": page} | more, {"StackName": STACK} | token)
+        return Stacks(client).operation(STACK, "Pipeline", physical_id)
+
+
+def test_the_latest_event_of_the_resource_counts(client):
+    other = an_event("CREATE_COMPLETE", logical_id="Job")
+    latest = an_event("UPDATE_IN_PROGRESS", ResourceProperties='{"KeepSnapshots": "3"}')
+
+    found = operation_in(client, [other, latest, an_event("CREATE_COMPLETE")])
+
+    assert (found.resource_status, found.stack_status) == ("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+    assert found.parameters == found.properties == {"KeepSnapshots": "3"}
+
+
+def test_a_deletion_counts_for_the_resource_that_is_deleted(client):
+    deleted = an_event("DELETE_IN_PROGRESS", "reviews-csv")
+
+    found = operation_in(client, [an_event("UPDATE_COMPLETE")], [deleted], physical_id="reviews-csv")
+
+    assert found.resource_status == "DELETE_IN_PROGRESS"
+
+
+@pytest.mark.parametrize("text", ["", '{"KeepSnapshots": "3', "[]"])
+def test_properties_that_are_no_object_are_none(client, text):
+    assert operation_in(client, [an_event("UPDATE_IN_PROGRESS", ResourceProperties=text)]).properties == {}
+
+
+def test_a_stack_without_the_resource_has_no_status(client):
+    assert operation_in(client, [an_event("CREATE_COMPLETE", logical_id="Job")]).resource_status == ""
+
+
+def test_a_stack_that_is_gone_does_nothing(client):
+    with Stubber(client) as stub:
+        stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {STACK} does not exist")
+
+        assert Stacks(client).operation(STACK, "Pipeline") is None

@@ -62,6 +62,7 @@ TOUCHES: dict[Operation, list[Place]] = {
     **dict.fromkeys([("dynamodbstreams", "GetRecords"), ("dynamodbstreams", "GetShardIterator")], at(places.STREAM)),
     ("sts", "AssumeRole"): at(places.TABLE_ROLE),
     ("cloudformation", "DescribeStacks"): at(places.STACK),
+    ("cloudformation", "DescribeStackEvents"): at(places.STACK),
     **dict.fromkeys(
         [("glue", "StartJobRun"), ("glue", "GetJobRun"), ("glue", "GetJobRuns"), ("glue", "BatchStopJobRun")],
         at(places.JOB),

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -7,6 +9,8 @@ import pytest
 from examples import NOW, an_export
 
 import register_pipeline.handler as register_pipeline
+from register_pipeline import origin
+from table_exports.aws.stacks import ResourceOperation
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.stages import Stage
 
@@ -41,7 +45,20 @@ def a_change(request_type="Create", stack=STACK, physical_id=None, **properties)
 
 
 def table_stack_changed(event, cloud, now=NOW):
+    """CloudFormation carries out the change that it sends."""
+    asked_for = event.get("PhysicalResourceId", "") if event["RequestType"] == "Delete" else ""
+    cloud.stacks.operations[event["StackId"], asked_for] = [carried_out(event)]
     return register_pipeline.on_table_stack_changed(event, cloud, now)
+
+
+def carried_out(event, stack="IN_PROGRESS", **parameters):
+    """The operation of CloudFormation that the event belongs to, on a stack with these other parameters."""
+    return ResourceOperation(
+        resource_type="Custom::TableExportsPipeline",
+        resource_status=event["RequestType"].upper() + "_IN_PROGRESS",
+        stack_status=f"UPDATE_{stack}",
+        parameters=event["ResourceProperties"] | parameters,
+    )
 
 
 def test_a_new_table_stack_registers_its_pipeline_and_learns_its_names(cloud):
@@ -63,7 +80,7 @@ def test_a_new_table_stack_registers_its_pipeline_and_learns_its_names(cloud):
 
 
 def test_a_table_stack_of_an_earlier_version_can_be_updated_rolled_back_and_deleted(cloud):
-    older = a_change("Update")
+    older = a_change("Update", physical_id="my_table-parquet")
     for name in ("CatalogUpdate", "ReadMode", "MaxReadCost", "WorkerType", "NumberOfWorkers", "TableRoleArn"):
         del older["ResourceProperties"][name]
     table_stack_changed(a_change(), cloud)
@@ -184,6 +201,7 @@ def test_cloudformation_gets_an_answer_also_when_it_is_no(cloud, change, reason,
     sent = []
     monkeypatch.setattr(register_pipeline, "the_cloud", lambda: cloud)
     monkeypatch.setattr(register_pipeline, "urlopen", lambda request, timeout: sent.append(request))
+    cloud.stacks.operations[STACK, ""] = [carried_out(change)]
     context = SimpleNamespace(
         function_name="f", memory_limit_in_mb=256, invoked_function_arn="arn", aws_request_id="request-7"
     )
@@ -304,3 +322,152 @@ def test_a_deletion_that_was_interrupted_frees_the_name_the_next_time(cloud):
     table_stack_changed(a_change("Delete", physical_id=answer["PhysicalResourceId"]), cloud)
 
     assert ("my_table-parquet", STACK) not in list(cloud.records.holders())
+
+
+# --------------------------------------------------------------------------------------------------- forged events
+
+PIPELINE = "my_table-parquet"
+
+
+@pytest.fixture
+def victim(cloud, monkeypatch):
+    """A pipeline that keeps ten snapshots, of a stack that nobody deploys at the moment."""
+    waited = []
+    monkeypatch.setattr(origin.time, "sleep", waited.append)
+    table_stack_changed(a_change(KeepSnapshots="10"), cloud)
+    cloud.stacks.operations.clear()
+    idle = replace(carried_out(a_change("Update", KeepSnapshots="10")), resource_status="CREATE_COMPLETE")
+    cloud.stacks.operations[STACK, ""] = cloud.stacks.operations[STACK, PIPELINE] = [idle]
+    return SimpleNamespace(cloud=cloud, waited=waited, pipeline=lambda: cloud.records.pipeline(PIPELINE))
+
+
+def sent_by_anyone(event, cloud):
+    return register_pipeline.on_table_stack_changed(event, cloud, NOW)
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_a_forged_event_lowers_no_retention(victim, request_type):
+    with pytest.raises(InvalidRequest, match=rf"^StackId: CloudFormation is not carrying out this {request_type}"):
+        sent_by_anyone(a_change(request_type, KeepSnapshots="1"), victim.cloud)
+
+    assert victim.pipeline().keep_snapshots == 10
+    assert victim.waited == list(origin.WAITS)
+
+
+def test_a_forged_deletion_unregisters_nothing(victim):
+    with pytest.raises(InvalidRequest, match=r"^StackId: CloudFormation is not carrying out this Delete"):
+        sent_by_anyone(a_change("Delete", physical_id=PIPELINE), victim.cloud)
+
+    assert victim.pipeline().stack_id == STACK
+
+
+def test_a_forged_deletion_during_an_update_unregisters_nothing(victim):
+    update = a_change("Update", KeepSnapshots="12")
+    victim.cloud.stacks.operations[STACK, PIPELINE] = [carried_out(update)]
+
+    with pytest.raises(InvalidRequest, match=r"^StackId: "):
+        sent_by_anyone(a_change("Delete", physical_id=PIPELINE), victim.cloud)
+
+    assert victim.pipeline().stack_id == STACK
+
+
+@pytest.mark.parametrize(
+    ("forged", "reason"),
+    [
+        ({"KeepSnapshots": "1"}, "KeepSnapshots: is 1, which is not the value of the stack's parameter"),
+        ({"TableName": "Payroll"}, "TableName: is Payroll"),
+        ({"OutputFormat": "csv"}, "OutputFormat: is csv, which is not the value of the stack's parameter"),
+        ({"OutputFormat": "exe"}, "OutputFormat: is exe: use parquet, orc, avro, json, csv"),
+        ({"Bucket": "foreign"}, "Bucket: is foreign: snapshots are written to bucket only"),
+        (
+            {"TableRoleArn": "arn:aws:iam::123456789012:role/Admin"},
+            "TableRoleArn: is arn:aws:iam::123456789012:role/Adm",
+        ),
+        ({"TableRoleArn": "arn:aws:iam::999999999999:role/table-exports/x"}, "TableRoleArn: is arn:aws:iam::99999"),
+    ],
+)
+def test_an_event_that_is_forged_during_an_update_must_agree_with_the_stack(victim, forged, reason):
+    update = a_change("Update", KeepSnapshots="12")
+    victim.cloud.stacks.operations[STACK, ""] = [carried_out(update)]
+
+    with pytest.raises(InvalidRequest, match=f"^{re.escape(reason)}"):
+        sent_by_anyone(a_change("Update", **{"KeepSnapshots": "12"} | forged), victim.cloud)
+
+    assert victim.pipeline().keep_snapshots == 10
+
+
+def test_another_resource_of_a_stack_is_no_pipeline(victim):
+    update = a_change("Update", KeepSnapshots="1")
+    victim.cloud.stacks.operations[STACK, ""] = [replace(carried_out(update), resource_type="AWS::S3::Bucket")]
+
+    with pytest.raises(InvalidRequest, match=r"^StackId: "):
+        sent_by_anyone(update, victim.cloud)
+
+
+def test_the_update_of_a_stack_that_is_gone_is_refused(victim):
+    victim.cloud.stacks.gone.add(STACK)
+
+    with pytest.raises(InvalidRequest, match=r"^StackId: .* \(no such resource\)"):
+        sent_by_anyone(a_change("Update", KeepSnapshots="1"), victim.cloud)
+
+
+def test_the_pipeline_of_a_stack_that_is_gone_can_be_unregistered(victim):
+    victim.cloud.stacks.gone.add(STACK)
+
+    assert sent_by_anyone(a_change("Delete", physical_id=PIPELINE), victim.cloud)["Status"] == "SUCCESS"
+    assert victim.pipeline() is None
+
+
+def test_cloudformations_own_event_may_be_late(victim):
+    update = a_change("Update", KeepSnapshots="3")
+    [idle] = victim.cloud.stacks.operations[STACK, ""]
+    victim.cloud.stacks.operations[STACK, ""] = [idle, idle, carried_out(update)]
+
+    assert sent_by_anyone(update, victim.cloud)["Status"] == "SUCCESS"
+    assert victim.pipeline().keep_snapshots == 3
+    assert victim.waited == [1, 2]
+
+
+def test_numbers_are_compared_as_numbers(victim):
+    update = a_change("Update", ReadPercentage="0.50")
+    victim.cloud.stacks.operations[STACK, ""] = [carried_out(update, ReadPercentage="0.5")]
+
+    assert sent_by_anyone(update, victim.cloud)["Status"] == "SUCCESS"
+
+
+def test_the_properties_that_cloudformation_records_are_enough(victim):
+    """Whatever the parameters of the stack are by then."""
+    update = a_change("Update", KeepSnapshots="3")
+    found = replace(carried_out(update, KeepSnapshots="99"), properties=update["ResourceProperties"])
+    victim.cloud.stacks.operations[STACK, ""] = [found]
+
+    sent_by_anyone(update, victim.cloud)
+
+    assert victim.pipeline().keep_snapshots == 3
+
+
+@pytest.mark.parametrize(("restored", "kept"), [("12", 12), ("0", 0), ("3", 10)])
+def test_a_rollback_restores_the_parameters_but_deletes_nothing_that_cloudformation_does_not_confirm(
+    victim, restored, kept
+):
+    rollback = a_change("Update", KeepSnapshots=restored, TimeoutMinutes="30")
+    found = carried_out(rollback, stack="ROLLBACK_IN_PROGRESS", KeepSnapshots="99", TimeoutMinutes="90")
+    victim.cloud.stacks.operations[STACK, ""] = [found]
+
+    sent_by_anyone(rollback, victim.cloud)
+
+    assert (victim.pipeline().timeout_minutes, victim.pipeline().keep_snapshots) == (30, kept)
+
+
+def test_a_forged_event_gets_no_success(victim, monkeypatch):
+    sent = []
+    monkeypatch.setattr(register_pipeline, "the_cloud", lambda: victim.cloud)
+    monkeypatch.setattr(register_pipeline, "urlopen", lambda request, timeout: sent.append(json.loads(request.data)))
+    context = SimpleNamespace(
+        function_name="f", memory_limit_in_mb=256, invoked_function_arn="arn", aws_request_id="request-7"
+    )
+
+    register_pipeline.handle(a_change("Update", KeepSnapshots="1"), context)
+
+    assert [answer["Status"] for answer in sent] == ["FAILED"]
+    assert "only a table stack can register or remove its pipeline" in sent[0]["Reason"]
