@@ -34,7 +34,8 @@ import pyarrow.parquet
 from benchmarks import items
 from benchmarks.items import Item
 from table_export_job.attributes import Seen, observe
-from table_export_job.types import TypeRules, column_names, hive_type_of_arrow, value_type
+from table_export_job.names import column_names
+from table_export_job.types import TypeRules, hive_type_of_arrow, value_type
 
 ROOT = Path(__file__).parent.parent
 OURS, OTHERS = Path(sys.executable), ROOT / ".venv-bench/bin/python"
@@ -113,7 +114,7 @@ CONTESTANTS = {
 
 
 def names_of(attributes: dict[str, Seen]) -> dict[str, str]:
-    return column_names(sorted(attributes), [], TypeRules())
+    return column_names(sorted(attributes), [], ascii_only=False)
 
 
 class NotExpressible(Exception):

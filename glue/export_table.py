@@ -47,7 +47,7 @@ from pyspark.sql import SparkSession
 
 from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
-from table_export_job.columns import read_snapshot_table, snapshot_columns
+from table_export_job.columns import arrow_schema, read_snapshot_table, snapshot_columns
 from table_export_job.errors import run_error
 from table_export_job.reading import find_table_export, read_table_export, scan
 from table_export_job.s3 import delete
@@ -97,10 +97,11 @@ def write(arguments: JobArguments, s3: Any) -> dict[str, Any]:
     spark = SparkSession.builder.appName(f"export {arguments.table_name}").getOrCreate()
     staged = read_table_export(spark, table_export) if table_export else scan(spark, arguments, table)
     columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
+    serde_parameters = arguments.format.serde_parameters(arrow_schema(columns))
     files = write_snapshot(spark, arguments, staged.files, columns, attributes)
     verify_counts(staged, files)
     publish(s3, arguments, files)
-    manifest = build_manifest(arguments, table, staged, files, columns, attributes)
+    manifest = build_manifest(arguments, table, staged, files, columns, serde_parameters, attributes)
     write_manifest(s3, arguments, manifest)
     return manifest
 

@@ -1,6 +1,7 @@
 """What is known about the values of each attribute: as much as the type of its column depends on."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from itertools import chain
@@ -107,13 +108,13 @@ class Seen:
             self._element().merge(inner)
         self.fields = None
 
-    def sort(self) -> None:
-        """Put fields in an order that does not depend on the order of items."""
+    def sort(self, precedence: Callable[[str], Any]) -> None:
+        """Put fields in the order of `precedence`, which does not depend on the order of items."""
         if self.fields:
-            self.fields = dict(sorted(self.fields.items()))
+            self.fields = {key: self.fields[key] for key in sorted(self.fields, key=precedence)}
         for inner in [self.element, *(self.fields or {}).values()]:
             if inner:
-                inner.sort()
+                inner.sort(precedence)
 
     def to_json(self) -> dict[str, Any]:
         """What differs from an attribute without values."""

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -11,8 +12,9 @@ import pyarrow as pa
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
 from table_export_job.errors import PermanentError
+from table_export_job.names import column_names, precedence
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
-from table_export_job.types import TypeRules, arrow_type_of_hive, column_names, column_type, hive_type_of_arrow
+from table_export_job.types import TypeRules, arrow_type_of_hive, column_type, hive_type_of_arrow
 
 MANIFEST_VERSION = 2
 START_OVER = 'start over: docs/schema.md, "Start over"'
@@ -100,19 +102,22 @@ def snapshot_columns(
     Columns are only added, at the end, and keep their types. So Athena can read old and new snapshots, by name and by
     position alike. If values of an attribute no longer fit its column, the attribute gets a new column. New columns
     are in the order of the key attributes, then of names. The keys come from DescribeTable, so the snapshot of an empty
-    table has columns, too.
+    table has columns, too. If names collide, those of earlier snapshots stay, and then an attribute whose name needs no
+    change keeps it.
     """
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
     attributes = merge({key: Seen({types[key]}) for key in keys}, attributes)
+    first_to_name = partial(precedence, ascii_only=rules.ascii_names)
     for seen in attributes.values():
-        seen.sort()
+        seen.sort(first_to_name)
     attributes = merge(deepcopy(earlier.attributes), attributes)
     current = {column.attribute: column.type for column in earlier.columns}
     needed = {name: hive_type_of_arrow(column_type(seen, rules).arrow) for name, seen in attributes.items()}
-    added = [name for name in [*keys, *sorted(attributes.keys() - set(keys))] if current.get(name) != needed[name]]
+    added = [name for name in attributes if current.get(name) != needed[name]]
+    added.sort(key=lambda name: (name in current, first_to_name(name)))
     taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns)]
-    names = column_names(added, taken, rules)
+    names = column_names(added, taken, ascii_only=rules.ascii_names)
     added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
     return [*earlier.columns, *(SnapshotColumn(names[name], needed[name], name) for name in added)], attributes
 

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet
 
+from table_export_job.errors import PermanentError
 from table_export_job.types import TypeRules
 
 MB = 1024 * 1024
 ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
+PARAMETER_CHARACTERS = 512_000  # Glue, the longest value of a table's or SerDe's parameter
 ANY_NUMBER_OF_ROWS = 2**40  # in a row group: ROW_GROUP_BYTES is its limit. PyArrow's default is a million
 
 
@@ -169,7 +171,15 @@ def no_serde_parameters(schema: pa.Schema) -> dict[str, str]:
 
 
 def avro_serde_parameters(schema: pa.Schema) -> dict[str, str]:
-    return {"avro.schema.literal": json.dumps(avro_schema(schema))}
+    """Raises PermanentError if the catalog cannot hold the schema."""
+    literal = json.dumps(avro_schema(schema))
+    if len(literal) > PARAMETER_CHARACTERS:
+        raise PermanentError(
+            f"The Avro schema of {len(schema)} columns has {len(literal):,} characters, and the Glue Data Catalog "
+            f"accepts {PARAMETER_CHARACTERS:,}. Deploy a table stack with its own CatalogName and OutputFormat parquet, or put "
+            'attributes whose names are data into a map, then start over: docs/schema.md, "Start over".'
+        )
+    return {"avro.schema.literal": literal}
 
 
 class Format(NamedTuple):

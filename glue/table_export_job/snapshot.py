@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import MARKER_SUFFIX, JobArguments
 from table_export_job.attributes import Attributes
 from table_export_job.clients import CONNECTIONS, connect
-from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema
+from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import (
     abort_uploads,
@@ -140,6 +140,7 @@ def build_manifest(
     staged: StagedItems,
     files: list[SnapshotFile],
     columns: list[SnapshotColumn],
+    serde_parameters: dict[str, str],
     attributes: Attributes,
 ) -> dict[str, Any]:
     """The manifest of a complete snapshot."""
@@ -158,7 +159,7 @@ def build_manifest(
         "bytes": sum(file.bytes for file in files),
         "read_capacity_units": staged.read_capacity_units,
         "columns": [column._asdict() for column in columns],
-        "serde_parameters": arguments.format.serde_parameters(arrow_schema(columns)),
+        "serde_parameters": serde_parameters,
         "attributes": {name: seen.to_json() for name, seen in attributes.items()},
     }
 

@@ -1,11 +1,11 @@
-"""The rules of docs/schema.md: from what is known of an attribute to the type, the values and the name of its column.
+"""The rules of docs/schema.md: from what is known of an attribute to the type and the values of its column.
 
 The only translation between Hive and Arrow types is here, too.
 """
 
 import base64
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import accumulate, chain
 from operator import itemgetter
@@ -15,8 +15,8 @@ import orjson
 import pyarrow as pa
 
 from table_export_job.attributes import DIGITS, EXACT, Attributes, Item, Seen, Value
+from table_export_job.names import column_names
 
-NAME_BYTES = 255  # the longest column name that the Glue Data Catalog accepts
 TYPE_BYTES = 100_000  # the catalog accepts column types of 131,072 bytes
 
 
@@ -128,7 +128,9 @@ def array_of(kind: str, element: ColumnType) -> ColumnType:
 
 
 def struct_of(attributes: Attributes, rules: TypeRules) -> ColumnType:
-    names = column_names(attributes, [], rules)  # fields that were known earlier come first and keep their names
+    names = column_names(
+        attributes, [], ascii_only=rules.ascii_names
+    )  # fields that were known earlier come first and keep their names
     order = sorted(attributes, key=names.__getitem__)
     types = {name: value_type(attributes[name], rules) for name in order}
     members = [pa.field(names[name], types[name].arrow) for name in order]
@@ -148,42 +150,6 @@ def line_struct(types: dict[str, ColumnType]) -> pa.DataType | None:
     """The type as which Arrow reads an item or a map with these attributes. None if it cannot."""
     members = {name: each.tagged_line_type for name, each in types.items()}
     return pa.struct(list(members.items())) if all(members.values()) else None
-
-
-# ----------------------------------------------------------------------------------------------------------- names
-
-
-def column_names(attributes: Iterable[str], taken: Iterable[str], rules: TypeRules) -> dict[str, str]:
-    """The column name of each attribute: lower case, only letters, digits and `_`, and unique.
-
-    Hive types, Arrow and SQL each refuse some of the other characters. If several attributes get the same name, the
-    first one keeps it, and `_2`, `_3`, ... is added to the others.
-    """
-    taken, names = set(taken), {}
-    for attribute in dict.fromkeys(attributes):
-        if rules.ascii_names:
-            name = re.sub(r"[^a-z0-9_]", "_", attribute.lower())
-            name = name if re.match(r"[a-z_]", name) else f"_{name}"
-        else:
-            name = "".join(c if is_letter_or_digit(c) else "_" for c in attribute.lower()) or "_"
-        name = candidate = shorten(name, NAME_BYTES)
-        number = 1
-        while candidate in taken:
-            number += 1
-            candidate = shorten(name, NAME_BYTES - len(f"_{number}")) + f"_{number}"
-        taken.add(candidate)
-        names[attribute] = candidate
-    return names
-
-
-def is_letter_or_digit(character: str) -> bool:
-    """Whether Hive and Trino take it for one in a type: to them, a letter beyond U+FFFF is two other characters."""
-    return character <= "\uffff" and (character.isalpha() or character.isdecimal())
-
-
-def shorten(name: str, size: int) -> str:
-    """As much of the name as fits in `size` bytes."""
-    return name.encode()[:size].decode(errors="ignore")
 
 
 # ------------------------------------------------------------------------------------------------- Hive and Arrow

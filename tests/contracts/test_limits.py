@@ -8,7 +8,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from sandbox.gateway.quotas import QUOTAS
-from table_export_job import types
+from table_export_job import formats, names, types
 from table_exports.domain import limits
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,8 @@ def longest(service, shape):
         (limits.NAME_CHARACTERS, "glue", "NameString"),
         (limits.ARN_CHARACTERS, "dynamodb", "ExportArn"),
         (limits.PARTITIONS_PER_CALL, "glue", "PartitionInputList"),
-        (types.NAME_BYTES, "glue", "NameString"),  # the shape of Column.Name
+        (names.NAME_BYTES, "glue", "NameString"),  # the shape of Column.Name
+        (formats.PARAMETER_CHARACTERS, "glue", "ParametersMapValue"),
     ],
 )
 def test_a_limit_of_ours_is_the_one_in_the_model_of_aws(ours, service, shape):

@@ -149,14 +149,62 @@ def later(first, *others, rules=ANY):
         ),
         pytest.param(
             [[{"a": number("1")}], [{"a": number("1.5"), "a_2": {"S": "x"}}]],
-            [("a", "bigint"), ("a_2", "decimal(38,1)"), ("a_2_2", "string")],
-            [{"a_2": Decimal("1.5"), "a_2_2": "x"}],
-            id="an attribute of the name that a second column takes",
+            [("a", "bigint"), ("a_2", "string"), ("a_3", "decimal(38,1)")],
+            [{"a_2": "x", "a_3": Decimal("1.5")}],
+            id="an attribute of the name that a second column would take",
         ),
     ],
 )
 def test_columns_are_only_added_and_keep_their_types(snapshots, columns, rows):
     assert later(*snapshots) == (columns, rows)
+
+
+ALIKE = {"User_Id": {"S": "capitals"}, "user-id": {"S": "hyphen"}, "user_id": {"S": "exact"}}
+
+
+def test_of_attributes_whose_names_collide_the_one_that_needs_no_change_keeps_it():
+    _, [row] = later([ALIKE | {"inner": {"M": ALIKE}}])
+
+    shown = {"user_id": "exact", "user_id_2": "capitals", "user_id_3": "hyphen"}
+    assert row == shown | {"inner": shown}
+
+
+def test_a_key_attribute_does_not_take_the_name_of_another():
+    table = {
+        "KeySchema": [{"AttributeName": "User-Id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "User-Id", "AttributeType": "S"}],
+    }
+
+    columns, _ = snapshot_columns(seen_in([{"User-Id": {"S": "1"}, **ALIKE}]), table, SnapshotTable([], {}), ANY)
+
+    assert [(column.name, column.attribute) for column in columns] == [
+        ("user_id_2", "User-Id"),
+        ("user_id", "user_id"),
+        ("user_id_3", "User_Id"),
+        ("user_id_4", "user-id"),
+    ]
+
+
+def test_columns_and_fields_of_version_0_1_0_keep_their_names():
+    """It gave names in the order of code points, so that capitals came first."""
+    text = {"kinds": ["S"]}
+    fields = {"User_Id": text, "user-id": text, "user_id": text}
+    kind = "struct<user_id:string,user_id_2:string,user_id_3:string>"
+    columns = [("id", "string", "id"), ("inner", kind, "inner"), ("user_id", "string", "User_Id")]
+    columns += [("user_id_2", "string", "user-id"), ("user_id_3", "string", "user_id")]
+    known = {"id": text, "inner": {"kinds": ["M"], "fields": fields}, **fields}
+    earlier = SnapshotTable(
+        [SnapshotColumn(*each) for each in columns], {name: Seen.from_json(each) for name, each in known.items()}
+    )
+    items = [{"id": {"S": "1"}, **ALIKE, "inner": {"M": ALIKE}}]
+
+    found, attributes = snapshot_columns(seen_in(items), ID_TABLE, earlier, ANY)
+
+    assert found == earlier.columns
+    shown = {"user_id": "capitals", "user_id_2": "hyphen", "user_id_3": "exact"}
+    assert RowConverter(found, attributes, ANY).convert(lines_of(items))[0].to_pylist() == [
+        {"id": "1", "inner": shown, **shown}
+    ]
 
 
 def test_in_csv_a_column_never_needs_another():

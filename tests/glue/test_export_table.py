@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from decimal import Decimal
 
 import boto3
@@ -10,7 +11,7 @@ import pytest
 import export_table
 from table_export_job import snapshot as snapshot_module
 from table_export_job.arguments import OUTPUT_FORMATS
-from table_export_job.errors import ExportFailed
+from table_export_job.errors import ExportFailed, PermanentError
 from table_export_job.s3 import bucket_and_key, get
 from table_export_job.snapshot import file_count
 from tests.glue.job_places import (
@@ -71,6 +72,23 @@ def test_an_empty_table_is_a_snapshot_with_its_keys_for_columns(
     assert len(snapshot_files("Empty")) == 1
     assert [column["name"] for column in manifest("Empty")["columns"]] == ["year", "title"]
     assert (manifest("Empty")["items_counted"], snapshot("Empty")) == (0, [])
+
+
+def test_an_avro_schema_that_the_catalog_cannot_hold_fails_before_files_are_written(make_table, arguments):
+    """Attributes with names of 250 characters: 1,300 of them in each of two items, which DynamoDB accepts."""
+    wide = [{"id": {"S": str(n)}} | {f"{n}_{m}".rjust(250, "a"): {"S": "x"} for m in range(900)} for n in range(2)]
+    make_table("Wide", wide)
+
+    with pytest.raises(PermanentError) as failed:
+        export_table.main(arguments("Wide", output_format="avro"))
+
+    assert re.search(
+        r"The Avro schema of 1801 columns has 5\d\d,\d{3} characters, .* accepts 512,000", str(failed.value)
+    )
+    assert "OutputFormat parquet" in str(failed.value)
+    assert keys_below("exports/snapshots_wide/") == keys_below("exports/manifests_wide/") == []
+
+    export_table.main(arguments("Wide", output_format="parquet"))
 
 
 def test_many_pages_of_several_segments_are_each_read_and_written_once(

@@ -9,8 +9,8 @@ from acceptance.zoo import ZOO
 from table_export_job.attributes import MAP_KEYS, Seen, merge
 from table_export_job.columns import SnapshotColumn, SnapshotTable, snapshot_columns
 from table_export_job.staged_lines import RowConverter
-from table_export_job.types import arrow_type_of_hive, column_names, hive_type_of_arrow, value_type
-from tests.glue.made_items import ANY, AVRO, CSV, ID_TABLE, JSON, KEYED_BY_ID, NULL, lines_of, number, seen_in
+from table_export_job.types import arrow_type_of_hive, hive_type_of_arrow, value_type
+from tests.glue.made_items import ANY, CSV, ID_TABLE, JSON, KEYED_BY_ID, NULL, lines_of, number, seen_in
 
 
 def one_column(values, rules=ANY):
@@ -182,31 +182,6 @@ def test_in_whatever_order_parts_are_merged_the_columns_are_the_same():
             "l": "array<array<string>>",
             "m": "map<string,string>",  # 102 keys; a number here, a map there
         }
-
-
-@pytest.mark.parametrize(
-    ("attributes", "names"),
-    [
-        pytest.param(["userId", "userid", "USERID"], ["userid", "userid_2", "userid_3"], id="case alone"),
-        pytest.param(["a", "A", "a_2"], ["a", "a_2", "a_2_2"], id="a suffix that is taken"),
-        pytest.param(["a-b", "a.b", "a b", "1st"], ["a_b", "a_b_2", "a_b_3", "1st"], id="hyphen, dot, space, digit"),
-        pytest.param([" ,;{}()\n\t=<>:`\"'"], ["_" * 16], id="what types and formats refuse"),
-        pytest.param(["Größe", "名前"], ["größe", "名前"], id="letters of any script"),
-        pytest.param(["m²", "½", "①", "٣"], ["m_", "_", "__2", "٣"], id="numbers that are no digits"),
-        pytest.param(["\U00010428\U00020000", "\uff5a"], ["__", "\uff5a"], id="letters beyond U+FFFF"),
-        pytest.param(["", "_"], ["_", "__2"], id="no name at all"),
-        pytest.param(["x" * 300, "x" * 299], ["x" * 255, "x" * 253 + "_2"], id="longer than the catalog takes"),
-        pytest.param(["snapshot_timestamp"], ["snapshot_timestamp_2"], id="the partition column's name"),
-    ],
-)
-def test_column_names_are_what_the_catalog_takes_and_no_two_are_alike(attributes, names):
-    assert list(column_names(attributes, ["snapshot_timestamp"], ANY).values()) == names
-
-
-def test_names_in_avro_are_ascii_and_do_not_start_with_a_digit():
-    names = column_names(["1st", "Größe", "名前", "住所", "_1st"], [], AVRO)
-
-    assert list(names.values()) == ["_1st", "gr__e", "__", "___2", "_1st_2"]
 
 
 def test_only_a_column_of_the_table_minds_the_partition_column():

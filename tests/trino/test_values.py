@@ -129,6 +129,20 @@ def test_averages_and_quotients_of_decimals_have_no_more_digits_than_these(lake)
     assert found == [Decimal("1.3"), 1.25, Decimal("0.4"), 0.375]
 
 
+def test_one_value_of_many_digits_makes_sums_overflow_and_a_cast_helps(lake):
+    weights = ["1E-30", *["90000000"] * 2]
+    keep(
+        lake,
+        "weights",
+        History("parquet", [[{"id": text(str(n)), "weight": number(w)} for n, w in enumerate(weights)]]),
+    )
+
+    with pytest.raises(TrinoError, match="Decimal overflow"):
+        lake.query("SELECT sum(weight) FROM weights")
+    [found] = lake.query("SELECT sum(CAST(weight AS decimal(38,6))) FROM weights").rows
+    assert found == [Decimal("180000000")]
+
+
 @pytest.mark.parametrize("output_format", FORMATS)
 def test_a_table_of_1500_attributes_is_read(lake, output_format):
     kinds = [lambda n: number(str(n)), lambda n: text(f"v{n}"), lambda n: record(n=number(f"{n}.5"))]
