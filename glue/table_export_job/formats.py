@@ -176,8 +176,8 @@ def avro_serde_parameters(schema: pa.Schema) -> dict[str, str]:
     if len(literal) > PARAMETER_CHARACTERS:
         raise PermanentError(
             f"The Avro schema of {len(schema)} columns has {len(literal):,} characters, and the Glue Data Catalog "
-            f"accepts {PARAMETER_CHARACTERS:,}. Deploy a table stack with its own CatalogName and OutputFormat parquet, "
-            'or put attributes whose names are data into a map, then start over: docs/schema.md, "Start over".'
+            f"accepts {PARAMETER_CHARACTERS:,}. Deploy a table stack with its own CatalogName and OutputFormat parquet,"
+            ' or put attributes whose names are data into a map, then start over: docs/schema.md, "Start over".'
         )
     return {"avro.schema.literal": literal}
 
