@@ -71,7 +71,9 @@ class Deployment:
             self._delete_if_never_created(COMMON_STACK)
             self._adopt_retained(stack)
             try:
-                return self._deploy_common_stack(self.stacks.plan(stack, self.version))
+                exists = self._deploy_common_stack(self.stacks.plan(stack, self.version))
+                self._protect([COMMON_STACK])
+                return exists
             except Overtaken:
                 self.screen.show(f"{COMMON_STACK}: another deployment changed it meanwhile. Planning again")
 
@@ -103,17 +105,40 @@ class Deployment:
         else:
             raise Declined
         result = {outcome.stack: outcome for outcome in done}
-        return [
+        outcomes = [
             each if isinstance(each, Outcome) else result.get(each.stack.name) or unchanged(each) for each in planned
         ]
+        self._protect([outcome.stack for outcome in outcomes if not outcome.failed])
+        return outcomes
+
+    def _protect(self, names: list[str]) -> None:
+        """Sets the termination protection of existing stacks, if the settings have it."""
+        wanted = self.settings.termination_protection
+        if wanted is None:
+            return
+        found, becomes = self.stacks.ours(), "enabled" if wanted else "disabled"
+        for name in names:
+            if name not in found or found[name].get("EnableTerminationProtection", False) == wanted:
+                continue
+            if self.only_plan:
+                self.screen.show(f"{name}: termination protection to be {becomes}")
+                continue
+            cloudformation = self.account.client("cloudformation")
+            cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=wanted)
+            self.screen.show(f"{name}: termination protection {becomes}")
 
     def report_unlisted_stacks(self, table_stacks: list[TableStack], file: Path) -> None:
         known = {COMMON_STACK, *(table_stack.stack for table_stack in table_stacks)}
         others = {name: stack for name, stack in self.stacks.ours().items() if name not in known}
         if unlisted := sorted(name for name, stack in others.items() if not self.checks.foreign(TABLE, stack)):
+            options = f"--region {self.account.region} --stack-name {unlisted[0]}"
+            unprotect = (
+                f"aws cloudformation update-termination-protection --no-enable-termination-protection {options}\n"
+            )
             self.screen.show(
                 f"Not in {file} any more: {', '.join(unlisted)}. To delete such a stack and keep its data:\n"
-                f"aws cloudformation delete-stack --region {self.account.region} --stack-name {unlisted[0]}"
+                f"{unprotect if others[unlisted[0]].get('EnableTerminationProtection') else ''}"
+                f"aws cloudformation delete-stack {options}"
             )
 
     def _idle(self, kind: str, name: str) -> dict[str, Any] | None:

@@ -10,8 +10,16 @@ from infra.deploy import CannotDeploy, files
 from infra.deploy.parameters import Parameter
 
 SET_BY_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets
-FIELDS = {"account": str, "region": str, "artifacts_bucket": str, "parameters": dict, "tags": dict}
-TYPE_NAMES = {str: "string", dict: "table"}
+FIELDS = {
+    "account": str,
+    "region": str,
+    "artifacts_bucket": str,
+    "termination_protection": bool,
+    "parameters": dict,
+    "tags": dict,
+}
+OPTIONAL = ("termination_protection", "parameters", "tags")
+TYPE_NAMES = {str: "string", bool: "boolean", dict: "table"}
 HEADER = """\
 # Settings of `make deploy`. Keep this file together with tables.yaml, in version control.
 # parameters: of the common stack. A parameter that is not here gets its default. tags: for all stacks and resources.
@@ -23,6 +31,7 @@ class Settings:
     account: str
     region: str
     artifacts_bucket: str
+    termination_protection: bool | None = None  # None: leave it as it is
     parameters: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -37,16 +46,15 @@ def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
     problems += [
         f"{name}: {'is required' if name not in given else f'must be a {TYPE_NAMES[kind]}'}"
         for name, kind in FIELDS.items()
-        if not isinstance(given.get(name, {} if kind is dict else None), kind)
+        if not (isinstance(given.get(name), kind) or (name in OPTIONAL and name not in given))
     ]
     if not problems:
         problems = [f"parameters.{problem}" for problem in parameter_problems(given.get("parameters", {}), parameters)]
     if problems:
         raise CannotDeploy("\n".join(f"{path}: {problem}" for problem in problems))
     tables = {name: {k: str(v) for k, v in given.get(name, {}).items()} for name in ("parameters", "tags")}
-    return Settings(
-        account=given["account"], region=given["region"], artifacts_bucket=given["artifacts_bucket"], **tables
-    )
+    others = {name: given[name] for name, kind in FIELDS.items() if kind is not dict and name in given}
+    return Settings(**others, **tables)
 
 
 def parameter_problems(given: dict[str, object], parameters: dict[str, Parameter]) -> list[str]:
@@ -67,6 +75,8 @@ def askable(parameters: dict[str, Parameter]) -> list[str]:
 
 def write(path: Path, settings: Settings) -> None:
     lines = [f"{name} = {quoted(getattr(settings, name))}" for name, kind in FIELDS.items() if kind is str]
+    if settings.termination_protection is not None:
+        lines.append(f"termination_protection = {str(settings.termination_protection).lower()}")
     for name in ("parameters", "tags"):
         if entries := getattr(settings, name):
             lines += ["", f"[{name}]", *(f"{bare(key)} = {quoted(value)}" for key, value in entries.items())]

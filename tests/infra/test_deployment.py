@@ -1,5 +1,6 @@
 """Stacks of others are not touched. Failed stacks and data are deleted only after the user agreed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class FakeStacks:
         self.left_by_others = False
         self.templates: dict[str, dict[str, Any]] = {}
         self.losses: dict[str, tuple[Change, ...]] = {}
+        self.protected: set[str] = set()
 
     def wait_until_idle(self, name: str) -> dict[str, Any] | None:
         status = self.statuses.get(name)
@@ -49,6 +51,10 @@ class FakeStacks:
         return stack if status else None
 
     describe = wait_until_idle
+
+    def ours(self) -> dict[str, dict[str, Any]]:
+        found = {name: self.describe(name) for name, status in self.statuses.items() if isinstance(status, str)}
+        return {name: stack | {"EnableTerminationProtection": name in self.protected} for name, stack in found.items()}
 
     def template(self, name: str) -> dict[str, Any]:
         return self.templates.get(name, OURS)
@@ -121,13 +127,86 @@ def deploy(monkeypatch):
         )
         stacks.templates, stacks.losses = templates or {}, losses or {}
         stacks.overtaken, stacks.left_by_others = {overtaken}, left_by_others
-        deployment = Deployment(None, FakeScreen(done, *answers), stacks, None, Path("build"), only_plan)
+        deployment = Deployment(None, FakeScreen(done, *answers), stacks, SETTINGS, Path("build"), only_plan)
         try:
             return deployment.deploy_table_stacks(TABLES), done
         except Declined:
             return None, done
 
     return run
+
+
+class FakeAccount:
+    """Records which stacks get another protection."""
+
+    region = "r"
+
+    def __init__(self) -> None:
+        self.changed: list[tuple[str, bool]] = []
+
+    def client(self, service: str) -> Any:
+        return self
+
+    def update_termination_protection(self, StackName: str, EnableTerminationProtection: bool) -> None:
+        self.changed.append((StackName, EnableTerminationProtection))
+
+
+@pytest.fixture
+def protect(monkeypatch):
+    """Deploys three stacks, of which nothing changes, the first is protected and the last fails."""
+    monkeypatch.setattr(
+        Deployment, "_stack", lambda self, name, parameters: Stack(name=name, template_url="", parameters=parameters)
+    )
+    monkeypatch.setattr(Deployment, "version", "1")
+
+    def run(wanted: bool | None, only_plan: bool = False) -> tuple[list[tuple[str, bool]], list[str]]:
+        said: list[str] = []
+        stacks, account, screen = FakeStacks([]), FakeAccount(), FakeScreen([])
+        stacks.statuses = dict.fromkeys(NAMES[:2], "CREATE_COMPLETE") | {NAMES[2]: CannotDeploy("It is stuck")}
+        stacks.protected = {NAMES[0]}
+        screen.show = lambda text, style="": said.append(text)
+        settings = replace(SETTINGS, termination_protection=wanted)
+        Deployment(account, screen, stacks, settings, Path("build"), only_plan).deploy_table_stacks(TABLES)
+        return account.changed, said
+
+    return run
+
+
+def test_termination_protection_is_enabled_where_it_is_not_yet(protect):
+    changed, said = protect(True)
+
+    assert changed == [(NAMES[1], True)]
+    assert f"{NAMES[1]}: termination protection enabled" in said
+
+
+def test_termination_protection_is_disabled_where_it_is_enabled(protect):
+    assert protect(False)[0] == [(NAMES[0], False)]
+
+
+def test_without_the_setting_termination_protection_stays_as_it_is(protect):
+    assert protect(None)[0] == []
+
+
+def test_a_plan_shows_termination_protection_and_does_not_change_it(protect):
+    changed, said = protect(True, only_plan=True)
+
+    assert changed == []
+    assert f"{NAMES[1]}: termination protection to be enabled" in said
+
+
+def test_a_stack_that_is_not_listed_any_more_has_the_commands_to_delete_it():
+    said: list[str] = []
+    stacks, screen = FakeStacks([]), FakeScreen([])
+    stacks.statuses, stacks.protected = {NAMES[0]: "CREATE_COMPLETE"}, {NAMES[0]}
+    screen.show = lambda text, style="": said.append(text)
+
+    Deployment(FakeAccount(), screen, stacks, SETTINGS, INFRA, False).report_unlisted_stacks([], Path("tables.yaml"))
+
+    stack = f"--region r --stack-name {NAMES[0]}"
+    assert said[0].splitlines()[1:] == [
+        f"aws cloudformation update-termination-protection --no-enable-termination-protection {stack}",
+        f"aws cloudformation delete-stack {stack}",
+    ]
 
 
 QUESTION = (

@@ -1,5 +1,7 @@
 """table-exports.toml is written, read again, and validated."""
 
+from dataclasses import replace
+
 import pytest
 from templates import INFRA
 
@@ -22,9 +24,21 @@ def test_what_was_written_is_read_again(tmp_path):
     assert settings.read(tmp_path / "s.toml", COMMON_STACK) == ANSWERS
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_termination_protection_is_read_again(tmp_path, wanted):
+    protected = replace(ANSWERS, termination_protection=wanted)
+    settings.write(tmp_path / "s.toml", protected)
+
+    assert settings.read(tmp_path / "s.toml", COMMON_STACK) == protected
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
+        (
+            'account = "1"\nregion = "r"\nartifacts_bucket = "b"\ntermination_protection = "yes"',
+            "termination_protection: must be a boolean",
+        ),
         ('accuont = "1"', "accuont: unknown field. Use one of account"),
         ('account = "1"\nregion = "eu-west-1"', "artifacts_bucket: is required"),
         ('account = 1\nregion = "r"\nartifacts_bucket = "b"', "account: must be a string"),

@@ -32,6 +32,7 @@ tables:
   Films:
     - {OutputFormat: csv, CatalogName: films_csv}
 """
+REMOVE = (ROOT / "docs/deploy.md").read_text().partition("\n## Remove\n")[2]
 STACKS = ["table-exports-orders-parquet", "table-exports-reviews-parquet", "table-exports-films-csv-csv"]
 
 
@@ -279,3 +280,24 @@ def test_what_was_changed_or_deleted_by_hand_is_restored_by_a_repair_alone(deplo
 
     code, said, became = deployed.deploy("--repair")
     assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "unchanged"}), said
+
+
+def test_a_protected_stack_is_deleted_only_as_the_documentation_says(deployed):
+    client = deployed.user.client("cloudformation")
+    documented = re.findall(r"^aws cloudformation ([a-z-]+) .*(?:reviews-parquet|table-exports)$", REMOVE, re.MULTILINE)
+    assert documented[:2] == ["update-termination-protection", "delete-stack"]
+    deployed.write(
+        "table-exports.toml", SETTINGS.replace("[parameters]", "termination_protection = true\n[parameters]")
+    )
+    deployed.write("tables.yaml", THREE_TABLES)
+
+    code, said, _ = deployed.deploy("--yes")
+    assert code == 0, said
+    assert all(deployed.stack(name)["EnableTerminationProtection"] for name in ("table-exports", *STACKS))
+    with pytest.raises(ClientError, match="TerminationProtection is enabled"):
+        client.delete_stack(StackName=STACKS[0])
+    assert deployed.deploy("--yes")[2] == UNCHANGED
+
+    client.update_termination_protection(StackName=STACKS[0], EnableTerminationProtection=False)
+    client.delete_stack(StackName=STACKS[0])
+    client.get_waiter("stack_delete_complete").wait(StackName=STACKS[0], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
