@@ -152,12 +152,14 @@ async def start_cloud(options: argparse.Namespace, folder: Path, stack: AsyncExi
     stack.push_async_callback(asyncio.to_thread, runs.stop_all)
     alarms = Alarms(cloud, ServiceMetrics(cloud, past_the_gateway, events).collect, options.alarm_minute)
     stack.callback(alarms.stop)
+    keys = Keys(cloud, past_the_gateway)
+    gateway.s3_check = keys.check_object
     for service in (
         alarms,
         Archives(cloud, past_the_gateway, events),
         Crawls(cloud, events),
         GluePermissions(cloud),
-        Keys(cloud, past_the_gateway),
+        keys,
         MessageMoves(cloud),
         Partitions(cloud),
         Queries(cloud, past_the_gateway, events, engine),

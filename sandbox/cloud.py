@@ -71,12 +71,12 @@ class Cloud:
 
     def role_name(self, access_key: str | None, app: str | None) -> str | None:
         """Returns the name of the role of a call: of its session, or of the function that it calls itself."""
-        if access_key == ROOT.access_key and app is None:
-            return None
         if role := self.role_of(access_key):
             return role.rpartition("/")[2]
         if name := self._role_names.get(access_key or ""):
             return name
+        if app in (None, CALLER):
+            return None
         try:
             function = self.client("lambda").get_function_configuration(FunctionName=f"table-exports-{app}")
         except ClientError:

@@ -12,8 +12,8 @@ STACK = "table-exports"
 ARTIFACTS = f"table-exports-artifacts-{ACCOUNT}"
 
 
-def deploy(cloud: Cloud, build: Path = BUILD) -> None:
-    """Raises CannotStart with the reasons of the failed resources."""
+def deploy(cloud: Cloud, build: Path = BUILD, parameters: dict[str, str] | None = None) -> None:
+    """Deploys with these parameters, if any. Raises CannotStart with the reasons of the failed resources."""
     if not (build / "version.txt").exists():
         raise CannotStart(f"{build} is missing: run make package")
     prefix = f"table-exports/{(build / 'version.txt').read_text().strip()}"
@@ -22,7 +22,8 @@ def deploy(cloud: Cloud, build: Path = BUILD) -> None:
     for file in build.iterdir():
         s3.upload_file(str(file), ARTIFACTS, f"{prefix}/{file.name}")
     template = f"{cloud.endpoint}/{ARTIFACTS}/{prefix}/common.yaml"  # too long for a request
-    create_stack(cloud, STACK, template, {"ArtifactsBucket": ARTIFACTS, "ArtifactsPrefix": prefix})
+    given = {"ArtifactsBucket": ARTIFACTS, "ArtifactsPrefix": prefix, **(parameters or {})}
+    create_stack(cloud, STACK, template, given)
 
 
 def create_stack(cloud: Cloud, name: str, template_url: str, parameters: dict[str, str]) -> None:

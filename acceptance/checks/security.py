@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from acceptance.claims import Evidence, check, expect
+from acceptance.claims import Evidence, by_hand, check, expect
 from acceptance.world import World
 from infra.deploy.tables_file import COMMON_STACK
 
@@ -101,3 +101,19 @@ def allowed(world: World, role: str, context: dict[str, str]) -> bool:
         ContextEntries=entries,
     )
     return all(result["EvalDecision"] == "allowed" for result in simulated["EvaluationResults"])
+
+
+by_hand(
+    "table-key",
+    SUBJECT,
+    "A table with a customer managed key can be scanned, and exported by DynamoDB, with `TableKmsKeyArn`",
+    "encrypt a table with your key, set `TableKmsKeyArn`, and run it with `ReadMode` `scan` and `export`",
+    "KMS deletes a key after seven days at the earliest, so the suite creates none. The sandbox checks no key policies",
+)
+by_hand(
+    "own-key",
+    SUBJECT,
+    "Everything works with `KmsKeyArn` and the key policy of docs/deploy.md",
+    "set `KmsKeyArn`, run an export in both read modes, replay it, and cause an alarm",
+    "KMS deletes a key after seven days at the earliest, so the suite creates none. The sandbox checks no key policies",
+)

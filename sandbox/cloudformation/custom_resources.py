@@ -106,6 +106,20 @@ def query_definition(event: dict) -> dict:
     return {"PhysicalResourceId": made, "Data": {"QueryDefinitionId": made}}
 
 
+def security_configuration(event: dict) -> dict:
+    """Creates or deletes a security configuration. It cannot change, so CloudFormation deletes the one before."""
+    glue, wanted, known = boto3.client("glue"), event["ResourceProperties"], event.get("PhysicalResourceId")
+    if event["RequestType"] == "Delete":
+        with suppress(glue.exceptions.EntityNotFoundException):
+            glue.delete_security_configuration(Name=known)
+    elif wanted["Name"] != known:
+        given = wanted["EncryptionConfiguration"]
+        lists = {"S3Encryptions": "S3Encryption"}
+        encryption = {lists.get(name, name): value for name, value in given.items()}
+        glue.create_security_configuration(Name=wanted["Name"], EncryptionConfiguration=encryption)
+    return {"PhysicalResourceId": wanted["Name"] if event["RequestType"] != "Delete" else known}
+
+
 def generated_name(event: dict) -> str:
     return f"{event['StackId'].split('/')[1]}-{event['LogicalResourceId']}"
 
@@ -125,6 +139,7 @@ def typed(value: object, shape: object) -> object:
 MAKERS = {
     "Custom::EventsArchive": archive,
     "Custom::GlueClassifier": classifier,
+    "Custom::GlueSecurityConfiguration": security_configuration,
     "Custom::Alarm": alarm,
     "Custom::CompositeAlarm": alarm,
     "Custom::QueryDefinition": query_definition,

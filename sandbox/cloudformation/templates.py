@@ -1,4 +1,4 @@
-"""Rewrites templates with SAM, archives, classifiers, alarms or saved queries, which the emulator does not support.
+"""Rewrites templates with SAM, and with types of resources that the emulator does not support.
 
 AWS's own translator expands SAM. The other resources become custom resources with the same properties, which a function
 creates. So CloudFormation itself resolves, orders, updates and deletes them.
@@ -31,6 +31,7 @@ SAM = "AWS::Serverless-2016-10-31"
 CUSTOM_RESOURCES = {
     "AWS::Events::Archive": "Custom::EventsArchive",
     "AWS::Glue::Classifier": "Custom::GlueClassifier",
+    "AWS::Glue::SecurityConfiguration": "Custom::GlueSecurityConfiguration",
     "AWS::CloudWatch::Alarm": "Custom::Alarm",  # the emulator does not support metric math
     "AWS::CloudWatch::CompositeAlarm": "Custom::CompositeAlarm",
     "AWS::Logs::QueryDefinition": "Custom::QueryDefinition",
@@ -71,7 +72,9 @@ class Templates:
         self._cloud.client("s3").create_bucket(Bucket=TEMPLATES)
         iam = self._cloud.client("iam")
         iam.create_role(RoleName=FUNCTION, AssumeRolePolicyDocument=json.dumps(policy("sts:AssumeRole", trusted=True)))
-        allowed = json.dumps(policy(["events:*", "glue:*Classifier*", "logs:*QueryDefinition*"]))
+        allowed = json.dumps(
+            policy(["events:*", "glue:*Classifier*", "glue:*SecurityConfiguration", "logs:*QueryDefinition*"])
+        )
         iam.put_role_policy(RoleName=FUNCTION, PolicyName="resources", PolicyDocument=allowed)
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:

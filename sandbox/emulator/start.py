@@ -1,8 +1,9 @@
 """Starts MiniStack so that it refuses web pages, with what its CloudFormation, IAM and Lambda lack.
 
-That is drift-aware change sets, the validation of properties, events of deletions, policies of event buses, and the
-results of event source mappings. The sandbox's gateway validates the properties of each resource, after MiniStack has
-resolved them. This file runs in the emulator's environment, which contains nothing of the sandbox.
+That is drift-aware change sets, the encryption of tables and buckets, the validation of properties, events of
+deletions, policies of event buses, and the results of event source mappings. The sandbox's gateway validates the
+properties of each resource, after MiniStack has resolved them. This file runs in the emulator's environment, which
+contains nothing of the sandbox.
 """
 
 import json
@@ -15,18 +16,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ministack import app as emulator
-from ministack.services import cloudformation, lambda_svc
+from ministack.services import cloudformation, dynamodb, lambda_svc, s3
 from ministack.services.cloudformation import handlers, provisioners, stacks
 
 Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
 
 VALIDATE = f"{os.environ['AWS_ENDPOINT_URL']}/_sandbox/properties"
+describe_sse = dynamodb._sse_description_from_spec
 create, update, delete = stacks._provision_resource, stacks._update_resource, stacks._delete_resource
 
 
 def create_valid(resource_type: str, logical_id: str, props: dict, stack_name: str) -> tuple:
     ensure_valid(resource_type, logical_id, props)
-    return create(resource_type, logical_id, props, stack_name)
+    created = create(resource_type, logical_id, props, stack_name)
+    if resource_type == "AWS::DynamoDB::Table" and "SSESpecification" in props:
+        dynamodb._tables[created[0]]["SSEDescription"] = sse_description(props["SSESpecification"])
+    return created
 
 
 def update_valid(
@@ -91,7 +96,30 @@ def without_web_pages(app: Application) -> Application:
     return guarded
 
 
+def sse_description(specification: dict | None) -> dict | None:
+    """Returns what DescribeTable says of an encryption, which CloudFormation spells another way than the API."""
+    given = specification or {}
+    return describe_sse({**given, "Enabled": given["SSEEnabled"]} if "SSEEnabled" in given else specification)
+
+
+def encryption_xml(properties: dict) -> bytes:
+    """Returns the default encryption of a bucket as PutBucketEncryption takes it."""
+    [rule] = properties["ServerSideEncryptionConfiguration"]
+    default = rule["ServerSideEncryptionByDefault"]
+    key = f"<KMSMasterKeyID>{default['KMSMasterKeyID']}</KMSMasterKeyID>" if "KMSMasterKeyID" in default else ""
+    applied = f"<SSEAlgorithm>{default['SSEAlgorithm']}</SSEAlgorithm>{key}"
+    return (
+        '<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>'
+        f"<ApplyServerSideEncryptionByDefault>{applied}</ApplyServerSideEncryptionByDefault>"
+        "</Rule></ServerSideEncryptionConfiguration>"
+    ).encode()
+
+
 stacks._provision_resource, stacks._update_resource = create_valid, update_valid
+dynamodb._sse_description_from_spec = sse_description
+provisioners._S3_BUCKET_CONFIGURATIONS += (
+    ("BucketEncryption", encryption_xml, s3._put_bucket_encryption, s3._delete_bucket_encryption),
+)
 mappings = runpy.run_path(str(Path(__file__).with_name("event_source_mappings.py")))
 lambda_svc._esm_response = mappings["describe"]
 stacks._delete_resource = delete_with_events

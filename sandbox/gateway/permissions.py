@@ -1,7 +1,6 @@
 """Asks IAM again where the emulator denied a call because it checked the wrong resource."""
 
 import re
-from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -19,10 +18,16 @@ def denied_role(response: Response) -> str | None:
     return found[1] if found else None
 
 
-def is_allowed(cloud: Cloud, role_arn: str, action: str, resource: str) -> bool:
-    """Whether the policies of the role allow the action on the resource."""
+def is_allowed(cloud: Cloud, role_arn: str, action: str, resource: str, context: dict[str, str] | None = None) -> bool:
+    """Whether the policies of the role allow the action on the resource, with these condition keys of the request."""
     simulated = cloud.client("iam").simulate_principal_policy(
-        PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource]
+        PolicySourceArn=role_arn,
+        ActionNames=[action],
+        ResourceArns=[resource],
+        ContextEntries=[
+            {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
+            for name, value in (context or {}).items()
+        ],
     )
     return simulated["EvaluationResults"][0]["EvalDecision"] == "allowed"
 
@@ -47,14 +52,3 @@ def as_root(call: Call) -> Call:
     request = AWSRequest(call.method, f"http://{call.headers['Host']}{call.path}", headers=kept, data=call.body)
     SigV4Auth(BotocoreCredentials(ROOT.access_key, ROOT.secret_key), call.service, REGION).add_auth(request)
     return call.with_headers(dict(request.headers.items()))
-
-
-def where_it_holds(policy: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Returns the policy without the statements whose conditions are not met, and without conditions that are met."""
-    kept = []
-    for statement in policy["Statement"]:
-        equal = statement.get("Condition", {}).get("StringEquals", {})
-        of_events = {name: value for name, value in equal.items() if name in known}
-        if all(known[name] in (value if isinstance(value, list) else [value]) for name, value in of_events.items()):
-            kept.append(statement | ({"Condition": {}} if of_events.keys() == equal.keys() else {}))
-    return policy | {"Statement": kept}

@@ -45,6 +45,7 @@ CHUNK = 256 * 1024
 LONGEST_HEADER = 64 * 1024
 PAGE_METHODS = ("GET", "HEAD", "POST")  # of the sandbox's own pages
 
+S3Check = Callable[[str, str, str | None, str | None], None]  # method, path, access key, caller. Raises AwsError
 Page = Callable[[web.Request], object]  # returns JSON content, or an awaitable response
 
 
@@ -55,6 +56,7 @@ class Gateway:
         self.emulator_session = 0  # the session id of its processes
         self.routes = Routes()
         self.pages: dict[str, Page] = {}
+        self.s3_check: S3Check | None = None
         self._session: aiohttp.ClientSession
         self._runner: web.AppRunner
 
@@ -111,7 +113,7 @@ class Gateway:
         access_key, service = scope(request)
         caller = caller_of(request.headers.get("User-Agent", ""))
         if service == "s3" or not service:
-            return await self._serve_s3(request, service or "", caller)
+            return await self._serve_s3(request, service or "", caller, access_key)
         body = await request.content.read()
         action = action_of(request, body, service)
         call = Call(request.method, request.raw_path, request.headers, body, service, action, caller, access_key)
@@ -125,20 +127,35 @@ class Gateway:
             return await self._never_answer(request, fault)
         return web.Response(status=response.status, headers=response.headers, body=response.body)
 
-    async def _serve_s3(self, request: web.Request, service: str, caller: str | None) -> web.StreamResponse:
+    async def _serve_s3(
+        self, request: web.Request, service: str, caller: str | None, access_key: str | None
+    ) -> web.StreamResponse:
         """Streams the bodies, which can be large."""
-        action = f"{request.method} {unquote(request.raw_path.partition('?')[0])}"
+        path = unquote(request.raw_path.partition("?")[0])
+        action = f"{request.method} {path}"
         fault = self._faults.of_call(caller, service, action)
         if fault and fault.do == "refuse":
-            await request.read()
-            self._calls.record(caller, service, action, HTTPStatus.SERVICE_UNAVAILABLE)
-            error = f"<Error><Code>{escape(fault.error)}</Code><Message>{escape(fault.message)}</Message></Error>"
-            return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, content_type="application/xml", text=error)
+            error = AwsError(fault.error, fault.message)
+            return await self._refuse_s3(request, service, caller, error, HTTPStatus.SERVICE_UNAVAILABLE)
+        if self.s3_check:
+            try:
+                await asyncio.to_thread(self.s3_check, request.method, path, access_key, caller)
+            except AwsError as error:
+                return await self._refuse_s3(request, service, caller, error, HTTPStatus.FORBIDDEN)
         async with self._passed_on(request) as upstream:
             self._calls.record(caller, service, action, upstream.status)
             if fault:
                 return await self._never_answer(request, fault)
             return await self._stream(request, upstream)
+
+    async def _refuse_s3(
+        self, request: web.Request, service: str, caller: str | None, error: AwsError, status: HTTPStatus
+    ) -> web.Response:
+        await request.read()
+        self._calls.record(caller, service, f"{request.method} {unquote(request.raw_path.partition('?')[0])}", status)
+        code, message = escape(error.content["__type"]), escape(error.content["message"])
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return web.Response(status=status, content_type="application/xml", text=text)
 
     async def _never_answer(self, request: web.Request, fault: Fault) -> web.Response:
         """Closes the connection without a response, and kills the caller if the fault says so."""

@@ -31,6 +31,7 @@ OF_THE_REGION = {
     "AWS::Events::Rule": "Name",
     "AWS::Glue::Crawler": "Name",
     "AWS::Glue::Job": "Name",
+    "AWS::Glue::SecurityConfiguration": "Name",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::LayerVersion": "LayerName",
     "AWS::Logs::LogGroup": "LogGroupName",

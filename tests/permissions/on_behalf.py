@@ -176,3 +176,19 @@ def _each(role: str, call: str, actions: list[str], where: list[Place], source: 
     for action in actions:
         for place in where:
             yield Requirement(role, call, action, place, source)
+
+
+def of_encrypted_data(touched: list[Requirement]) -> Iterator[Requirement]:
+    """DynamoDB, S3 and SQS use KmsKeyArn with the rights of who reads or writes what is encrypted with it."""
+    reading, writing = ["kms:Decrypt"], ["kms:Decrypt", "kms:GenerateDataKey"]
+    for one in touched:
+        service, _, name = one.action.partition(":")
+        match service:
+            case "dynamodb" if one.place.arn.startswith(places.STATE):
+                yield from _each(one.role, "The encrypted state table", reading, at(places.KEY), sources.TABLE_KEYS)
+            case "s3" if one.place.arn.startswith(f"{places.BUCKET}/") and name in ("GetObject", "PutObject"):
+                actions = reading if name == "GetObject" else writing
+                yield from _each(one.role, "The encrypted bucket", actions, at(places.KEY), sources.S3_KEYS)
+            case "sqs" if name in ("ReceiveMessage", "SendMessage"):
+                actions = reading if name == "ReceiveMessage" else writing
+                yield from _each(one.role, "The encrypted queues", actions, at(places.KEY), sources.SQS_KEYS)

@@ -16,7 +16,8 @@ HEAD = f"""\
 
 Use this page to review the roles of the two stacks, or to write a permissions boundary or a service control policy that
 does not break them. It lists each permission, the types of resources that it is for, the calls that require it, and the
-page of AWS that says so. The templates narrow each permission to the resources of this product.
+page of AWS that says so. The templates narrow each permission to the resources of this product. They grant permissions
+of `kms` only if you set `KmsKeyArn` or `TableKmsKeyArn`.
 
 The list is made from the code and the templates. A test compares it with the policies, and fails for a permission that
 is missing or superfluous. To write this page again, run:

@@ -13,6 +13,7 @@ TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Reviews"
 TABLE_EXPORT = f"{TABLE}/export/01695353076000-a1b2c3d4"
 TABLE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/table-exports/TableRole"
 
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/5678efab-12ab-34cd-56ef-1234567890ab"
 TABLE_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
 

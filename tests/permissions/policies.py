@@ -22,6 +22,8 @@ GIVEN = {  # with everything that needs a permission more
     "TableName": places.TABLE_NAME,
     "OutputFormat": "avro",
     "TableKmsKeyArn": places.TABLE_KEY,
+    "KmsKeyArn": places.KEY,
+    "KmsKey": places.KEY,
 }
 PIPELINE = {  # the attributes of a table stack's custom resource
     "CatalogName": places.CATALOG_NAME,
@@ -127,6 +129,10 @@ def resolved(stack: str, value: Any) -> Any:
         case {"Fn::ImportValue": name}:
             [output] = [out for out in template("common")["Outputs"].values() if out.get("Export") == {"Name": name}]
             return resolved("common", output["Value"])
+        case {"Fn::Select": [index, listed]}:
+            return resolved(stack, listed)[index]
+        case {"Fn::Split": [separator, text]}:
+            return resolved(stack, text).split(separator)
         case {"Fn::If": [condition, yes, no]}:
             return resolved(stack, yes if _is_true(stack, condition) else no)
         case dict():
@@ -151,9 +157,8 @@ def _ref(stack: str, name: str) -> Any:
     if name in PSEUDO:
         return PSEUDO[name]
     if parameter := template(stack)["Parameters"].get(name):
-        if parameter["Type"].startswith("AWS::SSM::Parameter::Value"):
-            return f"artifacts/build/{name}"
-        return GIVEN.get(name, parameter.get("Default", name))
+        looked_up = parameter["Type"].startswith("AWS::SSM::Parameter::Value")
+        return GIVEN.get(name, f"artifacts/build/{name}" if looked_up else parameter.get("Default", name))
     found = expanded(stack)["Resources"][name]
     properties = found["Properties"]
     match found["Type"]:

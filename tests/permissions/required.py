@@ -11,6 +11,7 @@ from permissions.calls import Calls, Operation, calls_of_handler, calls_of_job
 from permissions.on_behalf import (
     of_athena,
     of_crawlers,
+    of_encrypted_data,
     of_encrypted_tables,
     of_functions,
     of_jobs,
@@ -208,7 +209,7 @@ def of_calls() -> Iterator[Requirement]:
 
 @cache
 def requirements() -> list[Requirement]:
-    return [
+    touched = [
         *of_calls(),
         *of_athena([found.role for found in callers() if ("athena", "StartQueryExecution") in found.operations]),
         *of_table_exports([found.role for found in callers() if _exports_tables(found)]),
@@ -218,6 +219,7 @@ def requirements() -> list[Requirement]:
         *of_jobs(),
         *of_crawlers(),
     ]
+    return [*touched, *of_encrypted_data(touched)]
 
 
 def _exports_tables(caller: Caller) -> bool:

@@ -9,6 +9,9 @@ S3_MISSING_OBJECTS = f"{DOCS}/AmazonS3/latest/API/API_GetObject.html (Permission
 TABLE_KEYS = f"{DOCS}/amazondynamodb/latest/developerguide/encryption.usagenotes.html (customer managed keys)"
 TABLE_EXPORTS = f"{DOCS}/amazondynamodb/latest/developerguide/S3DataExport_Requesting.html"
 
+S3_KEYS = f"{DOCS}/AmazonS3/latest/userguide/UsingKMSEncryption.html (uploads, downloads, and uploads in parts)"
+SQS_KEYS = f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html (producers and consumers)"
+
 ATHENA_WORKGROUP = f"{DOCS}/athena/latest/APIReference/API_StartQueryExecution.html"
 ATHENA_CATALOG = f"{DOCS}/athena/latest/ug/fine-grained-access-to-glue-resources.html"
 ATHENA_DEFAULT_DATABASE = f"{ATHENA_CATALOG}#full-access-to-default-db-per-region"
