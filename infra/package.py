@@ -7,7 +7,6 @@ unpacked from pinned wheels, and nothing is installed, compiled or compressed.
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -15,9 +14,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from infra.bill_of_materials import FILE_NAME, write_bill_of_materials
+
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
-BILL_OF_MATERIALS = "sbom.cdx.json"
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 NO_BYTECODE = shutil.ignore_patterns("__pycache__")
 GLUE = [
@@ -42,7 +42,7 @@ def main() -> None:
         made.mkdir()
         build_zips(made)
         fetch_wheels("job", GLUE, made)  # Glue installs them for the job. Only Avro needs one
-        write_bill_of_materials(made / BILL_OF_MATERIALS)
+        write_bill_of_materials(made / FILE_NAME, ROOT)
         for source in ("glue/export_table.py", "infra/common.yaml", "infra/table.yaml"):
             shutil.copy(ROOT / source, made)
         (made / "version.txt").write_text(version(made))
@@ -103,18 +103,6 @@ def fetch_wheels(requirements: str, platform: list[str], target: Path) -> None:
     quiet = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check"]
     pinned = ["--require-hashes", "--no-deps", "--requirement", str(ROOT / f"requirements/{requirements}.txt")]
     subprocess.run([*quiet, *pinned, *platform, "--dest", str(target)], check=True)
-
-
-def write_bill_of_materials(path: Path, root: Path = ROOT) -> None:
-    """Writes which packages of others the build has, in the format of CycloneDX.
-
-    It has neither a time nor a random serial number: SOURCE_DATE_EPOCH would add a time.
-    """
-    pinned = "".join((root / f"requirements/{name}.txt").read_text() for name in ("layer", "job"))
-    tool = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements"]
-    options = ["--pyproject", str(root / "pyproject.toml"), "--output-reproducible", "--output-file", str(path), "-"]
-    settings = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
-    subprocess.run([*tool, *options], input=pinned, text=True, env=settings, check=True)
 
 
 def version(build: Path) -> str:

@@ -5,10 +5,12 @@ import json
 import os
 import random
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from examples import NOW, a_pipeline, an_export
 from fakes import FakeCloud
@@ -20,6 +22,9 @@ from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
 
 EVENTS = Path(__file__).parent / "events"
+# Each new session reads the descriptions of the services again, which takes most of the time to make a client.
+botocore.session.create_loader = cache(botocore.session.create_loader)
+
 LONGEST = ["sandbox", "simulation", "glue"]
 
 os.environ |= {
