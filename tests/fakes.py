@@ -234,6 +234,7 @@ class FakeCloud:
     region: str = REGION
     bucket: str = "bucket"
     late_after: timedelta = timedelta(minutes=10)
+    measures_each_pipeline: bool = True
     glue: FakeGlue = field(default_factory=FakeGlue)
     tables: FakeTables = field(default_factory=FakeTables)
     summaries: FakeSummaries = field(default_factory=FakeSummaries)

@@ -32,7 +32,7 @@ def on_export_changed(records: list[dict[str, Any]], cloud: Cloud) -> None:
         with about(after):
             for event in public_events.of_change(before, after):
                 report_event(event)
-            for measurement in measurements.of_change(before, after):
+            for measurement in measurements.of_change(before, after, each_pipeline=cloud.measures_each_pipeline):
                 measure(measurement.dimensions, measurement.values)
 
 

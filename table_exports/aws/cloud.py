@@ -39,6 +39,11 @@ class Cloud:
         return timedelta(minutes=float(os.environ["LATE_AFTER_MINUTES"]))
 
     @cached_property
+    def measures_each_pipeline(self) -> bool:
+        """Whether a successful export is measured with the name of its pipeline. CloudWatch charges for each."""
+        return os.environ["PIPELINE_METRICS"] == "true"
+
+    @cached_property
     def records(self) -> "Records":
         from table_exports.aws.records import Records
 

@@ -67,6 +67,20 @@ def test_a_change_is_measured_by_stage_and_pipeline(cloud, capsys):
     ]
 
 
+def test_metrics_of_each_pipeline_can_be_switched_off_but_not_those_of_alarms(cloud, capsys):
+    succeeded = an_export(stage=Stage.PUBLISHING, waiting_on="athena-query/q").succeed(NOW)
+    publishing = an_export(stage=Stage.PUBLISHING, waiting_on="athena-query/q")
+    cloud.measures_each_pipeline = False
+    changes = [(publishing, succeeded), (EXPORTING, EXPORTING.fail("out of memory", NOW))]
+    records = [{"dynamodb": {"OldImage": image(cloud, old), "NewImage": image(cloud, new)}} for old, new in changes]
+
+    on_export_changed(records, cloud)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    of_pipelines = [{name for name in line if name != "_aws"} for line in lines if "pipeline" in line]
+    assert of_pipelines == [{"pipeline", "Failing"}]
+
+
 @pytest.mark.parametrize("odd", [{"stage": {"S": "GONE"}}, {"requested_at": {"S": "?"}}, {"waiting_on": {"N": "7"}}])
 def test_an_edited_record_keeps_no_other_event_back(cloud, odd):
     before, after = image(cloud, EXPORTING), image(cloud, EXPORTING.fail("out of memory", NOW))

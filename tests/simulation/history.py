@@ -284,6 +284,7 @@ class History:
             account=ACCOUNT,
             region=REGION,
             late_after=timedelta(minutes=10),
+            measures_each_pipeline=True,
             records=Records(client("dynamodb", self.state), "table-exports", 90),
             glue=GlueCalls(glue, lambda: starter, DATABASE),
             tables=TableCalls(client("sts", self.sts), lambda **credentials: tables),

@@ -21,8 +21,11 @@ class Measurement:
     values: dict[str, float]
 
 
-def of_change(before: Export | None, after: Export) -> list[Measurement]:
-    """Return what to measure when a state record changed from `before` to `after`."""
+def of_change(before: Export | None, after: Export, *, each_pipeline: bool = True) -> list[Measurement]:
+    """Return what to measure when a state record changed from `before` to `after`.
+
+    Without `each_pipeline`, a success is not measured by its pipeline. A failure always is, for its alarm.
+    """
     if before is None or before.stage == after.stage or before.ended:
         return []
     entered, left = before.stage_since, after.ended_at or after.waiting_since
@@ -32,7 +35,7 @@ def of_change(before: Export | None, after: Export) -> list[Measurement]:
         found.append(Measurement({"stage": before.stage}, {"StageDuration": seconds}))
     pipeline = {"pipeline": after.pipeline}
     match after.stage:
-        case Stage.SUCCEEDED:
+        case Stage.SUCCEEDED if each_pipeline:
             values: dict[str, float | None] = {"Items": after.items, "Bytes": after.bytes}
             if after.ended_at:
                 values["ExportDuration"] = after.seconds(after.ended_at)
