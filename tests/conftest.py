@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -87,18 +88,35 @@ def records(dynamodb):
     dynamodb.delete_table(TableName=described["TableName"])
 
 
-REGISTERED: list[dict[str, Any]] = []  # what a registration writes
+@pytest.fixture(scope="session")
+def written():
+    """Of `write_once`: the items by name."""
+    return {}
 
 
 @pytest.fixture
-def registered(records, dynamodb):
-    """Records with a registered pipeline, as copies of one registration, because moto takes long over it."""
+def write_once(records, dynamodb, written):
+    """Writes records as the functions do, and copies them for later tests, because moto takes long over conditions."""
     table = resource("common", "StateTable")["Properties"]["TableName"]
-    for item in REGISTERED:
-        dynamodb.put_item(TableName=table, Item=item)
-    if not REGISTERED:
+
+    def write(name: str, make: Callable[[], object]) -> None:
+        for item in written.get(name, []):
+            dynamodb.put_item(TableName=table, Item=item)
+        if name not in written:
+            make()
+            written[name] = dynamodb.scan(TableName=table)["Items"]
+
+    return write
+
+
+@pytest.fixture
+def registered(records, write_once):
+    """Records with a registered pipeline."""
+
+    def register():
         assert records.register(a_pipeline())
-        REGISTERED.extend(dynamodb.scan(TableName=table)["Items"])
+
+    write_once("a pipeline", register)
     return records
 
 
