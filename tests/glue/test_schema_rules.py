@@ -25,6 +25,7 @@ def columns_of_all(output_format):
     return columns
 
 
+@pytest.mark.slow
 def test_both_read_modes_give_the_same_columns_and_values(
     make_table, arguments, export_by_dynamodb, manifest, snapshot
 ):

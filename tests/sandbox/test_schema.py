@@ -13,8 +13,8 @@ def formats(*quick, without=()):
     return [*quick, *(pytest.param(name, marks=pytest.mark.slow) for name in others)]
 
 
-# Athena finds the columns of parquet by name and those of csv by position, and json has no types.
-FORMATS = formats("parquet", "json", "csv")
+# Athena finds the columns of parquet by name, and those of csv by position.
+FORMATS = formats("parquet", "csv")
 BY_NAME_AND_BY_POSITION = ["parquet", "csv"]  # how columns are found; tests/glue has the other formats
 
 
