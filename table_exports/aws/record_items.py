@@ -47,10 +47,10 @@ def in_flight_again(record: InvalidRecord, pipeline: Pipeline, now: datetime) ->
         begun = now
     usual = pipeline.begin(export_id, pipeline.read_percentage, begun)
     known = {}
-    for field in fields(Export):
-        if record.item.get(field.name) is not None:
+    for name, wanted in _attribute_types(Export).items():
+        if record.item.get(name) is not None:
             with suppress(_InvalidAttribute):
-                known[field.name] = _read(field.type, record.item[field.name], field.name)
+                known[name] = _read(wanted, record.item[name], name)
     stages: dict[str, Stage] = {row.operation: row.stage for row in STAGES.values() if row.operation}
     stage = stages.get(parse_waiting_on(known.get("waiting_on", "")).operation)
     known |= {"snapshot_timestamp": snapshot, "export_id": export_id, "stage": stage or Stage.STARTING}
@@ -80,13 +80,13 @@ def texts_of(value: Any) -> list[str]:
 def invalid_state(head: dict[str, Any]) -> set[str]:
     """Return the invalid attributes of a head that `Pipeline` can do without."""
     found = set()
-    for field in fields(Pipeline):
-        if field.default is not MISSING and head.get(field.name) is not None:
+    for name, wanted in _attribute_types(Pipeline).items():
+        if name not in _required(Pipeline) and head.get(name) is not None:
             try:
-                _read(field.type, head[field.name], field.name)
-                _check_state(field.name, head[field.name])
+                _read(wanted, head[name], name)
+                _check_state(name, head[name])
             except _InvalidAttribute:
-                found.add(field.name)
+                found.add(name)
     return found
 
 
@@ -250,10 +250,17 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
 _PARTS = {tuple[Step, ...]: Step, tuple[End, ...]: End}
 
 
-@cache  # the dashboard reads thousands of ends at a time
+# These are cached because the dashboard reads thousands of ends at a time.
+@cache
 def _attribute_types(kind: Any) -> dict[str, Any]:
     """Return the type of each attribute: `datetime` for `datetime` and for `datetime | None`."""
     return {field.name: _bare(field.type) for field in fields(kind)}
+
+
+@cache
+def _required(kind: Any) -> tuple[str, ...]:
+    """Return the names of the attributes without which there is no object."""
+    return tuple(field.name for field in fields(kind) if field.default is MISSING)
 
 
 def _bare(annotation: Any) -> Any:
@@ -262,11 +269,11 @@ def _bare(annotation: Any) -> Any:
     return getattr(annotation, "__args__", (annotation,))[0]
 
 
-def _read(annotation: Any, value: Any, name: str) -> Any:
-    wanted = _bare(annotation)
-    if wanted in _READERS:
+def _read(wanted: Any, value: Any, name: str) -> Any:
+    """Return the attribute's value. `wanted` is its type without `| None`."""
+    if (reader := _READERS.get(wanted)) is not None:
         try:
-            return _READERS[wanted](value)
+            return reader(value)
         except ValueError as error:
             raise _InvalidAttribute(name, f"is {preview(value)}: {error}") from None
     if not isinstance(value, list):
@@ -280,15 +287,15 @@ def _parsed(kind: type[T], item: Any, path: str) -> T:
     """Return an object of the attributes. `path` is that of the item in its record, for messages."""
     if not isinstance(item, dict):
         raise _InvalidAttribute(path.rstrip("."), f"is {preview(item)}: it must be a map")
-    types: dict[str, Any] = _attribute_types(kind)  # type: ignore[arg-type]  # a class is hashable
+    types = _attribute_types(kind)  # type: ignore[arg-type]  # a class is hashable
     values = {
-        name: _read(types[name], value, f"{path}{name}")
+        name: _read(types[name], value, path + name)
         for name, value in item.items()
         if name in types and value is not None
     }
-    for field in fields(kind):  # type: ignore[arg-type]  # a dataclass
-        if field.default is MISSING and field.name not in values:
-            raise _InvalidAttribute(f"{path}{field.name}", "is missing")
+    for name in _required(kind):  # type: ignore[arg-type]
+        if name not in values:
+            raise _InvalidAttribute(path + name, "is missing")
     return kind(**values)
 
 
@@ -312,8 +319,8 @@ def attributes_of(thing: Export | Pipeline) -> dict[str, Any]:
 
 
 def _known(thing: Any) -> dict[str, Any]:
-    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
-    return {name: value for name, value in values.items() if value is not None}
+    kind: Any = type(thing)
+    return {name: value for name in _attribute_types(kind) if (value := getattr(thing, name)) is not None}
 
 
 def set_attributes(key: dict[str, str], known: dict[str, Any], removed: Iterable[str] = ()) -> dict[str, Any]:
@@ -333,6 +340,8 @@ def typed(values: dict[str, Any]) -> dict[str, Any]:
 # Importing boto3 for its serializers would slow down every cold start, and a record has only these types.
 def _to_dynamodb(value: Any) -> dict[str, Any]:
     match value:
+        case str():
+            return {"S": str(value)}
         case tuple():
             return {"L": [{"S": each} if isinstance(each, str) else {"M": typed(_known(each))} for each in value]}
         case bool():
@@ -341,8 +350,6 @@ def _to_dynamodb(value: Any) -> dict[str, Any]:
             return {"N": str(value)}
         case datetime():
             return {"S": value.isoformat()}
-        case str():
-            return {"S": str(value)}
     raise TypeError(f"{value!r} cannot be stored in a record")
 
 
