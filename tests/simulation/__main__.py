@@ -5,6 +5,7 @@ python -m simulation mutate [NAME ...]
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import os
@@ -55,6 +56,8 @@ def run_simulate(asked: argparse.Namespace) -> int:
     if broken := play_incidents():
         print(broken)
         return 1
+    gc.collect()
+    gc.freeze()  # the garbage collector would look through all modules again and again
     covered, began = Coverage(), time.monotonic()
     said = began
     with multiprocessing.Pool(asked.processes, maxtasksperchild=CHUNKS_OF_A_PROCESS) as pool:

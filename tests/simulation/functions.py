@@ -123,8 +123,10 @@ class Functions:
 
     def _wait(self, invocation: Invocation, seconds: float) -> None:
         left = invocation.began + TIMEOUT - self._world.seconds
-        self._world.after(max(min(seconds, left), 0.0), lambda: self._resume(invocation))
-        getcurrent().parent.switch()
+        waits = max(min(seconds, left), 0.0)
+        if not self._world.passes_by(waits):  # others go on meanwhile
+            self._world.after(waits, lambda: self._resume(invocation))
+            getcurrent().parent.switch()
         if seconds > left:
             raise Killed("timed out")
 

@@ -2,19 +2,20 @@
 
 import importlib
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
-from moto.events.models import EventPattern, EventPatternParser
 from templates import resource, resources
 
+from simulation import reuse
 from simulation.aws.athena import Athena
 from simulation.aws.client import AwsError, Client
 from simulation.aws.dynamodb import Sts, Table, Tables
-from simulation.aws.events import ACCOUNT, BUCKET, OUR_BUS, REGION, Buses
+from simulation.aws.events import ACCOUNT, BUCKET, OUR_BUS, REGION, Buses, Pattern
 from simulation.aws.glue import Crawler, Glue, Job
 from simulation.aws.s3 import S3
 from simulation.aws.state_table import Image, Key, StateTable
@@ -132,7 +133,8 @@ class History:
         _capture_telemetry(self)
         self._connect()
         try:
-            self._play()
+            with reuse.parsed_records():
+                self._play()
             self.watcher.check_the_end()
         except Violation as violation:
             raise _broken(violation.promise)(violation, self.plan, self.world) from None
@@ -160,6 +162,8 @@ class History:
                 since = self.world.seconds - quiet_from
                 next_pass += RECONCILED_EVERY if since < 4 * HOUR else 30 * MINUTE
             else:
+                is_next = quiet_from + LONGEST_QUIET if self.faults.over else quiet_from
+                self.world.undisturbed_until = min(next_pass, is_next)
                 self.world.step()
                 self.watcher.raise_what_was_found()
 
@@ -337,7 +341,7 @@ class _Stream:
         change = {"Keys": {"pipeline": {"S": key[0]}, "record": {"S": key[1]}}}
         change |= {image: value for image, value in images.items() if value is not None}
         event = {"eventName": name, "dynamodb": change}
-        if _filter().matches_event(event):
+        if _filter().matches(event):
             self.waiting.append(event)
             self._read_on(0.3)
 
@@ -358,11 +362,11 @@ class _Stream:
 
 
 @cache
-def _filter() -> EventPattern:
+def _filter() -> Pattern:
     """As the template has it."""
     for mapping in resources("common", "AWS::Lambda::EventSourceMapping").values():
         ((pattern,),) = [[found["Pattern"] for found in mapping["Properties"]["FilterCriteria"]["Filters"]]]
-        return EventPattern(pattern, EventPatternParser(pattern).parse())
+        return Pattern(pattern)
     raise LookupError("The template reads no stream")
 
 
@@ -383,20 +387,28 @@ class _Log(logging.Handler):
 
 
 class _Nowhere:
-    """Where metrics go."""
+    """Where metrics go, and traces."""
 
     def __init__(self, **settings: Any) -> None:
         self.add_dimension = self.add_metric = lambda *metric: None
         self.flush_metrics = lambda: None
 
+    def in_subsegment(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+_NOWHERE = _Nowhere()
+
 
 def _capture_telemetry(history: History) -> None:
-    """The services' log goes into the trace, and their metrics nowhere."""
+    """The services' log goes into the history's trace, and their metrics and traces nowhere."""
     log = logging.getLogger(telemetry.logger.name)
     log.handlers[:] = [_Log(history)]
     log.propagate = False
     telemetry.metrics.add_metric = lambda *metric, **more: None
     telemetry.EphemeralMetrics = _Nowhere
+    telemetry.tracer.provider = _NOWHERE
+    telemetry.logger.append_context_keys = lambda **keys: nullcontext()
 
 
 def _table(n: int) -> str:

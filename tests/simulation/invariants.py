@@ -87,6 +87,7 @@ class Watcher:
         if not holds:
             self._world.note("PROMISE BROKEN", f"{promise}: {what}")
             self._found.append(Violation(promise, what))
+            self._world.undisturbed_until = 0.0  # so that it is raised before the function goes on
 
     # ------------------------------------------------------------------------------------------------ while it happens
     def record_changed(self, key: Key, old: Image | None, new: Image | None) -> None:

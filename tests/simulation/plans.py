@@ -43,30 +43,32 @@ def _writes_first(operations: tuple[str, ...]) -> list[str]:
 operations = {function: st.sampled_from(_writes_first(found)) for function, found in STEPS.items()}
 
 
+functions, call_fault_kinds = st.sampled_from(list(STEPS)), st.sampled_from(CALL_FAULTS)
+times, slow = st.sampled_from([1, 1, 1, 2, 3, 6]), st.sampled_from(SLOW)
+
+
 @st.composite
 def call_faults(draw: st.DrawFn) -> CallFault:
-    function = draw(st.sampled_from(list(STEPS)))
-    kind = draw(st.sampled_from(CALL_FAULTS))
+    function = draw(functions)
+    kind = draw(call_fault_kinds)
     operation = "TransactWriteItems" if kind == "conflict" else draw(operations[function])
+    nth = draw(mostly_first)
     return CallFault(
-        function,
-        operation,
-        draw(mostly_first),
-        kind,
-        times=draw(st.sampled_from([1, 1, 1, 2, 3, 6])),
-        seconds=draw(st.sampled_from(SLOW)) if kind.startswith("slow") else 0.0,
+        function, operation, nth, kind, times=draw(times), seconds=draw(slow) if kind.startswith("slow") else 0.0
     )
 
 
 event_faults = st.builds(
     EventFault, st.sampled_from(DETAIL_TYPES), mostly_first, st.sampled_from(EVENT_FAULTS), st.sampled_from(LATE)
 )
+things = st.sampled_from(list(FATES))
+fates_of = {thing: st.sampled_from(found) for thing, found in FATES.items()}
 
 
 @st.composite
 def fates(draw: st.DrawFn) -> Fate:
-    thing = draw(st.sampled_from(list(FATES)))
-    return Fate(thing, draw(mostly_first), draw(st.sampled_from(FATES[thing])))
+    thing = draw(things)
+    return Fate(thing, draw(mostly_first), draw(fates_of[thing]))
 
 
 acts = st.builds(

@@ -1,7 +1,6 @@
 """Plays the same histories each time. `make simulate` plays others, and as many as you want."""
 
 import gc
-import logging
 from collections import Counter
 
 import pytest
@@ -17,21 +16,10 @@ from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
 from simulation.plans import plans
 from table_exports.aws.glue import Glue
-from table_exports.functions import telemetry
 
 HISTORIES, MORE_HISTORIES = 50, 1000
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 7200.0, 14_400.0))  # where all is told late, each takes an hour
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def telemetry_is_left_as_it_was():
-    """Histories listen to the services' log, and take their metrics away."""
-    log = logging.getLogger(telemetry.logger.name)
-    handlers, propagate, lines = list(log.handlers), log.propagate, telemetry.EphemeralMetrics
-    yield
-    log.handlers[:], log.propagate, telemetry.EphemeralMetrics = handlers, propagate, lines
-    vars(telemetry.metrics).pop("add_metric", None)
 
 
 def play(plan):

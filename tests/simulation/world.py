@@ -28,6 +28,7 @@ class World:
         self.steps = 0
         self.uneventful: set[str] = set()  # who did nothing worth telling
         self.pending = 0  # of what is on the agenda and will surely matter
+        self.undisturbed_until = 0.0  # by anything that is not on the agenda
         self._agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
         self._order = count()
         self._jitter = random.Random(jitter) if jitter else None
@@ -44,6 +45,15 @@ class World:
         """A history is not over before all that is `awaited` has happened."""
         heapq.heappush(self._agenda, (self.seconds + seconds, next(self._order), awaited, action))
         self.pending += awaited
+
+    def passes_by(self, seconds: float) -> bool:
+        """Whether so much time could pass at once, because nothing else happens in it. It counts as a step."""
+        then = self.seconds + seconds
+        if then >= self.idle_until or then > self.undisturbed_until:
+            return False
+        self.seconds = then
+        self.steps += 1
+        return True
 
     def step(self) -> None:
         self.seconds, _, awaited, action = heapq.heappop(self._agenda)

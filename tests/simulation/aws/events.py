@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,7 +18,48 @@ OUR_BUS = "table-exports"
 BUCKET = f"table-exports-{ACCOUNT}-{REGION}"
 NAMED = {"WorkGroup": "table-exports", "Bucket": BUCKET, "AWS::AccountId": ACCOUNT, "AWS::Region": REGION}
 
+MATCHES_KEPT = 10_000  # of a pattern
+MISSING = object()
+
 Event = dict[str, Any]
+
+
+class Pattern:
+    """Events are matched by moto, but only once if they have the same values in the fields that the pattern names."""
+
+    def __init__(self, text: str) -> None:
+        self.moto = EventPattern(text, EventPatternParser(text).parse())
+        self._fields = list(_fields(self.moto.get_pattern()))
+        self._known: dict[tuple, bool] = {}
+
+    def matches(self, event: Event) -> bool:
+        values = tuple(_value(event, field) for field in self._fields)
+        if values not in self._known:
+            if len(self._known) == MATCHES_KEPT:
+                self._known.clear()
+            self._known[values] = self.moto.matches_event(event)
+        return self._known[values]
+
+
+def _fields(pattern: dict[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The fields that a pattern names, each as its path."""
+    for name, wanted in pattern.items():
+        if name == "$or":
+            for alternative in wanted:
+                yield from _fields(alternative, parents)
+        elif isinstance(wanted, dict):
+            yield from _fields(wanted, (*parents, name))
+        else:
+            yield (*parents, name)
+
+
+def _value(event: Any, field: tuple[str, ...]) -> Any:
+    """The event's value in a field, as something that can be looked up."""
+    for name in field:
+        if not isinstance(event, dict) or name not in event:
+            return MISSING
+        event = event[name]
+    return event if isinstance(event, str) else (json.dumps(event),)  # so that 1 is not "1"
 
 
 @dataclass(frozen=True)
@@ -27,14 +68,12 @@ class Rule:
 
     name: str
     bus: str
-    pattern: EventPattern
+    pattern: Pattern
     detail_types: frozenset[str]  # that it can match; empty if any
     function: str | None
 
     def lets_through(self, event: Event) -> bool:
-        return (not self.detail_types or event["detail-type"] in self.detail_types) and self.pattern.matches_event(
-            event
-        )
+        return (not self.detail_types or event["detail-type"] in self.detail_types) and self.pattern.matches(event)
 
 
 @cache
@@ -61,8 +100,7 @@ def rules_of_the_template() -> tuple[list[Rule], list[Rule]]:
 
 
 def _rule(name: str, bus: str, pattern: dict[str, Any], function: str | None) -> Rule:
-    text = json.dumps(_filled_in(pattern))
-    parsed = EventPattern(text, EventPatternParser(text).parse())
+    parsed = Pattern(json.dumps(_filled_in(pattern)))
     return Rule(name, bus, parsed, frozenset(pattern.get("detail-type", ())), function)
 
 
@@ -146,7 +184,7 @@ class Buses:
 
     def _hand_over(self, rule: Rule, event: Event) -> None:
         self.world.note("EventBridge", f"{told(event)} -> {rule.function}")
-        self.invoke(rule.function, copy.deepcopy(event))
+        self.invoke(rule.function, json.loads(json.dumps(event)))
 
 
 def told(event: Event) -> str:

@@ -108,11 +108,11 @@ class StateTable:
         types = tuple(
             (name, next(iter(value))) for name, value in values.items() if name in write["ConditionExpression"]
         )
-        condition, operands = _parsed(write["ConditionExpression"], tuple(names.items()), types)
+        condition, operands, words = _parsed(write["ConditionExpression"], tuple(names.items()), types)
         for operand, name in operands:
             operand.value = values[name][operand.type]
         found = self.items.get(key)
-        return bool(condition.expr(_to_moto(found, self._keys) if found else _no_item()))
+        return bool(condition.expr(_to_moto(found, self._keys, words) if found else _no_item()))
 
     def _apply(self, kind: str, write: dict[str, Any], key: Key) -> None:
         old = self.items.get(key)
@@ -170,8 +170,13 @@ def _hash(index: dict[str, Any]) -> list[str]:
 
 
 @cache
-def _parsed(expression: str, names: tuple, types: tuple) -> tuple[Any, list[tuple[AttributeValue, str]]]:
-    """A condition, and its values' places in it: to parse it anew each time takes most of a simulation's time."""
+def _parsed(
+    expression: str, names: tuple, types: tuple
+) -> tuple[Any, list[tuple[AttributeValue, str]], frozenset[str]]:
+    """A condition, its values' places in it, and its words, among which are the attributes that it reads.
+
+    To parse it anew each time takes most of a simulation's time.
+    """
     condition = get_filter_expression(expression, dict(names), {name: {kind: name} for name, kind in types})
     operands, left = [], [condition]
     while left:
@@ -182,7 +187,8 @@ def _parsed(expression: str, names: tuple, types: tuple) -> tuple[Any, list[tupl
             left += node
         elif hasattr(node, "__dict__"):
             left += {id(part): part for part in vars(node).values()}.values()
-    return condition, operands
+    words = frozenset(dict(names).get(word, word) for word in re.findall(r"#?\w+", expression))
+    return condition, operands, words
 
 
 @cache
@@ -190,14 +196,14 @@ def _no_item() -> Item:
     return Item(DynamoType({"S": ""}), None, {})
 
 
-def _to_moto(image: Image, keys: Iterable[str]) -> Item:
-    """Without moto's check of the size at each attribute, which would take most of the simulation's time.
+def _to_moto(image: Image, keys: Iterable[str], wanted: frozenset[str]) -> Item:
+    """With the wanted attributes, and without moto's check of the size at each of them: to save time.
 
     And without its `__new__`, which keeps every instance for moto's reset: gigabytes after 20,000 histories.
     """
     item = object.__new__(Item)
     item.hash_key, item.range_key = (DynamoType(image[key]) for key in keys)
     item.attrs = LimitedSizeDict.__new__(LimitedSizeDict)
-    for name, value in image.items():
-        dict.__setitem__(item.attrs, name, DynamoType(value))
+    for name in wanted & image.keys():
+        dict.__setitem__(item.attrs, name, DynamoType(image[name]))
     return item
