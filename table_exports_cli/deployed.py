@@ -93,8 +93,8 @@ class Deployed:
         return {job["Name"]: job for job in self._all("glue", "get_jobs", "Jobs")}
 
     @cached_property
-    def crawlers(self) -> set[str]:
-        return {crawler["Name"] for crawler in self._all("glue", "get_crawlers", "Crawlers")}
+    def crawlers(self) -> dict[str, dict[str, Any]]:
+        return {crawler["Name"]: crawler for crawler in self._all("glue", "get_crawlers", "Crawlers")}
 
     @cached_property
     def alarms(self) -> dict[str, dict[str, Any]]:
@@ -114,6 +114,19 @@ class Deployed:
         in_flight = readable(self._records.in_flight())[1]
         found = {(record.pipeline, record.record): record for record in [*in_flight, *latest]}
         return [*self._invalid_heads, *found.values()]
+
+    @property
+    def unregistered_stacks(self) -> list[str]:
+        """The names of complete table stacks whose pipeline has no record."""
+        known = {pipeline.stack_id for pipeline in self.pipelines}
+        invalid = {record.pipeline for record in self._invalid_heads}
+        found = []
+        for stack in self.stacks.values():
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+            complete = stack["StackStatus"].endswith("_COMPLETE") and "ExportRequest" in outputs
+            if complete and stack["StackId"] not in known and outputs["Pipeline"] not in invalid:
+                found.append(stack["StackName"])
+        return sorted(found)
 
     @cached_property
     def vanished_holders(self) -> list[str]:

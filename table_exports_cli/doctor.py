@@ -61,6 +61,9 @@ def stacks(deployed: Deployed) -> Iterator[Problem]:
             yield from _of_status(pipeline.pipeline, stack)
         else:
             yield Problem(pipeline.pipeline, "is registered, but its table stack is gone", TAKE_OVER)
+    for name in deployed.unregistered_stacks:
+        remedy = f"aws cloudformation delete-stack --stack-name {name}, wait until it is deleted, then {DEPLOY}"
+        yield Problem(name, "its pipeline is not registered, so every request is refused", f"{remedy}: data stays")
     for holder in deployed.vanished_holders:
         yield Problem(holder, "its catalog name is taken by a table stack that is gone", TAKE_OVER)
 
@@ -95,7 +98,8 @@ def versions(deployed: Deployed) -> Iterator[Problem]:
     """the job of each pipeline runs the script of the common stack's version"""
     [wanted] = deployed.client("ssm").get_parameters(Names=[JOB_SCRIPT])["Parameters"] or [None]
     if wanted is None:
-        raise CannotTell(f"there is no parameter {JOB_SCRIPT}")
+        yield Problem(JOB_SCRIPT, "is gone: no table stack can be deployed", RESTORE)
+        return
     for pipeline in deployed.pipelines:
         job = deployed.jobs.get(pipeline.glue_job_name)
         if job is None:
@@ -165,6 +169,16 @@ def functions(deployed: Deployed) -> Iterator[Problem]:
             )
 
 
+def queues(deployed: Deployed) -> Iterator[Problem]:
+    """each queue exists"""
+    client = deployed.client("sqs")
+    for url in deployed.names("SQS::Queue"):
+        try:
+            client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        except client.exceptions.QueueDoesNotExist:
+            yield Problem(url.rpartition("/")[2], "is gone: what is sent to it is lost", RESTORE)
+
+
 # ----------------------------------------------------------------------------------------------------------- permitted
 
 
@@ -222,7 +236,7 @@ def _lets_in(statement: dict[str, Any], rule: str) -> bool:
 
 
 def roles(deployed: Deployed) -> Iterator[Problem]:
-    """schedules may request exports, and each job may read its table and write its snapshots"""
+    """each role exists, schedules may request exports, and each job may read its table and write its snapshots"""
     iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
     partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
     common = {"aws:RequestedRegion": region}  # a frequent condition of organizations' policies
@@ -234,9 +248,12 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
             {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": [value]}
             for key, value in (common | known).items()
         ]
-        simulated = iam.simulate_principal_policy(
-            PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource], ContextEntries=context
-        )
+        try:
+            simulated = iam.simulate_principal_policy(
+                PolicySourceArn=arn, ActionNames=[action], ResourceArns=[resource], ContextEntries=context
+            )
+        except iam.exceptions.NoSuchEntityException:
+            return  # is_gone reports it
         for result in simulated["EvaluationResults"]:
             if result["EvalDecision"] == "allowed":
                 continue
@@ -245,6 +262,16 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
             remedy = "aws iam simulate-principal-policy shows which policy, boundary or organization's policy denies it"
             yield Problem(of, f"{arn.rpartition('/')[2]} may not {action} on {resource}", remedy)
 
+    def is_gone(of: str, role: str) -> Iterator[Problem]:
+        try:
+            iam.get_role(RoleName=role.rpartition("/")[2])
+        except iam.exceptions.NoSuchEntityException:
+            yield Problem(of, f"its role {role.rpartition('/')[2]} is gone", RESTORE)
+
+    def of_pipeline(pipeline: Pipeline) -> list[Problem]:
+        crawler = deployed.crawlers.get(pipeline.crawler_name)
+        return [*(is_gone(pipeline.pipeline, crawler["Role"]) if crawler else ()), *of_job(pipeline)]
+
     def of_job(pipeline: Pipeline) -> list[Problem]:
         job, place = deployed.jobs.get(pipeline.glue_job_name), urlsplit(pipeline.output_prefix)
         if job is None:
@@ -252,11 +279,17 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
         table = f"arn:{partition}:dynamodb:{region}:{account}:table/{pipeline.table_name}"
         snapshot = f"arn:{partition}:s3:::{place.netloc}{place.path}/any"
         name, role = pipeline.pipeline, job["Role"]
-        return [*may_not(name, role, "dynamodb:Scan", table), *may_not(name, role, "s3:PutObject", snapshot)]
+        return [
+            *is_gone(name, role),
+            *may_not(name, role, "dynamodb:Scan", table),
+            *may_not(name, role, "s3:PutObject", snapshot),
+        ]
 
     request = {"events:source": SOURCE, "events:detail-type": ResumeRequest.detail_type}
     yield from may_not("all schedules", deployed.named("ScheduleRole"), "events:PutEvents", bus, **request)
-    for found in deployed.of_each_pipeline(of_job):
+    for role in deployed.names("IAM::Role"):
+        yield from is_gone(NAME, role)
+    for found in deployed.of_each_pipeline(of_pipeline):
         yield from found
 
 
@@ -374,6 +407,7 @@ CHECKS = (
     crawlers,
     tables,
     functions,
+    queues,
     deliveries,
     roles,
     rules,

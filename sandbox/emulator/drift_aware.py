@@ -10,7 +10,7 @@ import copy
 import json
 from typing import Any
 
-from ministack.services import athena, eventbridge, glue, lambda_svc, scheduler
+from ministack.services import athena, cloudwatch, eventbridge, glue, lambda_svc, scheduler
 from ministack.services.cloudformation import changesets, drift, handlers, provisioners
 
 Params = dict[str, Any]
@@ -22,8 +22,13 @@ def schedule(physical_id: str, props: dict) -> dict | None:
 
 
 def rule(physical_id: str, props: dict) -> dict | None:
-    found = eventbridge._rules.get(eventbridge._rule_key(physical_id, drift._eb_rule_bus_name(props)))
-    return found and {"State": found.get("State", "ENABLED")}
+    key = eventbridge._rule_key(physical_id, drift._eb_rule_bus_name(props))
+    found, targets = eventbridge._rules.get(key), eventbridge._targets.get(key, [])
+    if found is None:
+        return None
+    wanted = props.get("Targets", [])
+    same = {target["Id"] for target in wanted} <= {target["Id"] for target in targets}  # its form differs otherwise
+    return {"State": found.get("State", "ENABLED"), "Targets": wanted if same else targets}
 
 
 def permission(physical_id: str, props: dict) -> dict | None:
@@ -47,15 +52,20 @@ def attributes_in(store: Any, *names: str) -> tuple:
 
 drift._DRIFT_READERS |= {
     "AWS::Scheduler::Schedule": (schedule, frozenset({"State", "ScheduleExpression"})),
-    "AWS::Events::Rule": (rule, frozenset({"State"})),
+    "AWS::Events::Rule": (rule, frozenset({"State", "Targets"})),
     "AWS::Events::EventBus": exists_in(eventbridge._event_buses),
     "AWS::Lambda::Permission": (permission, frozenset()),
     "AWS::Lambda::EventInvokeConfig": (invoke_config, frozenset()),
     "AWS::Lambda::EventSourceMapping": exists_in(lambda_svc._esms),
     "AWS::Glue::Database": exists_in(glue._databases),
     "AWS::Glue::Crawler": attributes_in(glue._crawlers, "Role", "DatabaseName"),
-    "AWS::Glue::Job": attributes_in(glue._jobs, "Role", "GlueVersion", "WorkerType", "NumberOfWorkers", "Timeout"),
+    "AWS::Glue::Job": attributes_in(
+        glue._jobs, "Role", "Command", "GlueVersion", "WorkerType", "NumberOfWorkers", "Timeout"
+    ),
     "AWS::Athena::WorkGroup": exists_in(athena._workgroups),
+    "Custom::Alarm": exists_in(cloudwatch._alarms),
+    "Custom::CompositeAlarm": exists_in(cloudwatch._composite_alarms),
+    "Custom::EventsArchive": exists_in(eventbridge._archives),
 }
 
 

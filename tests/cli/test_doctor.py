@@ -33,6 +33,8 @@ class Answers:
         EntityNotFoundException=Gone,
         InvalidRequestException=Gone,
         NoSuchBucket=Gone,
+        NoSuchEntityException=Gone,
+        QueueDoesNotExist=Gone,
         ResourceNotFoundException=Gone,
     )
 
@@ -261,6 +263,7 @@ def test_what_a_simulation_cannot_know_is_no_trouble(deployed, result, expected)
         resources=[resource("AWS::IAM::Role", "ScheduleRole-1", "ScheduleRole")],
         describe_event_bus={"Arn": "arn:aws:events:us-east-1:123456789012:event-bus/table-exports"},
         simulate_principal_policy={"EvaluationResults": [result]},
+        get_role={},
     )
 
     assert doctor._examined(doctor.roles, found).state == expected
@@ -379,3 +382,54 @@ def test_a_permission_is_missing_only_of_a_function_that_exists(deployed, functi
     )
 
     assert sorted(told(doctor.deliveries, found)) == problems
+
+
+def test_roles_that_are_gone_are_reported_by_their_names(deployed):
+    pipeline = a_pipeline()
+    found = deployed(
+        pipeline,
+        resources=[resource("AWS::IAM::Role", "ScheduleRole-1", "ScheduleRole")],
+        describe_event_bus={"Arn": "arn:aws:events:us-east-1:123456789012:event-bus/table-exports"},
+        get_role=Gone(),
+        simulate_principal_policy=Gone(),
+        get_jobs={"Jobs": [{"Name": pipeline.glue_job_name, "Role": "arn:aws:iam::123456789012:role/a/job"}]},
+        get_crawlers={"Crawlers": [{"Name": pipeline.crawler_name, "Role": "a/crawler"}]},
+    )
+
+    assert told(doctor.roles, found) == [
+        ("table-exports", "its role ScheduleRole-1 is gone"),
+        ("reviews-parquet", "its role crawler is gone"),
+        ("reviews-parquet", "its role job is gone"),
+    ]
+
+
+def test_a_queue_or_a_parameter_that_is_gone_is_reported(deployed):
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/table-exports-unhandled-events"
+    found = deployed(
+        resources=[resource("AWS::SQS::Queue", url)],
+        get_queue_attributes=Gone(),
+        get_parameters={"Parameters": []},
+    )
+
+    assert told(doctor.queues, found) == [("table-exports-unhandled-events", "is gone: what is sent to it is lost")]
+    assert told(doctor.versions, found) == [
+        ("/table-exports/job-script", "is gone: no table stack can be deployed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("registered", "status", "expected"),
+    [
+        ([], "CREATE_COMPLETE", [("orders", "its pipeline is not registered, so every request is refused")]),
+        ([a_pipeline()], "CREATE_COMPLETE", []),
+        ([], "DELETE_IN_PROGRESS", []),
+    ],
+)
+def test_a_table_stack_whose_pipeline_has_no_record_is_reported(deployed, registered, status, expected):
+    outputs = [
+        {"OutputKey": "ExportRequest", "OutputValue": "{}"},
+        {"OutputKey": "Pipeline", "OutputValue": "reviews-parquet"},
+    ]
+    found = deployed(*registered, common=None, table=status, outputs=outputs)
+
+    assert [one for one in told(doctor.stacks, found) if one[0] == "orders"] == expected

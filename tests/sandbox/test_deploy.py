@@ -2,15 +2,18 @@
 
 import json
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
 from samtranslator.yaml_helper import yaml_parse
-from sandbox_user import ROOT, User, sandbox
+from sandbox_user import ROOT, WITHOUT_SPARK, User, sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +67,38 @@ class Operator:
         became = dict(re.findall(r"│ (table-exports-[a-z-]+) +│ ([a-z ]+?) +│", said))
         return ran.returncode, said, became
 
+    def interrupted(self, words, number, *options):
+        """The exit code and what was said by a deployment that gets a signal when it has said these words."""
+        command = [sys.executable, "-m", "infra.deploy", "--build", str(ROOT / "build"), *options]
+        screen, its_end = pty.openpty()
+        with subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+            start_new_session=True,
+        ) as process:
+            os.close(its_end)
+            said, signalled = "", False
+            with suppress(OSError):  # the end of a terminal
+                while more := os.read(screen, 4096):
+                    said += more.decode(errors="replace")
+                    if words in said and not signalled:
+                        process.send_signal(number)
+                        signalled = True
+        os.close(screen)
+        return process.returncode, said
+
+    def doctor(self):
+        command = [sys.executable, "-m", "table_exports_cli.app", "--region", "us-east-1", "doctor", "-o", "json"]
+        ran = subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, text=True)
+        return json.loads(ran.stdout)
+
+    def outputs(self, name):
+        return {output["OutputKey"]: output["OutputValue"] for output in self.stack(name)["Outputs"]}
+
     def stack(self, name):
         [stack] = self.user.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         return stack
@@ -71,7 +106,7 @@ class Operator:
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory):
-    with sandbox(tmp_path_factory.mktemp("sandbox"), "--no-deploy") as endpoint:
+    with sandbox(tmp_path_factory.mktemp("sandbox"), "--no-deploy", *WITHOUT_SPARK) as endpoint:
         operator = Operator(tmp_path_factory.mktemp("operator"), endpoint)
         operator.write("table-exports.toml", SETTINGS)
         operator.write("tables.yaml", THREE_TABLES)
@@ -280,6 +315,160 @@ def test_what_was_changed_or_deleted_by_hand_is_restored_by_a_repair_alone(deplo
 
     code, said, became = deployed.deploy("--repair")
     assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "unchanged"}), said
+
+
+def disable_schedule(on, stack):
+    schedule = on("scheduler").get_schedule(Name=stack("Schedule"))
+    kept = {name: schedule[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
+    on("scheduler").update_schedule(**kept, State="DISABLED")
+
+
+def remove_targets(on, rule, bus="default"):
+    named = {"Rule": rule, "EventBusName": bus}
+    targets = on("events").list_targets_by_rule(**named)["Targets"]
+    on("events").remove_targets(**named, Ids=[target["Id"] for target in targets])
+
+
+def delete_rule(on, rule, bus):
+    remove_targets(on, rule, bus)
+    on("events").delete_rule(Name=rule, EventBusName=bus)
+
+
+def delete_mapping(on, common):
+    [mapping] = on("lambda").list_event_source_mappings(FunctionName="table-exports-on_export_changed")[
+        "EventSourceMappings"
+    ]
+    on("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+
+
+def change_script(on, stack):
+    job = on("glue").get_job(JobName=stack("Job"))["Job"]
+    kept = {name: job[name] for name in ("Role", "GlueVersion", "WorkerType", "NumberOfWorkers", "DefaultArguments")}
+    command = {**job["Command"], "ScriptLocation": "s3://elsewhere/export_table.py"}
+    on("glue").update_job(JobName=stack("Job"), JobUpdate={**kept, "Command": command})
+
+
+DAMAGE = [  # by the checks that report it
+    ("versions", lambda on, stack: on("glue").delete_job(JobName=stack("Job")), STACKS[0]),
+    ("versions", change_script, STACKS[1]),
+    ("crawlers", lambda on, stack: on("glue").delete_crawler(Name=stack("Crawler")), STACKS[0]),
+    (
+        "functions",
+        lambda on, stack: on("lambda").delete_function(FunctionName=stack("OnViewComplete")),
+        "table-exports",
+    ),
+    ("deliveries", lambda on, stack: remove_targets(on, "table-exports-on_glue_complete"), "table-exports"),
+    ("rules", lambda on, stack: delete_rule(on, "table-exports-start_export", "table-exports"), "table-exports"),
+    ("streams", delete_mapping, "table-exports"),
+    ("schedules", disable_schedule, STACKS[0]),
+    ("schedules", lambda on, stack: on("scheduler").delete_schedule(Name=stack("Schedule")), STACKS[1]),
+    ("archives", lambda on, stack: on("events").delete_archive(ArchiveName="table-exports-requests"), "table-exports"),
+    ("alarms", lambda on, stack: on("cloudwatch").delete_alarms(AlarmNames=["table-exports-health"]), "table-exports"),
+    ("workgroup", lambda on, stack: on("athena").delete_work_group(WorkGroup="table-exports"), "table-exports"),
+]
+
+
+def test_whatever_doctor_wants_restored_is_restored_by_one_repair(deployed):
+    def problems():
+        return {
+            (finding["check"], problem["subject"]): problem["remedy"]
+            for finding in deployed.doctor()
+            for problem in finding["problems"]
+        }
+
+    healthy = problems()  # nobody is notified of alarms
+    assert {check for check, _ in healthy} == {"subscriptions", "tables"}
+    for check, damage, stack in DAMAGE:
+        before = problems()
+        damage(deployed.user.client, lambda name, stack=stack: physical(deployed, stack, name))
+        reported = {key: remedy for key, remedy in problems().items() if key not in before}
+        assert check in {check for check, _ in reported}, (check, stack, reported)
+        assert all(remedy.endswith("make deploy REPAIR=1") for remedy in reported.values()), reported
+
+    code, said, _ = deployed.deploy("--yes", "--repair")
+
+    assert code == 0, said
+    assert problems() == healthy
+
+
+MORE_TABLES = THREE_TABLES + "".join(f"  More-{number}:\n" for number in range(7))
+MORE_STACKS = [f"table-exports-more-{number}-parquet" for number in range(7)]
+
+
+def left_over(operator):
+    """The stacks without resources, and the change sets of all stacks."""
+    cloudformation = operator.user.client("cloudformation")
+    stacks = cloudformation.describe_stacks()["Stacks"]
+    planned = [stack["StackName"] for stack in stacks if stack["StackStatus"] == "REVIEW_IN_PROGRESS"]
+    change_sets = [
+        change_set["ChangeSetName"]
+        for stack in stacks
+        for change_set in cloudformation.list_change_sets(StackName=stack["StackName"])["Summaries"]
+        if change_set["ExecutionStatus"] == "AVAILABLE"
+    ]
+    return planned, change_sets
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_deployment_that_is_interrupted_at_its_question_leaves_nothing(deployed, number):
+    changed = MORE_TABLES.replace("0.5", "0.6")
+    deployed.write("tables.yaml", changed)
+    code, said = deployed.interrupted("Deploy 8 table stacks?", number)
+    deployed.write("tables.yaml", THREE_TABLES)
+
+    assert code == 130, said
+    assert "Interrupted" in said
+    assert left_over(deployed) == ([], [])
+
+
+def test_a_deployment_that_is_interrupted_halfway_can_be_continued(deployed):
+    deployed.write("tables.yaml", MORE_TABLES)
+    code, said = deployed.interrupted(": creating", signal.SIGINT, "--yes")
+    assert code == 130, said
+    assert left_over(deployed) == ([], [])
+
+    code, said, became = deployed.deploy("--yes")
+    assert code == 0, said
+    assert {became[name] for name in MORE_STACKS} == {"created", "unchanged"}
+    assert left_over(deployed) == ([], [])
+
+
+def test_a_deployment_that_is_killed_is_continued_by_the_next_one(deployed):
+    name = "table-exports-killed-parquet"
+    deployed.write("tables.yaml", MORE_TABLES + "  Killed:\n")
+    code, _ = deployed.interrupted("Deploy 1 table stack?", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert left_over(deployed)[0] == [name]
+
+    code, said, became = deployed.deploy("--yes")
+    deployed.write("tables.yaml", THREE_TABLES)
+    assert (code, became[name]) == (0, "created"), said
+    assert left_over(deployed) == ([], [])
+
+
+def test_the_database_can_be_changed_as_documented(deployed):
+    user, cloudformation = deployed.user, deployed.user.client("cloudformation")
+    user.make_table("Orders", [{"id": "1"}], {"id": "S"})
+    [first] = user.export(deployed.outputs(STACKS[0]))
+    for stack in user.client("cloudformation").describe_stacks()["Stacks"]:
+        if stack["StackName"] != "table-exports":
+            cloudformation.delete_stack(StackName=stack["StackName"])
+            cloudformation.get_waiter("stack_delete_complete").wait(
+                StackName=stack["StackName"], WaiterConfig={"Delay": 0.2}
+            )
+    deployed.write("table-exports.toml", SETTINGS.replace("HistoryDays", 'DatabaseName = "other"\nHistoryDays'))
+    code, said, became = deployed.deploy("--yes")
+    assert (code, became) == (0, dict.fromkeys(STACKS, "created")), said
+
+    [second] = user.export(deployed.outputs(STACKS[0]))
+    assert second["crawled"]
+    snapshots = [{"snapshot_timestamp": each["snapshot_timestamp"], "n": "1"} for each in (first, second)]
+    counted = "SELECT snapshot_timestamp, count(*) AS n FROM {}.snapshots_orders GROUP BY 1 ORDER BY 1"
+    assert user.query(counted.format("other")) == snapshots
+    assert user.query(counted.format("dynamodb_exports")) == snapshots[:1]
+    assert user.query("SELECT count(*) AS n FROM other.orders") == [{"n": "1"}]
+    assert user.query("SELECT count(*) AS n FROM dynamodb_exports.orders") == [{"n": "1"}]
+    assert deployed.deploy()[2] == UNCHANGED  # nothing is left to be changed
 
 
 def test_a_protected_stack_is_deleted_only_as_the_documentation_says(deployed):
