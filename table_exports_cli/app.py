@@ -23,6 +23,7 @@ from table_exports.domain.stages import Stage
 from table_exports_cli import cancelling, repairing, replays
 from table_exports_cli import output as printed
 from table_exports_cli.doctor import examine
+from table_exports_cli.interruption import interrupt_on_termination
 from table_exports_cli.problems import AWS_ERROR, NEEDS_ATTENTION, OK, USAGE, CommandError, in_words
 from table_exports_cli.system import System, the_time
 
@@ -334,6 +335,7 @@ def the_resumed_export(system: System, before: Export) -> Export | None:
 
 
 def main() -> None:
+    interrupt_on_termination()
     try:
         app()
     except CommandError as problem:

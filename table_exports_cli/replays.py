@@ -21,6 +21,7 @@ from table_exports_cli.system import NAME, System
 
 TIMES = ["%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"]
 REQUESTS, AWS_EVENTS = f"{NAME}-requests", f"{NAME}-aws-events"  # archives
+RULE_PREFIX = f"{NAME}-replay-"  # of a replay of one pipeline's requests
 ARCHIVES_LAG = timedelta(minutes=10)
 POLL_SECONDS = 2.0
 AT_ONCE = 8  # concurrent queries
@@ -96,7 +97,7 @@ def carry_out(system: System, planned: Plan) -> str:
     if planned.pipeline is None:
         return _replay(events, name, bus, [], planned)
     # start_export permits rules of this name: infra/common.yaml, StartExportFromReplays.
-    with _rule_for(system, events, f"{NAME}-replay-{name[-12:]}", planned.pipeline) as rule:
+    with _rule_for(system, events, f"{RULE_PREFIX}{name[-12:]}", planned.pipeline) as rule:
         return _replay(events, name, bus, [rule], planned)
 
 
@@ -140,6 +141,7 @@ def _rule_for(system: System, events: Any, rule: str, pipeline: Pipeline) -> Ite
         "replay-name": [{"exists": True}],
         "detail": {"pipeline": [pipeline.pipeline]},
     }
+    _remove_left_rules(events)
     function = system.client("lambda").get_function_configuration(FunctionName=f"{NAME}-start_export")["FunctionArn"]
     arn = events.put_rule(Name=rule, EventBusName=NAME, EventPattern=json.dumps(pattern))["RuleArn"]
     try:
@@ -147,8 +149,24 @@ def _rule_for(system: System, events: Any, rule: str, pipeline: Pipeline) -> Ite
         events.put_targets(Rule=rule, EventBusName=NAME, Targets=[to_start])
         yield arn
     finally:
-        events.remove_targets(Rule=rule, EventBusName=NAME, Ids=["start_export"])
-        events.delete_rule(Name=rule, EventBusName=NAME)
+        _remove_rule(events, rule)
+
+
+def _remove_rule(events: Any, rule: str) -> None:
+    events.remove_targets(Rule=rule, EventBusName=NAME, Ids=["start_export"])
+    events.delete_rule(Name=rule, EventBusName=NAME)
+
+
+def _remove_left_rules(events: Any) -> None:
+    """Remove the rules of replays that have ended. A command that was killed could not remove its rule."""
+    pages = events.get_paginator("list_rules").paginate(EventBusName=NAME, NamePrefix=RULE_PREFIX)
+    for name in [rule["Name"] for page in pages for rule in page["Rules"]]:
+        try:
+            state = events.describe_replay(ReplayName=f"{NAME}-{name.removeprefix(RULE_PREFIX)}")["State"]
+        except events.exceptions.ResourceNotFoundException:
+            continue  # it may begin a moment later
+        if state in ENDED:
+            _remove_rule(events, name)
 
 
 def _undelivered(function: str) -> str:

@@ -1,7 +1,6 @@
 """Deploys the common stack, then the table stacks of tables.yaml. Shows the changes, and asks before it makes them."""
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
@@ -16,15 +15,13 @@ from infra.deploy.screen import Screen
 from infra.deploy.settings import Settings
 from infra.deploy.stacks import Interrupted, StackFailed, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
+from table_exports_cli.interruption import interrupt_on_termination
 from table_exports_cli.problems import in_words
-
-ENDING = (signal.SIGTERM, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (signal.SIGTERM,)
 
 
 def main() -> int:
     options = read_options()
-    for number in ENDING:
-        signal.signal(number, signal.default_int_handler)  # as Ctrl+C, so that plans are discarded
+    interrupt_on_termination()
     screen = Screen(Console(), options.yes, options.delete_data_of)
     try:
         return deploy(options, screen)

@@ -1,6 +1,8 @@
 """What the commands say of records, what they refuse, and the exit codes that scripts go by."""
 
+import os
 import re
+import signal
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -14,7 +16,7 @@ from examples import NOW, a_pipeline
 from hostile import NAMES
 
 from table_exports.domain.stages import Stage
-from table_exports_cli import system
+from table_exports_cli import app, replays, system
 from table_exports_cli.problems import CommandError
 
 ROOT = Path(__file__).parents[2]
@@ -417,3 +419,36 @@ def test_a_replay_that_cannot_be_followed_is_stopped(cli, registered, bus, monke
         f"The credentials have expired: sign in again. Replay {stopped[0]} is cancelled. "
         "Events that it has sent by now take effect"
     )
+
+
+def test_the_rules_of_killed_replays_are_removed_by_the_next_one(bus, monkeypatch):
+    states = {"table-exports-0": "COMPLETED", "table-exports-1": "RUNNING", "table-exports-2": None}
+    for name in ["replay-0", "replay-1", "replay-2", "on_export_changed"]:
+        bus.put_rule(Name=f"table-exports-{name}", EventBusName="table-exports", EventPattern='{"source": ["a"]}')
+    target = {"Id": "start_export", "Arn": "arn:aws:lambda:us-east-1:123456789012:function:table-exports-start_export"}
+    bus.put_targets(Rule="table-exports-replay-0", EventBusName="table-exports", Targets=[target])
+
+    def describe_replay(ReplayName):
+        if states[ReplayName] is None:
+            raise bus.exceptions.ResourceNotFoundException({"Error": {"Code": "ResourceNotFoundException"}}, "x")
+        return {"State": states[ReplayName]}
+
+    monkeypatch.setattr(bus, "describe_replay", describe_replay)
+
+    replays._remove_left_rules(bus)
+
+    left = {rule["Name"] for rule in bus.list_rules(EventBusName="table-exports")["Rules"]}
+    assert {f"table-exports-{name}" for name in ("replay-1", "replay-2", "on_export_changed")} == {
+        name for name in left if not name.startswith("Events-Archive-")
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_terminated_cleans_up_as_after_ctrl_c(cli, registered, monkeypatch, number):
+    monkeypatch.setattr(app.System, "overview", lambda self, now: os.kill(os.getpid(), number))
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert cli("status").code == 130
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
