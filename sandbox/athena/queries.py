@@ -261,9 +261,10 @@ class Queries:
         state = "FAILED"
         try:
             self._tidy(execution)
-            execution.result = self._execute(execution)
-            self._write(execution)
-            state = "SUCCEEDED"
+            if not execution.cancelled.is_set():
+                execution.result = self._execute(execution)
+                self._write(execution)
+                state = "SUCCEEDED"
         except (QueryFailed, Malformed) as error:
             execution.reason = str(error)
         except ClientError as error:

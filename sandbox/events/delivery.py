@@ -8,6 +8,7 @@ import fnmatch
 import json
 import logging
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Collection
@@ -18,7 +19,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import ACCOUNT, REGION, Cloud
-from sandbox.gateway.faults import Faults
+from sandbox.gateway.faults import Fault, Faults
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class AwsEvents:
         threading.Thread(target=self._deliver_all, name="events", daemon=True).start()
 
     def send(self, source: str, detail_type: str, detail: dict[str, Any]) -> None:
-        """Queues an event for delivery."""
+        """Queues an event for delivery. Takes longer if a fault says so."""
         event = {
             "version": "0",
             "id": str(uuid.uuid4()),
@@ -49,6 +50,8 @@ class AwsEvents:
             "detail": detail,
         }
         self._waiting.put(event)
+        if fault := self._fault_of(event, "slow"):
+            time.sleep(fault.seconds)
 
     def deliver(self, event: Event, bus: str = "default", only: Collection[str] | None = None) -> None:
         """Delivers the event to the targets of all matching rules of the bus, or only of the rules in `only` (ARNs)."""
@@ -70,12 +73,15 @@ class AwsEvents:
 
     def _times(self, event: Event) -> int:
         """Returns how often to deliver the event: once, unless there is a fault."""
+        fault = self._fault_of(event, "drop", "repeat")
+        return {None: 1, "drop": 0, "repeat": 2}[fault and fault.do]
+
+    def _fault_of(self, event: Event, *kinds: str) -> Fault | None:
         try:
-            fault = self._faults.of_event(lambda pattern: self._matches(event, pattern))
+            return self._faults.of_event(lambda pattern: self._matches(event, pattern), *kinds)
         except ClientError as error:
             logger.warning("The event pattern of a fault is not valid: %s", error)
-            return 1
-        return {None: 1, "drop": 0, "repeat": 2}[fault and fault.do]
+            return None
 
     def _matches(self, event: Event, pattern: str) -> bool:
         if is_of_another_source(event, pattern):

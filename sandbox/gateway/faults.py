@@ -28,6 +28,7 @@ OF_CALLS = {
 OF_EVENTS = {
     "drop": "the event is not delivered",
     "repeat": "the event is delivered twice",
+    "slow": "the operation that sends the event takes `seconds` longer after it",
 }
 
 Matcher = Callable[[str], bool]  # whether an event pattern matches the event
@@ -40,6 +41,7 @@ class Fault:
     times: int = 1
     error: str = THROTTLED
     message: str = "Rate exceeded"
+    seconds: float = 10
 
     def is_of(self, **call: str) -> bool:
         return self.do in OF_CALLS and all(fnmatchcase(call[name], wanted) for name, wanted in self.when.items())
@@ -77,9 +79,9 @@ class Faults:
             return None
         return self._take(lambda fault: fault.is_of(caller=caller or "", service=service, action=action))
 
-    def of_event(self, matches: Matcher) -> Fault | None:
-        """Returns the first fault that matches the event, and counts it."""
-        return self._take(lambda fault: fault.do in OF_EVENTS and matches(json.dumps(fault.when["event"])))
+    def of_event(self, matches: Matcher, *kinds: str) -> Fault | None:
+        """Returns the first fault of these kinds that matches the event, and counts it."""
+        return self._take(lambda fault: fault.do in kinds and matches(json.dumps(fault.when["event"])))
 
     def _take(self, applies: Callable[[Fault], bool]) -> Fault | None:
         with self._lock:
@@ -99,7 +101,7 @@ def checked(given: Any) -> Fault:
     try:
         fault = Fault(**given)
     except TypeError as error:
-        raise ValueError(f"A fault has when, do, times, error and message: {error}") from error
+        raise ValueError(f"A fault has when, do, times, error, message and seconds: {error}") from error
     if fault.do not in [*OF_CALLS, *OF_EVENTS]:
         raise ValueError(f"do: is {fault.do!r}: it must be one of {', '.join([*OF_CALLS, *OF_EVENTS])}")
     expected, kind = ({"event"}, dict) if fault.do in OF_EVENTS else ({"caller", "service", "action"}, str)
@@ -110,6 +112,8 @@ def checked(given: Any) -> Fault:
             raise ValueError(f"when.{name}: is {value!r}: it must be {'text' if kind is str else 'an event pattern'}")
     if not isinstance(fault.times, int) or fault.times < 1:
         raise ValueError(f"times: is {fault.times!r}: it must be a whole number from 1 on")
+    if isinstance(fault.seconds, bool) or not isinstance(fault.seconds, int | float) or not 0 < fault.seconds <= 600:
+        raise ValueError(f"seconds: is {fault.seconds!r}: it must be a number above 0, at most 600")
     if fault.do == "kill" and not processes.can_find_callers():
         raise ValueError("do: kill works only on Linux")
     return fault

@@ -303,7 +303,8 @@ def test_s3_is_refused_and_loses_answers_too(user):
         ({"when": {"caller": ["x"]}, "do": "lose"}, "when.caller: is ['x']: it must be text"),
         ({"when": {"event": "x"}, "do": "drop"}, "when.event: is 'x': it must be an event pattern"),
         ({"when": {"caller": "x"}, "do": "lose", "times": 0}, "times: is 0"),
-        ({"do": "lose"}, "A fault has when, do, times, error and message"),
+        ({"do": "lose"}, "A fault has when, do, times, error, message and seconds"),
+        ({"when": {"event": {}}, "do": "slow", "seconds": 0}, "seconds: is 0: it must be a number above 0"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_with_what_does(user, fault, problem):
