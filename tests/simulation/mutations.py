@@ -5,6 +5,7 @@ A mutation is a file, a text that it has exactly once, and another text. To add 
 
 from dataclasses import dataclass
 
+OPERATIONS = "table_exports/aws/operations.py"
 RECORDS, GLUE = "table_exports/aws/records.py", "table_exports/aws/glue.py"
 EXPORT, HANDLING = "table_exports/domain/export.py", "table_exports/functions/event_handling.py"
 EVENTS, INTERRUPTED = "table_exports/domain/aws_events.py", "table_exports/aws/interrupted.py"
@@ -208,14 +209,16 @@ MUTATIONS = [
     ),
     Mutation(
         "nobody asks about job runs",
-        RECONCILE,
-        "return cloud.glue.job_run_end(export, export.awaited_id)",
+        OPERATIONS,
+        "return services.glue.job_run_end(export, export.awaited_id)",
         "return None",
     ),
-    Mutation("nobody asks about crawls", RECONCILE, "return cloud.glue.crawl_end(export, now)", "return None"),
-    Mutation("nobody asks about queries", RECONCILE, "return cloud.athena.query_end(export.awaited_id)", "return None"),
+    Mutation("nobody asks about crawls", OPERATIONS, "return services.glue.crawl_end(export, now)", "return None"),
     Mutation(
-        "an overdue job run is not stopped", RECONCILE, "cloud.glue.stop_job_run(export, export.awaited_id)", "pass"
+        "nobody asks about queries", OPERATIONS, "return services.athena.query_end(export.awaited_id)", "return None"
+    ),
+    Mutation(
+        "an overdue job run is not stopped", OPERATIONS, "services.glue.stop_job_run(export, export.awaited_id)", "pass"
     ),
     Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not view_shows_it:", "if False:"),
     Mutation(
