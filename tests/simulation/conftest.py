@@ -10,9 +10,9 @@ def telemetry_is_left_as_it_was():
     """Histories listen to the services' log, and take their metrics and traces away."""
     log = logging.getLogger(telemetry.logger.name)
     handlers, propagate, lines = list(log.handlers), log.propagate, telemetry.EphemeralMetrics
-    provider = telemetry.tracer.provider
+    annotated = telemetry.annotated
     yield
     log.handlers[:], log.propagate, telemetry.EphemeralMetrics = handlers, propagate, lines
-    telemetry.tracer.provider = provider
+    telemetry.annotated = annotated
     vars(telemetry.metrics).pop("add_metric", None)
     vars(telemetry.logger).pop("append_context_keys", None)

@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, partial
@@ -387,17 +387,11 @@ class _Log(logging.Handler):
 
 
 class _Nowhere:
-    """Where metrics go, and traces."""
+    """Where metrics go."""
 
     def __init__(self, **settings: Any) -> None:
         self.add_dimension = self.add_metric = lambda *metric: None
         self.flush_metrics = lambda: None
-
-    def in_subsegment(self, name: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
-_NOWHERE = _Nowhere()
 
 
 def _capture_telemetry(history: History) -> None:
@@ -407,7 +401,7 @@ def _capture_telemetry(history: History) -> None:
     log.propagate = False
     telemetry.metrics.add_metric = lambda *metric, **more: None
     telemetry.EphemeralMetrics = _Nowhere
-    telemetry.tracer.provider = _NOWHERE
+    telemetry.annotated = lambda name, annotations: nullcontext()
     telemetry.logger.append_context_keys = lambda **keys: nullcontext()
 
 
