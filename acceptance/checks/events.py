@@ -71,7 +71,11 @@ def events_have_their_form(world: World) -> Evidence:
 )
 def schedule_requests(world: World) -> Evidence:
     moment = datetime.now(UTC) + timedelta(seconds=20 if world.sandbox else 240)
-    at = {"ScheduleState": "ENABLED", "ScheduleExpression": f"at({moment:%Y-%m-%dT%H:%M:%S})"}
+    at = {
+        "ScheduleState": "ENABLED",
+        "ScheduleWindowMinutes": "0",
+        "ScheduleExpression": f"at({moment:%Y-%m-%dT%H:%M:%S})",
+    }
     first = world.first_export("zoo-orc")
     try:
         world.deploy_tables([world.planned("zoo-orc")], {"zoo-orc": at})

@@ -35,7 +35,7 @@ ENDS_OF_CRAWLS = {"Succeeded", "Failed", "Cancelled"}
 ENDS_OF_QUERIES = {"SUCCEEDED", "FAILED", "CANCELLED"}
 
 BUCKET = r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"
-SUMMARY_KEY = r"(?=.{1,1024}$)[A-Za-z0-9_=/\-]+/AWSDynamoDB/[A-Za-z0-9\-]+/manifest-summary\.json"
+SUMMARY_KEY = r"(?=.{1,1024}$)staging/[A-Za-z0-9_=/\-]+/AWSDynamoDB/[A-Za-z0-9\-]+/manifest-summary\.json"
 TIME = r"[2-9][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 
 
@@ -73,7 +73,7 @@ class SummaryWritten:
                 event,
                 "detail.object.key",
                 SUMMARY_KEY,
-                "where DynamoDB writes the summary of a table export, FOLDER/AWSDynamoDB/ID/manifest-summary.json",
+                "where DynamoDB writes the summary of an export, staging/FOLDER/AWSDynamoDB/ID/manifest-summary.json",
             ),
         )
 

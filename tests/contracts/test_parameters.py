@@ -1,6 +1,7 @@
 """The parameters of a table stack are the same in the domain, in the template and in the documentation."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from templates import INFRA, resource, template
 from register_pipeline.handler import configured, scheduled
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reports.health import LEAST_SLACK
 
 DECLARED = template("table")["Parameters"]
 PASSED = resource("table", "Pipeline")["Properties"]
@@ -42,6 +44,10 @@ def test_an_accepted_value_has_a_form_that_the_domain_accepts_too():
         for value in [declared.get("MinValue"), declared.get("MaxValue"), *declared.get("AllowedValues", [])]:
             if value is not None:
                 assert parameter.value({name: str(value)}) == str(value)
+
+
+def test_a_run_at_the_end_of_the_longest_window_is_not_late():
+    assert timedelta(minutes=DECLARED["ScheduleWindowMinutes"]["MaxValue"]) * 2 <= LEAST_SLACK
 
 
 def test_each_worker_type_has_its_size():

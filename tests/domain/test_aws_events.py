@@ -257,6 +257,7 @@ def test_a_detail_that_is_no_object_is_invalid(kind, detail):
         "staging/reviews/t/AWSDynamoDB/1-a/manifest-files.json",
         "manifest-summary.json",
         "AWSDynamoDB/1-a/manifest-summary.json",
+        "exports/snapshots_reviews/AWSDynamoDB/1-a/manifest-summary.json",
         f"{KEY}?versionId=1/AWSDynamoDB/1-a/manifest-summary.json",
         f"{KEY}#/AWSDynamoDB/1-a/manifest-summary.json",
         KEY.replace("reviews", ".."),
@@ -413,7 +414,7 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2126, 1, 1), timezones=st.
         SummaryWritten,
         bucket=st.from_regex(r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]", fullmatch=True),
         key=st.from_regex(
-            r"[A-Za-z0-9_=/\-]{1,99}/AWSDynamoDB/[0-9a-f\-]{1,99}/manifest-summary\.json", fullmatch=True
+            r"staging/[A-Za-z0-9_=/\-]{1,99}/AWSDynamoDB/[0-9a-f\-]{1,99}/manifest-summary\.json", fullmatch=True
         ),
     )
 )
@@ -505,8 +506,9 @@ def test_a_summarys_event_is_written_in_the_shape_of_s3(aws_event):
 
 
 def test_a_key_has_the_length_that_s3_allows(aws_event):
-    longest = "x" * (1024 - len("/AWSDynamoDB/1-a/manifest-summary.json")) + "/AWSDynamoDB/1-a/manifest-summary.json"
+    end = "/AWSDynamoDB/1-a/manifest-summary.json"
+    longest = "staging/" + "x" * (1024 - len("staging/") - len(end)) + end
 
     assert len(SummaryWritten.from_event(aws_event("s3_object_created", object={"key": longest})).key) == 1024
     with pytest.raises(InvalidEvent):
-        SummaryWritten.from_event(aws_event("s3_object_created", object={"key": f"x{longest}"}))
+        SummaryWritten.from_event(aws_event("s3_object_created", object={"key": longest.replace("/x", "/xx", 1)}))

@@ -13,7 +13,7 @@ UNQUERYABLE = "unqueryable"  # has no alarm, because only the command line looks
 PREDECESSORS = 3  # successes that it takes to know how long an export usually takes
 SLOW_FACTOR = 3  # times the usual duration
 SLOW_GRACE = timedelta(minutes=30)  # above the usual duration: queues and starts vary
-LEAST_SLACK, MOST_SLACK = timedelta(hours=1), timedelta(days=1)
+LEAST_SLACK, MOST_SLACK = timedelta(hours=1), timedelta(days=1)  # the least is twice the longest ScheduleWindowMinutes
 EARLIEST_ZONE, LATEST_ZONE = timedelta(hours=14), timedelta(hours=12)  # ahead of UTC, and behind it
 
 
