@@ -105,6 +105,7 @@ ACTS = (
     "bad request",
     "resume the last failure",
     "resume the first export",
+    "cancel the latest export",
     "replay requests",
     "replay AWS events",
     "send unhandled events back",

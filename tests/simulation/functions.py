@@ -4,6 +4,7 @@ Each invocation is a greenlet. At every call of AWS it gives way, before the cal
 next on the world's agenda goes on. A crash is an exception that no service can catch, at such a place.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from simulation.faults import READS, Faults
 from simulation.world import World
 
 TIMEOUT = 60.0
+COMMANDS = {"cancel"}  # of people, who wait for as long as it takes
 RETRIES = (60.0, 120.0)  # seconds until Lambda's next try
 LONGEST_HISTORY = 200_000  # steps
 
@@ -121,8 +123,13 @@ class Functions:
         invocation.greenlet.switch()
         self._running = before
 
+    def sleep(self, seconds: float) -> None:
+        assert self._running is not None
+        self._wait(self._running, seconds)
+
     def _wait(self, invocation: Invocation, seconds: float) -> None:
-        left = invocation.began + TIMEOUT - self._world.seconds
+        timeout = math.inf if invocation.function in COMMANDS else TIMEOUT
+        left = invocation.began + timeout - self._world.seconds
         waits = max(min(seconds, left), 0.0)
         if not self._world.passes_by(waits):  # others go on meanwhile
             self._world.after(waits, lambda: self._resume(invocation))

@@ -22,6 +22,7 @@ from simulation.aws.state_table import Image, Key, StateTable
 from simulation.faults import WEATHER, Act, CallFault, EventFault, Fate, Faults
 from simulation.functions import Functions
 from simulation.invariants import Watcher
+from simulation.people import Commands, on_its_clock
 from simulation.world import DAY, HOUR, MINUTE, Violation, World
 from table_exports.aws.athena import Athena as AthenaCalls
 from table_exports.aws.bus import Bus
@@ -133,7 +134,7 @@ class History:
         _capture_telemetry(self)
         self._connect()
         try:
-            with reuse.parsed_records():
+            with reuse.parsed_records(), on_its_clock(self):
                 self._play()
             self.watcher.check_the_end()
         except Violation as violation:
@@ -190,6 +191,9 @@ class History:
                 self._resume(name, failed[-1:])
             case "resume the first export":
                 self._resume(name, self._exports(name)[:1])
+            case "cancel the latest export" if exports := self._exports(name):
+                key = exports[-1]["pipeline"]["S"], exports[-1]["record"]["S"]
+                self.functions.run("cancel", key, lambda failure: None)
             case "replay requests":
                 self._replays += 1
                 self.buses.replay("table-exports-requests", f"replay-{self._replays}")
@@ -310,6 +314,7 @@ class History:
             "on_view_complete": lambda event: found["on_view_complete"].on_query_ended(event, cloud, world.now),
             "on_export_changed": lambda event: found["on_export_changed"].on_export_changed(event["Records"], cloud),
             "reconcile_exports": lambda event: found["reconcile_exports"].reconcile(cloud, world.now),
+            "cancel": Commands(self).cancel,
         }
         self.state.changed = self._changed
         self.glue.starting = self.watcher.run_starts

@@ -47,4 +47,27 @@ INCIDENTS = {
         ),
         fates=(Fate("job run", 0, "slow"),),
     ),
+    "an export is cancelled while its job runs, resumed, and cancelled again": Plan(
+        acts=(
+            Act(MINUTE, "request"),
+            Act(6 * MINUTE, "cancel the latest export"),
+            Act(20 * MINUTE, "resume the last failure"),
+            Act(30 * MINUTE, "cancel the latest export"),
+            Act(2 * HOUR, "request"),
+            LATE,
+        ),
+        fates=(Fate("job run", 0, "slow"), Fate("job run", 1, "slow")),
+    ),
+    "exports are cancelled while a crawl and while a query runs, whose event is lost": Plan(
+        acts=(
+            Act(MINUTE, "request"),
+            Act(3.5 * MINUTE, "cancel the latest export"),
+            Act(HOUR, "request"),
+            Act(HOUR + 10 * MINUTE, "cancel the latest export"),
+            Act(3 * HOUR, "request"),
+            LATE,
+        ),
+        events=(EventFault("Athena Query State Change", 0, "dropped"),),
+        fates=(Fate("crawl", 0, "slow"), Fate("query", 0, "slow")),
+    ),
 }

@@ -296,6 +296,9 @@ class Watcher:
                 return self._lost_its_stack((value(before, "pipeline"), ""))  # or the reconciler has it started again
         return all(end is None or (self._world.now - end).total_seconds() < NOTICED_WITHIN for end in ended)
 
+    def _is_true_that_it_was_cancelled(self, before: Image, found: dict[str, str]) -> bool:
+        return self._history.faults.befell["act: cancel the latest export"] > 0 and found["who"].endswith("user/ann")
+
     def _is_true_that_recovery_is_off(self, before: Image, found: dict[str, str]) -> bool:
         return self._history.faults.befell["act: switch recovery off"] > 0
 
@@ -401,6 +404,7 @@ class Watcher:
 
 
 REASONS = {  # class -> form; the first that fits
+    "it was cancelled": r"Cancelled by (?P<who>\S+) while it waited for ",
     "its job run failed and no other could start": r"Glue job run .* Another attempt could not start: (?P<refusal>.*)",
     "its job run failed": r"Glue job run (?P<thing>\S+) ended (?P<state>\w+): ",
     "its crawl failed": r"Crawler (?P<thing>\S+) ended (?P<state>\w+): ",

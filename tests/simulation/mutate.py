@@ -12,7 +12,7 @@ from pathlib import Path
 from simulation.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("services", "table_exports", "tests", "infra")
+COPIED = ("services", "table_exports", "table_exports_cli", "tests", "infra")
 
 
 def mutate(names: list[str], histories: int) -> int:

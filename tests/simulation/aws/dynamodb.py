@@ -117,6 +117,9 @@ class Sts:
             raise AwsError("AccessDenied", f"Not authorized to perform sts:AssumeRole on {RoleArn}")
         return {"Credentials": {"AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": "t"}}
 
+    def get_caller_identity(self) -> dict[str, Any]:
+        return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/ann", "UserId": "ann"}
+
 
 def _arn(table: str) -> str:
     return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
