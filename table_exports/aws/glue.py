@@ -1,6 +1,6 @@
 """Glue: job runs, crawlers and the catalog."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ from table_exports.domain import catalog, naming, view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
-from table_exports.domain.limits import PARTITIONS_PER_CALL
 from table_exports.domain.manifest import Manifest
 
 RUNNING = {"STARTING", "RUNNING", "STOPPING", "WAITING"}  # states of a job run that has not ended
@@ -208,23 +207,27 @@ class Glue:
                 self._client.update_partition(**table, PartitionValueList=wanted["Values"], PartitionInput=wanted)
 
     def correct_partitions(self, export: Export, manifest: Manifest) -> None:
-        """Update the partitions that a crawl left with other columns or another SerDe than the manifest has."""
+        """Update the partitions that a crawl left with other columns or another SerDe than the manifest has.
+
+        The function has little memory, and a table can have years of hourly snapshots. So a page of partitions is
+        corrected before the next one is requested. A later attempt finds the corrected ones correct.
+        """
         table = self._named(export)
         wanted = catalog.table_input(export, manifest, None)
         with translate_errors(f"The partitions of {export.snapshot_table} cannot be corrected"):
-            pages = self._client.get_paginator("get_partitions").paginate(**table)
-            found = [partition for page in pages for partition in page["Partitions"]]
-            entries = [
-                {
-                    "PartitionValueList": partition["Values"],
-                    "PartitionInput": catalog.partition_input(export, manifest, partition["Values"][0], partition),
-                }
-                for partition in found
-                if not catalog.fits_the_table(partition, wanted)
-            ]
-            for batch in _batches(entries):
-                answer = self._client.batch_update_partition(**table, Entries=batch)
-                _raise_first(answer.get("Errors", []), "BatchUpdatePartition")
+            size = {"PageSize": catalog.partitions_per_page(wanted)}
+            for page in self._client.get_paginator("get_partitions").paginate(**table, PaginationConfig=size):
+                entries = [
+                    {
+                        "PartitionValueList": partition["Values"],
+                        "PartitionInput": catalog.partition_input(export, manifest, partition["Values"][0], partition),
+                    }
+                    for partition in page["Partitions"]
+                    if not catalog.fits_the_table(partition, wanted)
+                ]
+                if entries:
+                    answer = self._client.batch_update_partition(**table, Entries=entries)
+                    _raise_first(answer.get("Errors", []), "BatchUpdatePartition")
 
     def _snapshot_table(self, export: Export) -> catalog.Described | None:
         with translate_errors(f"Table {export.snapshot_table} cannot be looked up"):
@@ -257,11 +260,6 @@ def _raise_first(errors: Sequence[dict[str, Any]], operation: str) -> None:
     for error in errors:
         detail = error["ErrorDetail"]
         raise ClientError({"Error": {"Code": detail["ErrorCode"], "Message": detail["ErrorMessage"]}}, operation)
-
-
-def _batches(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(entries), PARTITIONS_PER_CALL):
-        yield entries[start : start + PARTITIONS_PER_CALL]
 
 
 def _arguments(export: Export) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The snapshots of a pipeline: which exist in S3 and in the catalog, and how they are removed from both."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError
 from table_exports.domain import naming
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
-from table_exports.domain.limits import OBJECTS_PER_CALL
+from table_exports.domain.limits import OBJECTS_PER_CALL, PARTITIONS_PER_CALL
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 
@@ -53,7 +54,9 @@ class Snapshots:
 
     def partitions(self, pipeline: Pipeline) -> Iterator[str]:
         """Yield the partitions' timestamps, without partitions whose files are elsewhere."""
-        pages = self._glue.get_paginator("get_partitions").paginate(**self._table(pipeline), ExcludeColumnSchema=True)
+        pages = self._glue.get_paginator("get_partitions").paginate(
+            **self._table(pipeline), ExcludeColumnSchema=True, PaginationConfig={"PageSize": PARTITIONS_PER_CALL}
+        )
         try:
             for partition in (partition for page in pages for partition in page["Partitions"]):
                 [snapshot] = partition["Values"]
@@ -71,9 +74,8 @@ class Snapshots:
 
     def _remove_objects(self, uri: str) -> int:
         bucket, prefix = _place(uri)
-        keys, removed = list(self._keys(bucket, prefix)), 0
-        for start in range(0, len(keys), OBJECTS_PER_CALL):
-            batch = [{"Key": key} for key in keys[start : start + OBJECTS_PER_CALL]]
+        keys, removed = self._keys(bucket, prefix), 0
+        while batch := [{"Key": key} for key in islice(keys, OBJECTS_PER_CALL)]:
             answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
             for error in answer.get("Errors", []):
                 raise ClientError({"Error": error}, "DeleteObjects")

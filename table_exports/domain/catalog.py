@@ -4,17 +4,20 @@ A crawler infers types from text, and may choose another SerDe. Both are correct
 Shapes: Glue API reference, TableInput and PartitionInput.
 """
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from table_exports.domain import naming
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
+from table_exports.domain.limits import PARTITIONS_PER_CALL
 from table_exports.domain.manifest import Manifest
 
 DATABASE_DESCRIPTION = (  # as in infra/common.yaml
     "DynamoDB tables exported by table-exports. A view has the latest snapshot, a snapshots_ table has all"
 )
+PAGE_CHARACTERS = 2_000_000  # of partitions that a function reads at once. In memory they are 15 times as large
 CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"
@@ -151,6 +154,11 @@ def fits_the_table(partition: Described, table: Described) -> bool:
     if fewer:
         return columns == all_columns[: len(columns)] and _serde(partition)[:3] == _serde(table)[:3]
     return columns == all_columns and _read_alike(partition, table)
+
+
+def partitions_per_page(table: Described) -> int:
+    """Return how many partitions with the table's columns to read, and to update, in one call."""
+    return max(1, min(PARTITIONS_PER_CALL, PAGE_CHARACTERS // len(json.dumps(table))))
 
 
 def _descriptor(export: Export, manifest: Manifest, existing: Described, location: str) -> Described:

@@ -439,17 +439,19 @@ def test_a_partition_that_another_try_may_mend_is_left_to_it(stubbed):
         Glue(client, lambda: client, "db").ensure_partition(an_export(), MANIFEST)
 
 
-def test_partitions_that_a_crawl_left_otherwise_are_rewritten_a_hundred_at_a_time(stubbed):
+def test_each_page_of_partitions_that_a_crawl_left_otherwise_is_rewritten_before_the_next_is_read(stubbed):
     client, glue = stubbed("glue")
     timestamps = [f"2026-11-22T02-00-00Z-{n}" for n in range(150)]
     inferred = a_manifest(("asin", "string"), ("stars", "double"))
     right = [partition(timestamp=SNAPSHOT), partition(EARLIER, "2026-11-21T02-00-00Z")]
     wrong = [partition(inferred, timestamp) for timestamp in timestamps]
-    glue.add_response("get_partitions", {"Partitions": right + wrong[:70], "NextToken": "t"}, TABLE)
-    glue.add_response("get_partitions", {"Partitions": wrong[70:]}, TABLE | {"NextToken": "t"})
     entries = [{"PartitionValueList": [t], "PartitionInput": partition(timestamp=t)} for t in timestamps]
-    for batch in (entries[:100], entries[100:]):
-        glue.add_response("batch_update_partition", {}, TABLE | {"Entries": batch})
+    page = TABLE | {"MaxResults": 100}
+    glue.add_response("get_partitions", {"Partitions": right + wrong[:98], "NextToken": "t"}, page)
+    glue.add_response("batch_update_partition", {}, TABLE | {"Entries": entries[:98]})
+    glue.add_response("get_partitions", {"Partitions": wrong[98:], "NextToken": "u"}, page | {"NextToken": "t"})
+    glue.add_response("batch_update_partition", {}, TABLE | {"Entries": entries[98:]})
+    glue.add_response("get_partitions", {"Partitions": right}, page | {"NextToken": "u"})
 
     Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
 

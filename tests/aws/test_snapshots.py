@@ -63,6 +63,18 @@ def test_a_snapshot_is_known_by_anything_that_is_left_of_it(aws, snapshots):
     assert snapshots.of(PIPELINE) == {"2026-11-01T00-00-00Z", "2026-11-02T00-00-00Z", "2026-11-03T00-00-00Z"}
 
 
+def test_partitions_are_read_a_page_at_a_time_without_their_columns(aws, snapshots):
+    _, glue = aws
+    timestamps = [f"2026-11-{day:02}T{hour:02}-00-00Z" for day in range(1, 6) for hour in range(24)]
+    catalog(glue, *timestamps)
+    requests = []
+    glue.meta.events.register("provide-client-params.glue.GetPartitions", lambda params, **_: requests.append(params))
+
+    assert list(snapshots.partitions(PIPELINE)) == timestamps
+
+    assert {(request["MaxResults"], request["ExcludeColumnSchema"]) for request in requests} == {(100, True)}
+
+
 def test_a_pipeline_that_was_never_cataloged_has_no_partitions(snapshots):
     assert snapshots.of(PIPELINE) == set()
 

@@ -30,6 +30,7 @@ def longest(service, shape):
         (limits.PARTITIONS_PER_CALL, "glue", "PartitionInputList"),
         (names.NAME_BYTES, "glue", "NameString"),  # the shape of Column.Name
         (formats.PARAMETER_CHARACTERS, "glue", "ParametersMapValue"),
+        (limits.PARTITIONS_PER_CALL, "glue", "BatchUpdatePartitionRequestEntryList"),
     ],
 )
 def test_a_limit_of_ours_is_the_one_in_the_model_of_aws(ours, service, shape):

@@ -332,3 +332,10 @@ def test_a_serde_that_a_crawler_or_a_person_chose_is_no_other_format(output_form
     table["StorageDescriptor"]["SerdeInfo"] = {"SerializationLibrary": serde} if serde else {}
 
     catalog.ensure_own_table(an_export(output_format=output_format), table)
+
+
+@pytest.mark.parametrize(("columns", "partitions"), [(2, 100), (200, 100), (8_000, 4), (100_000, 1)])
+def test_a_page_of_partitions_has_about_the_same_size_however_many_columns_they_have(columns, partitions):
+    manifest = a_manifest(*((f"attribute_{n}", "decimal(38,2)") for n in range(columns)))
+
+    assert catalog.partitions_per_page(catalog.table_input(an_export(), manifest, None)) == partitions

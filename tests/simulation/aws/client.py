@@ -70,7 +70,8 @@ class Client:
 
     def get_paginator(self, method: str) -> Paginator:
         name = _operations(self.service)[method]
-        return Paginator(getattr(self, method), _pages(self.service).get_paginator(name), _model(self.service))
+        pages, model = _pages(self.service).get_paginator(name), _model(self.service).operation_model(name)
+        return Paginator(getattr(self, method), pages, model)
 
     def _ask(self, method: str, **asked: Any) -> Any:
         operation = _operations(self.service)[method]

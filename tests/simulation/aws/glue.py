@@ -371,9 +371,14 @@ class Glue:
     def get_partition(self, DatabaseName: str, TableName: str, PartitionValues: list[str]) -> dict[str, Any]:
         return {"Partition": copy.deepcopy(self._partition(TableName, PartitionValues))}
 
-    def get_partitions(self, DatabaseName: str, TableName: str) -> dict[str, Any]:
+    def get_partitions(
+        self, DatabaseName: str, TableName: str, MaxResults: int, NextToken: str = "0"
+    ) -> dict[str, Any]:
         self._table(TableName)
-        return {"Partitions": copy.deepcopy(list(self.partitions.get(TableName, {}).values()))}
+        start, end = int(NextToken), int(NextToken) + MaxResults
+        found = list(self.partitions.get(TableName, {}).values())
+        more = {"NextToken": str(end)} if end < len(found) else {}
+        return {"Partitions": copy.deepcopy(found[start:end]), **more}
 
     def update_partition(
         self, DatabaseName: str, TableName: str, PartitionValueList: list[str], PartitionInput: dict[str, Any]
