@@ -6,7 +6,7 @@ from typing import Any
 
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
-from table_exports.domain import catalog, retention, view_sql
+from table_exports.domain import catalog, naming, retention, view_sql
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
 from table_exports_cli.deployed import Deployed
@@ -58,21 +58,24 @@ def bucket(deployed: Deployed) -> Iterator[Problem]:
 
 
 def views(deployed: Deployed) -> Iterator[Problem]:
-    """each view shows the latest published snapshot of its pipeline"""
+    """each view shows the latest published snapshot of its pipeline, and nothing else has its name"""
     for pipeline in deployed.pipelines:
-        if pipeline.published_snapshot is None:
-            continue
-        view = deployed.catalog.get(pipeline.catalog_name)
+        view, latest = deployed.catalog.get(pipeline.catalog_name), pipeline.published_snapshot
         if view is None:
-            yield Problem(pipeline.pipeline, f"its view {pipeline.catalog_name} is gone", _repair(pipeline.pipeline))
-        elif view.get("TableType") != "VIRTUAL_VIEW":
-            remedy = f"drop or rename the table, then {_repair(pipeline.pipeline)}"
-            yield Problem(pipeline.pipeline, f"a table has the name of its view, {pipeline.catalog_name}", remedy)
-        else:
-            shown = view_sql.shown_snapshot(view.get("ViewOriginalText", ""))
-            if shown is None or shown < pipeline.published_snapshot:
-                what = f"its view shows {shown or 'something else'}, not {pipeline.published_snapshot}"
+            if latest:
+                what = f"its view {pipeline.catalog_name} is gone"
                 yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
+            continue
+        is_view, table = view.get("TableType") == "VIRTUAL_VIEW", naming.snapshot_table(pipeline.catalog_name)
+        shown = view_sql.shown_snapshot(view.get("ViewOriginalText", ""), table) if is_view else None
+        if shown is None:
+            kind = "view" if is_view else "table"
+            what = f"another {kind} has the name of its view, {pipeline.catalog_name}"
+            remedy = f"drop the {kind}, or create it again with another name"
+            yield Problem(pipeline.pipeline, what, f"{remedy}, then {_repair(pipeline.pipeline)}" if latest else remedy)
+        elif latest and shown < latest:
+            what = f"its view shows {shown}, not {latest}"
+            yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
 
 
 def snapshots(deployed: Deployed) -> Iterator[Problem]:

@@ -92,6 +92,7 @@ class _Repair:
         export, manifest = self._complete(latest)
         if created := self._glue.ensure_database():
             self._notes.append(f"Created the database {self._system.database}")
+        self._glue.ensure_own_names(export)
         self._glue.restore_table(export, manifest)
         added = self._add_partitions(latest)
         self._glue.correct_partitions(export, manifest)

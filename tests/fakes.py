@@ -34,6 +34,8 @@ class FakeGlue:
     schema_is_known: bool = False
     cataloged: list[str] = field(default_factory=list)  # what was done to the catalog, in order
     refuses: str | None = None
+    names_taken: str | None = None
+    view_taken: str | None = None
     job_gone: bool = False
     busy: str | None = None
     ends: dict[str, JobRunEnded] = field(default_factory=dict)  # of job runs, by id
@@ -84,6 +86,14 @@ class FakeGlue:
     def has_schema(self, export: Export, manifest: Manifest) -> bool:
         self._refuse()
         return self.schema_is_known
+
+    def ensure_own_names(self, export: Export) -> None:
+        if self.names_taken:
+            raise PermanentError(self.names_taken)
+
+    def ensure_own_view(self, export: Export) -> None:
+        if self.view_taken:
+            raise PermanentError(self.view_taken)
 
     def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
         self.cataloged.append("columns before the crawl")

@@ -166,6 +166,7 @@ def start_reading(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetim
             raise RetryableError(f"Glue job run {export.glue_job_run_id} was stopped and has not ended yet")
         if end is None or end.state == "SUCCEEDED":
             return export.run_job(export.glue_job_run_id, now)
+    cloud.glue.ensure_own_names(export)  # before someone pays for a snapshot that could not be published
     if export.read_mode == reading.EXPORT and export.table_export is None:
         arn = cloud.tables.start_export(export, pipeline.table_role_arn)
         return export.advance(Stage.STAGING, arn, now)

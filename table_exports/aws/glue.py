@@ -184,13 +184,22 @@ class Glue:
             return True
         return False
 
+    def ensure_own_names(self, export: Export) -> None:
+        """Raise PermanentError if the snapshot table or the view would replace something of someone else."""
+        self._snapshot_table(export)
+        self.ensure_own_view(export)
+
+    def ensure_own_view(self, export: Export) -> None:
+        """Raise PermanentError if a table has the view's name, or a view that is not the pipeline's."""
+        with translate_errors(f"View {export.catalog_name} cannot be looked up"):
+            found = self._find(export.catalog_name)
+        if found is not None:
+            catalog.ensure_own_view(export, self._database, found)
+
     def shown_snapshot(self, catalog_name: str) -> str | None:
         """Return the snapshot that the view shows. None if there is no view of ours."""
-        try:
-            view = self._client.get_table(DatabaseName=self._database, Name=catalog_name)["Table"]
-        except self._client.exceptions.EntityNotFoundException:
-            return None
-        return view_sql.shown_snapshot(view.get("ViewOriginalText", ""))
+        view = self._find(catalog_name) or {}
+        return view_sql.shown_snapshot(view.get("ViewOriginalText", ""), naming.snapshot_table(catalog_name))
 
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:
         """Create or update the partition of the export's snapshot, with all columns of the manifest."""
@@ -231,11 +240,17 @@ class Glue:
 
     def _snapshot_table(self, export: Export) -> catalog.Described | None:
         with translate_errors(f"Table {export.snapshot_table} cannot be looked up"):
-            try:
-                table = self._client.get_table(DatabaseName=self._database, Name=export.snapshot_table)["Table"]
-            except self._client.exceptions.EntityNotFoundException:
-                return None
-        catalog.ensure_own_table(export, table)
+            table = self._find(export.snapshot_table)
+        if table is not None:
+            catalog.ensure_own_table(export, table)
+        return table
+
+    def _find(self, name: str) -> catalog.Described | None:
+        """Return the table or view of that name. None if there is none."""
+        try:
+            table: catalog.Described = self._client.get_table(DatabaseName=self._database, Name=name)["Table"]
+        except self._client.exceptions.EntityNotFoundException:
+            return None
         return table
 
     def _update_table(self, export: Export, manifest: Manifest, table: catalog.Described, *, crawl_due: bool) -> None:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from table_exports.domain import naming
+from table_exports.domain import naming, view_sql
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.limits import PARTITIONS_PER_CALL
@@ -91,6 +91,19 @@ def ensure_own_table(export: Export, table: Described) -> None:
         raise PermanentError(
             f"Table {export.snapshot_table} is of snapshots in {found}, and the export is {export.output_format}: "
             'deploy another table stack with a CatalogName of its own, or start over: docs/schema.md, "Start over"'
+        )
+
+
+def ensure_own_view(export: Export, database: str, found: Described) -> None:
+    """Raise PermanentError if the table or view with the view's name is not a view of the pipeline."""
+    is_view = found.get("TableType") == "VIRTUAL_VIEW"
+    text = found.get("ViewOriginalText", "")
+    if not (is_view and view_sql.shown_snapshot(text, export.snapshot_table)):
+        kind = "view" if is_view else "table"
+        raise PermanentError(
+            f"The name of the pipeline's view is taken: {kind} {database}.{export.catalog_name} is not a view of "
+            f"{export.snapshot_table}, and publishing would replace it. Drop the {kind}, or create it again with "
+            "another name, then resume the export. Or deploy a table stack with another CatalogName"
         )
 
 

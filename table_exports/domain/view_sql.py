@@ -11,6 +11,15 @@ from collections.abc import Sequence
 from table_exports.domain.export import Export
 from table_exports.domain.naming import PARTITION_KEY
 
+NAME = r'(?:"(?:[^"]|"")*"|\w+)'
+# The query of `create_view`, as written or in the layout of Athena's engine.
+OUR_QUERY = re.compile(
+    rf"\s*SELECT\s+{NAME}(?:\s+AS)?(?:\s+{NAME})?(?:\s*,\s*{NAME}(?:\s+AS)?(?:\s+{NAME})?)*"
+    rf"\s+FROM\s+\(?\s*(?:{NAME}\.){{0,2}}(?P<table>{NAME})\s*\)?"
+    rf"\s+WHERE\s+\(?\s*\"?{PARTITION_KEY}\"?\s*=\s*'(?P<snapshot>[^']*)'\s*\)?\s*",
+    re.IGNORECASE,
+)
+
 
 def create_view(export: Export, database: str, columns: Sequence[tuple[str, str]]) -> str:
     """Return the statement. `columns` are pairs of a column of the snapshot table and its name in the view.
@@ -41,18 +50,20 @@ def stored_characters(database: str, sql: str, columns: Sequence[tuple[str, str]
     return len("/* Presto View:  */") + 4 * math.ceil(len(text) / 3)
 
 
-def shown_snapshot(text: str) -> str | None:
+def shown_snapshot(text: str, snapshot_table: str) -> str | None:
     """Return the snapshot that a view of ours shows, from its text in the catalog. None if it is another view.
 
-    Athena stores the SQL of a view as `/* Presto View: <JSON in Base64> */`.
+    Athena stores the SQL of a view as `/* Presto View: <JSON in Base64> */`, without comments and in its own layout.
+    It also writes the properties of the view's table. So the query is the only thing by which a view is known as ours:
+    it selects columns of the pipeline's snapshot table, of one snapshot.
     """
     stored = re.fullmatch(r"/\* Presto View: (\S+) \*/", text)
     try:
         sql = json.loads(base64.b64decode(stored[1]))["originalSql"] if stored else ""
-        shown = re.search(rf"\"?{PARTITION_KEY}\"? = '([^']*)'\s*\)?\s*$", sql)
+        shown = OUR_QUERY.fullmatch(sql)
     except (binascii.Error, KeyError, TypeError, ValueError):
         return None
-    return shown[1] if shown else None
+    return shown["snapshot"] if shown and shown["table"].strip('"').lower() == snapshot_table else None
 
 
 def selected(source: str, name: str) -> str:

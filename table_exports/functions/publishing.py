@@ -21,7 +21,11 @@ def pipeline_to_publish(export: Export, cloud: Cloud) -> Pipeline:
 
 
 def publish(export: Export, manifest: Manifest, cloud: Cloud, now: datetime) -> Export:
-    """Add the snapshot to the snapshot table, then start the query that makes the view show it."""
+    """Add the snapshot to the snapshot table, then start the query that makes the view show it.
+
+    Raises PermanentError if the view would replace something of someone else.
+    """
+    cloud.glue.ensure_own_view(export)
     cloud.glue.ensure_partition(export, manifest)
     if not cloud.records.ask_to_show(export):
         raise PermanentError("Another export took over, or the view was asked to show a newer snapshot")

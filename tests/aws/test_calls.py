@@ -331,6 +331,42 @@ def test_a_table_of_another_dataset_is_refused_and_left_alone(stubbed, step):
         getattr(Glue(client, lambda: client, "db"), step)(an_export(), MANIFEST)
 
 
+def test_names_that_are_free_or_of_the_pipeline_may_be_used(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(), NAMED)
+    glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
+
+    Glue(client, lambda: client, "db").ensure_own_names(an_export())
+
+
+def test_a_snapshot_table_of_another_dataset_is_found_before_the_view_is_looked_up(stubbed):
+    client, glue = stubbed("glue")
+    theirs = described()
+    theirs["Table"]["StorageDescriptor"]["Location"] = "s3://theirs/"
+    glue.add_response("get_table", theirs, NAMED)
+
+    with pytest.raises(PermanentError, match="another dataset has its name"):
+        Glue(client, lambda: client, "db").ensure_own_names(an_export())
+
+
+def test_a_view_of_someone_else_is_found(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_table", "EntityNotFoundException", "Not there")
+    view = {"Table": {"Name": "reviews", "TableType": "VIRTUAL_VIEW", "ViewOriginalText": "theirs"}}
+    glue.add_response("get_table", view, {"DatabaseName": "db", "Name": "reviews"})
+
+    with pytest.raises(PermanentError, match=r"view db\.reviews is not a view of snapshots_reviews"):
+        Glue(client, lambda: client, "db").ensure_own_names(an_export())
+
+
+def test_a_catalog_that_does_not_show_the_view_is_refused_in_its_own_words(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_table", "AccessDeniedException", "Insufficient Lake Formation permission(s)")
+
+    with pytest.raises(PermanentError, match=r"^View reviews cannot be looked up: AccessDeniedException: Insufficient"):
+        Glue(client, lambda: client, "db").ensure_own_view(an_export())
+
+
 def test_a_table_that_the_crawl_did_not_make_is_created(stubbed):
     client, glue = stubbed("glue")
     glue.add_client_error("get_table", "EntityNotFoundException", "Not there")

@@ -193,6 +193,38 @@ def test_whatever_is_lost_is_reported_and_comes_back_and_no_data_is_touched(cli,
     assert s3.list_objects_v2(Bucket=BUCKET)["Contents"] == objects
 
 
+TAKEN = [
+    pytest.param(encode_view("reviews", "SELECT 1", DATABASE, []), "view", id="a view of someone else"),
+    pytest.param({"Name": "reviews", "TableType": "EXTERNAL_TABLE"}, "table", id="a table of that name"),
+]
+
+
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize(("taken", "kind"), TAKEN)
+def test_what_has_the_name_of_the_view_is_reported_and_never_replaced(cli, aws, records, taken, kind, published):
+    _, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    if not published:
+        records.unregister("reviews-parquet", a_pipeline().stack_id)
+        assert records.register(replace(a_pipeline(), pipeline="reviews-csv"))
+    glue.update_table(DatabaseName=DATABASE, TableInput=taken)
+
+    [remedy] = remedies(records)
+    assert remedy.startswith(f"drop the {kind}, or create it again with another name")
+    if published:
+        assert remedy.endswith(", then table-exports repair reviews-parquet")
+        said = cli("repair", "reviews-parquet")
+        assert said.code != 0
+        assert f"{kind} exports.reviews is not a view of snapshots_reviews" in said.err.replace(DATABASE, "exports")
+        assert tables(glue)["reviews"].get("ViewOriginalText") == taken.get("ViewOriginalText")
+
+    glue.delete_table(DatabaseName=DATABASE, Name="reviews")
+    if published:
+        assert cli("repair", "reviews-parquet").code == 0
+        assert described(glue) == WHOLE
+    assert remedies(records) == set()
+
+
 def remedies(records):
     """Of the problems that doctor finds in what queries need."""
     found = Deployed(SimpleNamespace(client=boto3.client, records=records))
@@ -357,9 +389,8 @@ def test_a_view_does_not_move_back_from_a_snapshot_whose_query_seemed_to_fail(cl
     write(s3, newest, NEW, "e9")
     assert cli("repair", "reviews-parquet").code == 0
     assert described(glue)[2] == LATEST  # nothing says that the view shows it
-    view = encode_view(
-        "reviews", f'SELECT "snapshot_timestamp" FROM x WHERE "snapshot_timestamp" = \'{newest}\'', "", []
-    )
+    query = f"SELECT snapshot_timestamp FROM snapshots_reviews WHERE snapshot_timestamp = '{newest}'"
+    view = encode_view("reviews", query, "", [])
     glue.update_table(DatabaseName=DATABASE, TableInput=view)
 
     assert cli("repair", "reviews-parquet").code == 0

@@ -5,7 +5,8 @@ import pytest
 from botocore.validate import ParamValidator
 from examples import a_manifest, an_export
 
-from table_exports.domain import catalog
+from sandbox.athena.views import encode_view
+from table_exports.domain import catalog, view_sql
 from table_exports.domain.errors import PermanentError
 
 LITERAL = {"avro.schema.literal": '{"type": "record"}'}
@@ -339,3 +340,33 @@ def test_a_page_of_partitions_has_about_the_same_size_however_many_columns_they_
     manifest = a_manifest(*((f"attribute_{n}", "decimal(38,2)") for n in range(columns)))
 
     assert catalog.partitions_per_page(catalog.table_input(an_export(), manifest, None)) == partitions
+
+
+def a_view(sql, **more):
+    return encode_view("reviews", sql, "db", []) | more
+
+
+OURS = view_sql.create_view(an_export(), "db", [("asin", "asin")]).partition(" AS ")[2]
+
+
+@pytest.mark.parametrize("kept", [{}, {"Description": "by a person"}, {"CreatedBy": "arn:aws:sts::1:assumed-role/x"}])
+def test_a_view_of_the_pipeline_may_be_replaced(kept):
+    catalog.ensure_own_view(an_export(), "db", a_view(OURS, **kept))
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (a_view("SELECT 1"), "view"),
+        (a_view(OURS.replace("snapshots_reviews", "snapshots_orders")), "view"),
+        ({"Name": "reviews", "TableType": "EXTERNAL_TABLE"}, "table"),
+        ({"Name": "reviews"}, "table"),
+        ({"Name": "reviews", "TableType": "VIRTUAL_VIEW", "ViewOriginalText": "select 1"}, "view"),  # of Hive or Spark
+        (a_view(OURS, TableType="EXTERNAL_TABLE"), "table"),
+    ],
+)
+def test_what_has_the_name_of_the_view_and_is_not_of_the_pipeline_is_named_with_the_remedy(found, kind):
+    with pytest.raises(
+        PermanentError, match=rf"{kind} db\.reviews is not a view of snapshots_reviews.*Drop the {kind}"
+    ):
+        catalog.ensure_own_view(an_export(), "db", found)

@@ -146,17 +146,68 @@ def stored(sql):
     return f"/* Presto View: {encoded} */"
 
 
-def test_a_view_of_ours_tells_its_snapshot():
-    sql = view_sql.create_view(an_export(), "dynamodb_exports", [("asin", "asin"), ("it's", "x = '1'")])
+TABLE = "snapshots_reviews"
+SHOWN = "2026-11-23T02-00-07Z"
+LAST = f"WHERE snapshot_timestamp = '{SHOWN}'"
 
-    assert view_sql.shown_snapshot(stored(sql.partition(" AS ")[2])) == "2026-11-23T02-00-07Z"
+
+@ANY_TIME
+@given(pairs)
+def test_a_view_of_ours_tells_its_snapshot(columns):
+    sql = view_sql.create_view(an_export(), "dynamodb_exports", columns)
+
+    assert view_sql.shown_snapshot(stored(sql.partition(" AS ")[2]), TABLE) == SHOWN
+
+
+def test_a_view_of_thousands_of_columns_tells_its_snapshot_at_once():
+    columns = [(f"AS AS FROM {n}", f"WHERE, {n}") for n in range(5_000)]
+    query = view_sql.create_view(an_export(), "dynamodb_exports", columns).partition(" AS ")[2]
+
+    assert view_sql.shown_snapshot(stored(query), TABLE) == SHOWN
+    assert view_sql.shown_snapshot(stored(f"{query} LIMIT 1"), TABLE) is None
 
 
 @pytest.mark.parametrize(
-    "text", ["", "SELECT 1", "/* Presto View: %%% */", "/* Presto View: e30= */", stored("SELECT 1"), stored(None)]
+    "sql",
+    [
+        f'SELECT\n  "asin"\n, "price_2" "price"\nFROM\n  dynamodb_exports.snapshots_reviews\nWHERE ({LAST[6:]})\n',
+        f'SELECT "asin" FROM "awsdatacatalog"."dynamodb_exports"."snapshots_reviews" {LAST}',
+        f"select asin as a, b c from snapshots_reviews {LAST}",
+    ],
+)
+def test_a_view_of_ours_is_known_in_any_layout(sql):
+    assert view_sql.shown_snapshot(stored(sql), TABLE) == SHOWN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SELECT 1",
+        "/* Presto View: %%% */",
+        "/* Presto View: e30= */",
+        stored(None),
+        *map(
+            stored,
+            [
+                "SELECT 1",
+                f"SELECT asin FROM snapshots_orders {LAST}",
+                f"SELECT asin FROM orders {LAST}",
+                f"SELECT count(asin) FROM snapshots_reviews {LAST}",
+                f"SELECT asin, stars * 2 FROM snapshots_reviews {LAST}",
+                f"SELECT asin FROM snapshots_reviews {LAST} AND stars > 3",
+                f"SELECT asin FROM theirs UNION SELECT asin FROM snapshots_reviews {LAST}",
+                f"SELECT asin FROM snapshots_reviews JOIN theirs USING (asin) {LAST}",
+                f"WITH x AS (SELECT 1) SELECT asin FROM snapshots_reviews {LAST}",
+                "SELECT asin FROM snapshots_reviews",
+                "SELECT asin FROM snapshots_reviews WHERE snapshot_timestamp = (SELECT max(x) FROM y)",
+                "SELECT '\" FROM snapshots_reviews' " + LAST,
+            ],
+        ),
+    ],
 )
 def test_any_other_view_tells_none(text):
-    assert view_sql.shown_snapshot(text) is None
+    assert view_sql.shown_snapshot(text, TABLE) is None
 
 
 def test_the_stored_size_of_a_view_is_a_little_less_than_what_athena_stores():

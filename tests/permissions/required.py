@@ -71,7 +71,6 @@ TOUCHES: dict[Operation, list[Place]] = {
     **dict.fromkeys([("glue", "StartCrawler"), ("glue", "GetCrawler"), ("glue", "StopCrawler")], at(places.CRAWLER)),
     **dict.fromkeys(
         [
-            ("glue", "GetTable"),
             ("glue", "CreateTable"),
             ("glue", "UpdateTable"),
             ("glue", "GetPartition"),
@@ -83,6 +82,7 @@ TOUCHES: dict[Operation, list[Place]] = {
         ],
         at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE),
     ),
+    ("glue", "GetTable"): at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE, places.VIEW),
     **dict.fromkeys(
         [("athena", "StartQueryExecution"), ("athena", "GetQueryExecution"), ("athena", "StopQueryExecution")],
         at(places.WORKGROUP),

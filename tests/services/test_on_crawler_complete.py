@@ -84,6 +84,15 @@ def test_what_the_crawl_made_of_the_files_is_corrected_before_the_view(cloud, ca
     assert cloud.glue.cataloged == ["table", "partitions of before", "partition 2026-11-23T02-00-07Z"]
 
 
+def test_a_view_of_someone_else_that_was_made_meanwhile_is_left_alone(cloud, cataloging, aws_event, react):
+    cloud.glue.view_taken = "view exports.reviews is not a view of snapshots_reviews"
+
+    react(aws_event("glue_crawler_succeeded"))
+
+    assert (cloud.the_export().stage, cloud.the_export().reason) == (Stage.FAILED, cloud.glue.view_taken)
+    assert cloud.athena.published == []
+
+
 def test_the_view_shows_each_attribute_under_its_first_name(cloud, cataloging, aws_event, react):
     cloud.manifests.manifest = a_manifest(("price", "bigint"), ("price_2", "string", "price"))
 

@@ -117,6 +117,31 @@ def test_a_read_that_is_refused_fails_the_export_before_anything_is_read(cloud, 
     assert cloud.records.pipeline("reviews-parquet").export_in_flight is None
 
 
+@pytest.mark.parametrize("way", ["scan", "export"])
+def test_a_name_that_is_taken_fails_the_export_before_anything_is_read(cloud, way):
+    if way == "export":
+        cloud.tables.table = a_table(on_demand=False, read_units=400)
+    cloud.glue.names_taken = "view exports.reviews is not a view of snapshots_reviews"
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert (cloud.the_export(the_id()).stage, cloud.the_export(the_id()).reason) == (
+        Stage.FAILED,
+        cloud.glue.names_taken,
+    )
+    assert (cloud.glue.started, cloud.tables.exported) == ([], [])
+
+
+def test_an_export_whose_name_was_taken_goes_on_when_it_is_free(cloud):
+    cloud.glue.names_taken = "view exports.reviews is not a view of snapshots_reviews"
+    on_export_requested(a_request(), cloud, NOW)
+    cloud.glue.names_taken = None
+
+    on_export_requested(a_resumption(the_id()), cloud, LATER)
+
+    assert cloud.the_export(the_id()).stage is Stage.EXPORTING
+
+
 def test_a_table_that_cannot_be_looked_at_fails_the_export(cloud):
     cloud.tables.refuses = "There is no table Reviews in this account and Region"
 
