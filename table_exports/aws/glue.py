@@ -218,6 +218,8 @@ class Glue:
     def correct_partitions(self, export: Export, manifest: Manifest) -> None:
         """Update the partitions that a crawl left with other columns or another SerDe than the manifest has.
 
+        Partitions in Avro receive the schema of the table, because older engines read that of the partition.
+
         The function has little memory, and a table can have years of hourly snapshots. So a page of partitions is
         corrected before the next one is requested. A later attempt finds the corrected ones correct.
         """
@@ -232,7 +234,7 @@ class Glue:
                         "PartitionInput": catalog.partition_input(export, manifest, partition["Values"][0], partition),
                     }
                     for partition in page["Partitions"]
-                    if not catalog.fits_the_table(partition, wanted)
+                    if not catalog.follows_the_table(partition, wanted)
                 ]
                 if entries:
                     answer = self._client.batch_update_partition(**table, Entries=entries)

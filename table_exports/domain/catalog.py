@@ -18,6 +18,7 @@ DATABASE_DESCRIPTION = (  # as in infra/common.yaml
     "DynamoDB tables exported by table-exports. A view has the latest snapshot, a snapshots_ table has all"
 )
 PAGE_CHARACTERS = 2_000_000  # of partitions that a function reads at once. In memory they are 15 times as large
+SCHEMA_LITERAL = "avro.schema.literal"  # a parameter of the Avro SerDe
 CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"
@@ -160,13 +161,24 @@ def same_partition(found: Described, wanted: Described) -> bool:
 def fits_the_table(partition: Described, table: Described) -> bool:
     """Return whether Athena can read a partition with its table: same SerDe, and the table's first columns.
 
-    A snapshot from before a column was added lacks the column, also in its Avro schema. Both are correct.
+    A snapshot from before a column was added lacks the column, also in its Avro schema. Athena reads the table's.
     """
     columns, all_columns = _columns(partition), _columns(table)
     fewer = 0 < len(columns) < len(all_columns)
     if fewer:
         return columns == all_columns[: len(columns)] and _serde(partition)[:3] == _serde(table)[:3]
     return columns == all_columns and _read_alike(partition, table)
+
+
+def follows_the_table(partition: Described, table: Described) -> bool:
+    """Return whether a partition is as it should be after its table has changed.
+
+    An Avro partition must have the table's columns and schema, because older engines read the schema from the
+    partition. Partitions of other formats only have to fit.
+    """
+    if SCHEMA_LITERAL in _serde(table)[3]:
+        return _columns(partition) == _columns(table) and _read_alike(partition, table)
+    return fits_the_table(partition, table)
 
 
 def partitions_per_page(table: Described) -> int:

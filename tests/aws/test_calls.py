@@ -492,6 +492,29 @@ def test_each_page_of_partitions_that_a_crawl_left_otherwise_is_rewritten_before
     Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
 
 
+@mock_aws
+def test_all_partitions_in_avro_have_the_schema_of_the_table_when_it_has_changed():
+    client = boto3.client("glue")
+    client.create_database(DatabaseInput={"Name": "db"})
+    glue, columns = Glue(client, lambda: client, "db"), []
+    for day, name in enumerate(["asin", "stars", "price"], 1):
+        columns.append((name, "string"))
+        export = an_export(output_format="avro", export_id=f"e{day}", snapshot_timestamp=f"2026-11-0{day}T00-00-00Z")
+        literal = {"avro.schema.literal": json.dumps([name for name, _ in columns])}
+        manifest = a_manifest(*columns, output_format="avro", serde_parameters=literal)
+        glue.ensure_table(export, manifest)
+        glue.correct_partitions(export, manifest)
+        glue.ensure_partition(export, manifest)
+
+    found = client.get_partitions(**TABLE)["Partitions"]
+    descriptors = [client.get_table(**NAMED)["Table"]["StorageDescriptor"], *(p["StorageDescriptor"] for p in found)]
+    assert [partition["Values"] for partition in found] == [[f"2026-11-0{day}T00-00-00Z"] for day in (1, 2, 3)]
+    assert {each["SerdeInfo"]["Parameters"]["avro.schema.literal"] for each in descriptors} == {
+        '["asin", "stars", "price"]'
+    }
+    assert {len(each["Columns"]) for each in descriptors} == {3}
+
+
 def test_a_partition_that_was_not_rewritten_is_no_silence(stubbed):
     client, glue = stubbed("glue")
     glue.add_response("get_partitions", {"Partitions": [partition(a_manifest(("stars", "double")))]})

@@ -231,11 +231,27 @@ def test_a_partition_of_before_a_column_fits_its_table(output_format):
     assert catalog.fits_the_table(partition_of(output_format, ("asin", "string")), table)
 
 
-def test_an_avro_partition_of_before_a_column_keeps_its_own_schema():
+def test_an_avro_partition_of_before_a_column_fits_with_the_schema_of_its_time_and_does_not_follow():
     partition = partition_of("avro", ("asin", "string"))
     partition["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
 
     assert catalog.fits_the_table(partition, table_of("avro"))
+    assert not catalog.follows_the_table(partition, table_of("avro"))
+
+
+def test_an_avro_partition_follows_with_all_columns_and_the_schema_of_the_table():
+    partition = partition_of("avro")
+    assert catalog.follows_the_table(partition, table_of("avro"))
+
+    partition["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
+    assert not catalog.follows_the_table(partition, table_of("avro"))
+    assert not catalog.follows_the_table(partition_of("avro", ("asin", "string")), table_of("avro"))
+
+
+@pytest.mark.parametrize("output_format", sorted({*FORMATS} - {"avro"}))
+def test_a_partition_of_another_format_follows_while_it_fits(output_format):
+    assert catalog.follows_the_table(partition_of(output_format, ("asin", "string")), table_of(output_format))
+    assert not catalog.follows_the_table(partition_of(output_format, ("asin", "double")), table_of(output_format))
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
