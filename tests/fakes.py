@@ -41,6 +41,7 @@ class FakeGlue:
     ends: dict[str, JobRunEnded] = field(default_factory=dict)  # of job runs, by id
     crawl: CrawlEnded | None = None  # the last that ended, if none runs
     stopped: list[str] = field(default_factory=list)
+    queued: str | None = None  # why the job run waits in Glue's queue
 
     def start_job_run(self, export: Export) -> str:
         self._refuse()
@@ -61,6 +62,9 @@ class FakeGlue:
 
     def is_stopping(self, export: Export, run_id: str) -> bool:
         return run_id in self.stopped and run_id not in self.ends
+
+    def why_queued(self, export: Export, run_id: str) -> str | None:
+        return self.queued
 
     def stop_job_run(self, export: Export, run_id: str) -> None:
         self.stopped.append(run_id)

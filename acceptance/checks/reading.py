@@ -220,7 +220,7 @@ def finds_a_run(world: World) -> Evidence:
     SUBJECT,
     "Glue queues a second run, and ends a run at its timeout",
     "starts two slow runs with a timeout of one minute",
-    not_in_sandbox="one run at a time with its timeout; nothing is queued",
+    not_in_sandbox="job runs, their queue and their timeouts are a stand-in's",
     stage=1,
 )
 def queues_and_times_out(world: World) -> Evidence:

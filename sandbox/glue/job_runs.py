@@ -27,7 +27,8 @@ from sandbox.glue import spark
 logger = logging.getLogger(__name__)
 
 SPARK_JOBS = {"glueetl", "gluestreaming"}  # the emulator runs the others, Python shell jobs
-UNFINISHED = {"STARTING", "RUNNING", "STOPPING"}
+ACTIVE = {"STARTING", "RUNNING", "STOPPING"}
+WAITING = "WAITING"  # in the queue of its job
 EVENTS = {  # the states that have one: severity, message
     "SUCCEEDED": ("INFO", "Job run succeeded"),
     "FAILED": ("ERROR", "Job run failed"),
@@ -46,6 +47,7 @@ class JobRun:
         self.log = self.folder / "output.log"
         self.state = "STARTING"
         self.error = ""
+        self.state_detail = ""
         self.started = time.time()
         self.completed: float | None = None
         self.process: subprocess.Popen[bytes] | None = None
@@ -71,6 +73,7 @@ class JobRun:
             "LogGroupName": "/aws-glue/jobs",
             **({"CompletedOn": self.completed} if self.completed else {}),
             **({"ErrorMessage": self.error} if self.error else {}),
+            **({"StateDetail": self.state_detail} if self.state_detail else {}),
         }
 
 
@@ -101,12 +104,15 @@ class JobRuns:
         if job["Command"]["Name"] not in SPARK_JOBS:
             return response
         run = JobRun(job, call.json, self._folder)
-        limit = job.get("ExecutionProperty", {}).get("MaxConcurrentRuns", 1)  # the emulator does not store it
+        limit = job["ExecutionProperty"]["MaxConcurrentRuns"]
         with self._lock:
-            if sum(other.state in UNFINISHED for other in self._of(name)) >= limit:
-                raise AwsError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+            if self._active(name) >= limit:
+                if not call.json.get("JobRunQueuingEnabled", job["JobRunQueuingEnabled"]):
+                    raise AwsError("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {name}")
+                run.state, run.state_detail = WAITING, f"Waiting for one of {limit} concurrent runs of {name} to end"
             self._runs[run.id] = run
-        threading.Thread(target=self._run, args=[run], name=run.id[:12], daemon=True).start()
+            if run.state != WAITING:
+                self._begin(run)
         return {"JobRunId": run.id}
 
     def get(self, call: Call, response: Response) -> Response | dict[str, Any]:
@@ -129,13 +135,11 @@ class JobRuns:
             run = self._runs.get(run_id)
             if run is None or run.job["Name"] != named["JobName"]:
                 code, message = "EntityNotFoundException", f"Job run {run_id} is not found"
-            elif run.state not in UNFINISHED:
-                code, message = "InvalidInputException", f"Job run {run_id} is in state {run.state}"
-            else:
-                run.state = "STOPPING"
-                run.stopping.set()
+            elif self._stop(run):
                 stopped.append(named)
                 continue
+            else:
+                code, message = "InvalidInputException", f"Job run {run_id} is in state {run.state}"
             errors.append({**named, "ErrorDetail": {"ErrorCode": code, "ErrorMessage": message}})
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
@@ -146,10 +150,37 @@ class JobRuns:
             if run.process:
                 stop(run.process)
 
+    def _stop(self, run: JobRun) -> bool:
+        """Stops a run, also in the queue. Returns False if it has ended."""
+        with self._lock:
+            waited = run.state == WAITING
+            if not waited and run.state not in ACTIVE:
+                return False
+            run.stopping.set()
+            run.state = "STOPPING"
+        if waited:
+            self._end(run, "STOPPED", "")
+        return True
+
     def _of(self, job: str) -> "list[JobRun]":
         return [run for run in list(self._runs.values()) if run.job["Name"] == job]
 
+    def _active(self, job: str) -> int:
+        return sum(run.state in ACTIVE for run in self._of(job))
+
     # ------------------------------------------------------------------------------------------------ a run
+
+    def _begin(self, run: JobRun) -> None:
+        run.state, run.state_detail, run.started = "STARTING", "", time.time()
+        threading.Thread(target=self._run, args=[run], name=run.id[:12], daemon=True).start()
+
+    def _begin_waiting(self, job: dict[str, Any]) -> None:
+        """Begins the runs in the job's queue, the oldest first, as many as there may be."""
+        with self._lock:
+            for run in self._of(job["Name"]):
+                free = self._active(job["Name"]) < job["ExecutionProperty"]["MaxConcurrentRuns"]
+                if free and run.state == WAITING and not run.stopping.is_set():
+                    self._begin(run)
 
     def _run(self, run: JobRun) -> None:
         try:
@@ -159,6 +190,10 @@ class JobRuns:
         except Exception as failure:
             logger.exception("Job run %s failed in the sandbox", run.id)
             state, error = "FAILED", f"The sandbox failed: {failure!r}"
+        self._end(run, state, error)
+        self._begin_waiting(run.job)
+
+    def _end(self, run: JobRun, state: str, error: str) -> None:
         run.completed, run.error, run.state = time.time(), error, state
         severity, message = EVENTS[state]
         self._events.send(

@@ -26,6 +26,7 @@ from table_exports.functions.telemetry import about, count, logger, metrics
 from table_exports.functions.tracing import trace_handler
 
 GRACE = timedelta(minutes=2)  # for the event of an operation that AWS says has ended
+QUEUED = "Glue has queued the job run"
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -84,6 +85,8 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
         republish(missing, cloud)
     elif export.is_overdue(now) and STAGES[export.stage].can_be_stopped:
         stop(export, cloud)
+    elif export.stage == Stage.EXPORTING:
+        show_queue(export, cloud)
 
 
 def end(export: Export, how: Update, cloud: Cloud, now: datetime) -> None:
@@ -121,6 +124,18 @@ def find_completion(
 
 def stop(export: Export, cloud: Cloud) -> None:
     """Stop an overdue operation. The next pass publishes its end."""
-    reason = f"stopped because it ran past {export.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    queued = cloud.glue.why_queued(export, export.awaited_id) if export.stage == Stage.EXPORTING else None
+    deadline = f"{export.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    was = f"was still in Glue's queue at {deadline} ({queued})" if queued else f"ran past {deadline}"
+    reason = f"stopped because it {was}"
     if record(export, replace(export, blocked_reason=reason), cloud):
         operations.stop(export, cloud)
+
+
+def show_queue(export: Export, cloud: Cloud) -> None:
+    """Record that the job run waits in Glue's queue, and why, or that it no longer does."""
+    queued = cloud.glue.why_queued(export, export.awaited_id)
+    reason = f"{QUEUED}: {queued}" if queued else None
+    was_queued = (export.blocked_reason or "").startswith(QUEUED)
+    if reason != export.blocked_reason and (reason or was_queued):
+        record(export, replace(export, blocked_reason=reason), cloud)

@@ -77,9 +77,12 @@ class Glue:
 
     def is_stopping(self, export: Export, run_id: str) -> bool:
         """Return whether someone has stopped the run, and it has not ended yet."""
-        with translate_errors(f"Glue job run {run_id} could not be read"):
-            run = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
-        return run["JobRunState"] == "STOPPING"
+        return bool(self._job_run(export, run_id)["JobRunState"] == "STOPPING")
+
+    def why_queued(self, export: Export, run_id: str) -> str | None:
+        """Return why the run waits in Glue's queue. None if it does not wait there."""
+        run = self._job_run(export, run_id)
+        return text_or_default(run.get("StateDetail"), NO_MESSAGE) if run["JobRunState"] == "WAITING" else None
 
     def stop_job_run(self, export: Export, run_id: str) -> None:
         answer = self._client.batch_stop_job_run(JobName=export.glue_job_name, JobRunIds=[run_id])
@@ -239,6 +242,11 @@ class Glue:
                 if entries:
                     answer = self._client.batch_update_partition(**table, Entries=entries)
                     _raise_first(answer.get("Errors", []), "BatchUpdatePartition")
+
+    def _job_run(self, export: Export, run_id: str) -> dict[str, Any]:
+        with translate_errors(f"Glue job run {run_id} could not be read"):
+            run: dict[str, Any] = self._client.get_job_run(JobName=export.glue_job_name, RunId=run_id)["JobRun"]
+        return run
 
     def _snapshot_table(self, export: Export) -> catalog.Described | None:
         with translate_errors(f"Table {export.snapshot_table} cannot be looked up"):

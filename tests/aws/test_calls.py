@@ -19,7 +19,7 @@ from table_exports.aws.cloud import _client_without_retries
 from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.domain import catalog, view_sql
-from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.aws_events import NO_MESSAGE, JobRunEnded
 from table_exports.domain.errors import FinalError, PermanentError, RetryableError
 from table_exports.domain.public_events import PublicEvent
 
@@ -157,6 +157,22 @@ def test_a_run_that_glue_knows_no_more_is_deleted(stubbed):
     end = Glue(client, lambda: client, "db").job_run_end(an_export(), "jr_1")
 
     assert (end.state, end.message) == ("DELETED", "No such run")
+
+
+@pytest.mark.parametrize(
+    ("described", "why"),
+    [
+        ({"JobRunState": "WAITING", "StateDetail": "Concurrent runs exceeded"}, "Concurrent runs exceeded"),
+        ({"JobRunState": "WAITING"}, NO_MESSAGE),
+        ({"JobRunState": "RUNNING", "StateDetail": "of before"}, None),
+    ],
+)
+def test_a_run_in_the_queue_tells_why(stubbed, described, why):
+    client, glue = stubbed("glue")
+    run = {"Id": "jr_1", "JobName": JOB} | described
+    glue.add_response("get_job_run", {"JobRun": run}, {"JobName": JOB, "RunId": "jr_1"})
+
+    assert Glue(client, lambda: client, "db").why_queued(an_export(), "jr_1") == why
 
 
 def test_a_run_that_could_not_be_stopped_is_no_silence(stubbed):

@@ -185,6 +185,20 @@ def test_a_stopped_job_run_ends_the_export(user, published):
     assert published.wait_for("Export Failed")["detail"]["reason"].startswith(f"Glue job run {run} ended STOPPED")
 
 
+@pytest.mark.slow
+def test_an_export_whose_run_waits_for_another_in_glues_queue_succeeds_after_it(user):
+    user.make_table("Queued", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Queued")
+    glue, job = user.client("glue"), pipeline["JobName"]
+    by_hand = glue.start_job_run(JobName=job)["JobRunId"]  # fails soon: it lacks arguments
+
+    [export] = user.export(pipeline)
+
+    runs = {run["Id"]: run for run in glue.get_job_runs(JobName=job)["JobRuns"]}
+    assert {run["JobRunState"] for run in runs.values()} == {"FAILED", "SUCCEEDED"}
+    assert runs[export["glue_job_run_id"]]["StartedOn"] >= runs[by_hand]["CompletedOn"]
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -59,13 +59,14 @@ class Account:
         self.iam.put_role_policy(RoleName=name, PolicyName="its", PolicyDocument=policy(*statements))
         return f"arn:aws:iam::{ACCOUNT}:role/{name}"
 
-    def job(self, name, script):
+    def job(self, name, script, **properties):
         self.s3.put_object(Bucket="lake", Key=f"scripts/{name}.py", Body=script.encode())
         self.glue.create_job(
             Name=name,
             Role="job",
             Command={"Name": "glueetl", "ScriptLocation": f"s3://lake/scripts/{name}.py", "PythonVersion": "3"},
             DefaultArguments={"--color": "red", "--size": "1"},
+            **properties,
         )
 
     def run_ends(self, job, run_id):
@@ -270,6 +271,42 @@ def test_a_job_runs_once_at_a_time_and_can_be_stopped(account):
     assert account.run_ends("endless", run_id)["JobRunState"] == "STOPPED"
     assert [run["Id"] for run in account.glue.get_job_runs(JobName="endless")["JobRuns"]] == [run_id]
     assert account.event(jobRunId=run_id)["detail"]["state"] == "STOPPED"
+
+
+def test_with_queuing_a_run_waits_for_the_one_before_it_and_can_be_stopped_in_the_queue(account):
+    account.job("patient", ENDLESS, JobRunQueuingEnabled=True)
+    first, second, third = (account.glue.start_job_run(JobName="patient")["JobRunId"] for _ in range(3))
+
+    waiting = account.glue.get_job_run(JobName="patient", RunId=third)["JobRun"]
+    assert (waiting["JobRunState"], waiting["StateDetail"]) == (
+        "WAITING",
+        "Waiting for one of 1 concurrent runs of patient to end",
+    )
+    account.glue.batch_stop_job_run(JobName="patient", JobRunIds=[third])
+    assert account.glue.get_job_run(JobName="patient", RunId=third)["JobRun"]["JobRunState"] == "STOPPED"
+    assert account.event(jobRunId=third)["detail"]["state"] == "STOPPED"
+    assert account.glue.get_job_run(JobName="patient", RunId=second)["JobRun"]["JobRunState"] == "WAITING"
+
+    account.glue.batch_stop_job_run(JobName="patient", JobRunIds=[first])
+    assert account.run_ends("patient", first)["JobRunState"] == "STOPPED"
+    began = until(
+        lambda: account.glue.get_job_run(JobName="patient", RunId=second)["JobRun"],
+        lambda run: run["JobRunState"] == "RUNNING",
+    )
+    assert "StateDetail" not in began
+    account.glue.batch_stop_job_run(JobName="patient", JobRunIds=[second])
+    assert account.run_ends("patient", second)["JobRunState"] == "STOPPED"
+
+
+def test_a_run_may_say_for_itself_whether_it_waits(account):
+    account.job("moody", ENDLESS, ExecutionProperty={"MaxConcurrentRuns": 2}, JobRunQueuingEnabled=True)
+    runs = [account.glue.start_job_run(JobName="moody")["JobRunId"] for _ in range(2)]
+
+    with pytest.raises(account.glue.exceptions.ConcurrentRunsExceededException):
+        account.glue.start_job_run(JobName="moody", JobRunQueuingEnabled=False)
+
+    account.glue.batch_stop_job_run(JobName="moody", JobRunIds=runs)
+    assert {account.run_ends("moody", run)["JobRunState"] for run in runs} == {"STOPPED"}
 
 
 # ------------------------------------------------------------------------------------------------ crawls

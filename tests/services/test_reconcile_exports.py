@@ -156,6 +156,43 @@ def test_what_is_overdue_is_stopped_and_the_record_says_so(cloud, waits, stage, 
     )
 
 
+def test_a_job_run_in_glues_queue_is_shown_until_it_runs(cloud, waits):
+    export = waits(Stage.EXPORTING)
+    cloud.glue.queued = "Concurrent runs exceeded"
+
+    for _ in range(2):
+        reconcile(cloud, NOW)
+        assert cloud.the_export() == replace(
+            export, blocked_reason="Glue has queued the job run: Concurrent runs exceeded"
+        )
+    cloud.glue.queued = None
+    reconcile(cloud, NOW)
+
+    assert cloud.the_export() == export
+    assert cloud.glue.stopped == []
+
+
+def test_what_else_holds_up_an_export_stays_recorded_while_its_run_goes_on(cloud, waits):
+    export = waits(Stage.EXPORTING, blocked_reason="Athena is busy")
+
+    reconcile(cloud, NOW)
+
+    assert cloud.the_export() == export
+
+
+def test_a_job_run_that_never_leaves_the_queue_is_stopped_and_the_record_says_so(cloud, waits):
+    export = waits(Stage.EXPORTING)
+    cloud.glue.queued = "Concurrent runs exceeded"
+
+    reconcile(cloud, export.deadline + timedelta(seconds=1))
+
+    assert cloud.glue.stopped == ["jr_1"]
+    assert cloud.the_export().blocked_reason == (
+        f"stopped because it was still in Glue's queue at {export.deadline:%Y-%m-%d %H:%M:%S} UTC "
+        "(Concurrent runs exceeded)"
+    )
+
+
 @pytest.mark.parametrize("stage", WAITS)
 def test_what_does_not_end_even_so_is_given_up(cloud, waits, stage):
     export = waits(stage)
