@@ -124,6 +124,8 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
     [permission] = json.loads(functions.get_policy(FunctionName="table-exports-on_export_succeeded")["Policy"])[
         "Statement"
     ]
+    found = cloudwatch.describe_alarms(AlarmNames=["table-exports-health"], AlarmTypes=["CompositeAlarm"])
+    [health] = found["CompositeAlarms"]
     [stream] = functions.list_event_source_mappings(FunctionName="table-exports-redeliver_events")[
         "EventSourceMappings"
     ]
@@ -133,8 +135,8 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
     functions.remove_permission(FunctionName="table-exports-on_export_succeeded", StatementId=permission["Sid"])
     functions.put_function_concurrency(FunctionName="table-exports-pipeline_widget", ReservedConcurrentExecutions=0)
     functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=False)
-    cloudwatch.disable_alarm_actions(AlarmNames=["table-exports-health"])
-    cloudwatch.delete_alarms(AlarmNames=["table-exports-slow"])
+    cloudwatch.disable_alarm_actions(AlarmNames=["table-exports-slow"])
+    cloudwatch.delete_alarms(AlarmNames=["table-exports-health"])  # whose rule keeps all others from being deleted
     ssm.put_parameter(Name="/table-exports/job-script", Value="another/version.py", Overwrite=True)
     iam.put_role_policy(
         RoleName=job_role,
@@ -170,7 +172,8 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
     events.enable_rule(**rule)
     functions.delete_function_concurrency(FunctionName="table-exports-pipeline_widget")
     functions.update_event_source_mapping(UUID=stream["UUID"], Enabled=True)
-    cloudwatch.enable_alarm_actions(AlarmNames=["table-exports-health"])
+    cloudwatch.enable_alarm_actions(AlarmNames=["table-exports-slow"])
+    cloudwatch.put_composite_alarm(**{name: health[name] for name in ("AlarmName", "AlarmRule", "AlarmDescription")})
     ssm.put_parameter(Name="/table-exports/job-script", Value=script, Overwrite=True)
     iam.delete_role_policy(RoleName=job_role, PolicyName="taken-away")
     user.make_table("Notes", [{"id": "1"}], {"id": "S"})
