@@ -74,6 +74,7 @@ def a_manifest(*columns: tuple[str, ...], **changes: Any) -> Manifest:
             Column(name, kind, attribute[0] if attribute else name)
             for name, kind, *attribute in columns or [("asin", "string"), ("stars", "bigint")]
         ),
+        "comments": {},
         "serde_parameters": {},
     }
     return Manifest(**usual | changes)

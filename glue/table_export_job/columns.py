@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,11 +13,13 @@ import pyarrow as pa
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
 from table_export_job.errors import PermanentError
-from table_export_job.names import column_names, precedence
+from table_export_job.names import column_names, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import TypeRules, arrow_type_of_hive, column_type, hive_type_of_arrow
 
 MANIFEST_VERSION = 2
+COMMENT = "DynamoDB attribute "  # so begin the comments of columns. The services recognize them by it
+COMMENT_BYTES = 255  # the longest comment of a column that the Glue Data Catalog accepts
 START_OVER = 'start over: docs/schema.md, "Start over"'
 
 
@@ -120,6 +123,40 @@ def snapshot_columns(
     names = column_names(added, taken, ascii_only=rules.ascii_names)
     added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
     return [*earlier.columns, *(SnapshotColumn(names[name], needed[name], name) for name in added)], attributes
+
+
+def column_comments(columns: list[SnapshotColumn], attributes: Attributes, rules: TypeRules) -> dict[str, str]:
+    """By column name: a comment that names the attribute, where the names of column and fields alone do not.
+
+    An older column of an attribute, from before its type changed, has the fields of its time. They are not listed.
+    """
+    current = {column.attribute: column for column in columns}
+    comments = {}
+    for column in columns:
+        of_structs = "struct<" in column.type and current[column.attribute] is column
+        fields = list(renamed_fields(attributes[column.attribute], rules)) if of_structs else []
+        if fields or column.name != column.attribute:
+            listed = ", ".join(f"{field} {quoted(name)}" for field, name in fields)
+            comment = f"{COMMENT}{quoted(column.attribute)}{', its fields: ' if fields else ''}{listed}"
+            fits = shortened(comment, COMMENT_BYTES)
+            comments[column.name] = fits if fits == comment else f"{shortened(comment, COMMENT_BYTES - 3)}…"
+    return comments
+
+
+def renamed_fields(seen: Seen, rules: TypeRules, path: str = "") -> Iterator[tuple[str, str]]:
+    """The fields whose names differ from those of the attributes, with the names of the attributes."""
+    if seen.element:
+        yield from renamed_fields(seen.element, rules, path)
+    for attribute, name in column_names(seen.fields or {}, [], ascii_only=rules.ascii_names).items():
+        if name != attribute:
+            yield f"{path}{name}", attribute
+        yield from renamed_fields(seen.fields[attribute], rules, f"{path}{name}.")
+
+
+def quoted(attribute: str) -> str:
+    """The name in quotation marks, on one line: the catalog accepts no control characters."""
+    text = json.dumps(attribute, ensure_ascii=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def arrow_schema(columns: list[SnapshotColumn]) -> pa.Schema:

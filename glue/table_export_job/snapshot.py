@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import MARKER_SUFFIX, JobArguments
 from table_export_job.attributes import Attributes
 from table_export_job.clients import CONNECTIONS, connect
-from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn
+from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, column_comments
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import (
     abort_uploads,
@@ -159,6 +159,7 @@ def build_manifest(
         "bytes": sum(file.bytes for file in files),
         "read_capacity_units": staged.read_capacity_units,
         "columns": [column._asdict() for column in columns],
+        "comments": column_comments(columns, attributes, arguments.format.rules),
         "serde_parameters": serde_parameters,
         "attributes": {name: seen.to_json() for name, seen in attributes.items()},
     }

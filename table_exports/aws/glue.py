@@ -164,7 +164,7 @@ class Glue:
                 self._client.create_table(
                     DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
                 )
-        elif not catalog.same_schema(export, manifest, table):
+        elif not (catalog.same_schema(export, manifest, table) and catalog.same_comments(export, manifest, table)):
             self._update_table(export, manifest, table, crawl_due=False)
 
     def restore_table(self, export: Export, manifest: Manifest) -> None:

@@ -19,6 +19,7 @@ DATABASE_DESCRIPTION = (  # as in infra/common.yaml
 )
 PAGE_CHARACTERS = 2_000_000  # of partitions that a function reads at once. In memory they are 15 times as large
 SCHEMA_LITERAL = "avro.schema.literal"  # a parameter of the Avro SerDe
+OUR_COMMENT = "DynamoDB attribute "  # so begin the comments of columns in manifests
 CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"
@@ -121,7 +122,7 @@ def table_input(
         "Name": export.snapshot_table,
         "TableType": "EXTERNAL_TABLE",
         "PartitionKeys": [{"Name": naming.PARTITION_KEY, "Type": "string"}],
-        "StorageDescriptor": _descriptor(export, manifest, existing, f"{export.output_prefix}/"),
+        "StorageDescriptor": _descriptor(export, manifest, existing, f"{export.output_prefix}/", manifest.comments),
         "Parameters": {**parameters, "EXTERNAL": "TRUE", **_parameters(export), **due},
     }
 
@@ -132,7 +133,7 @@ def partition_input(export: Export, manifest: Manifest, timestamp: str, existing
     location = naming.snapshot_location(export.output_prefix, timestamp)
     return {
         "Values": [timestamp],
-        "StorageDescriptor": _descriptor(export, manifest, existing, location),
+        "StorageDescriptor": _descriptor(export, manifest, existing, location, {}),
         "Parameters": existing.get("Parameters", {}) | _parameters(export),
     }
 
@@ -146,6 +147,11 @@ def same_schema(export: Export, manifest: Manifest, table: Described) -> bool:
         and _read_alike(table, wanted)
         and STORAGE[export.output_format].parameters.items() <= found.items()
     )
+
+
+def same_comments(export: Export, manifest: Manifest, table: Described) -> bool:
+    """Return whether columns whose names are not those of their attributes have comments that say so."""
+    return _comments(table) == _comments(table_input(export, manifest, table))
 
 
 def same_partition(found: Described, wanted: Described) -> bool:
@@ -186,10 +192,18 @@ def partitions_per_page(table: Described) -> int:
     return max(1, min(PARTITIONS_PER_CALL, PAGE_CHARACTERS // len(json.dumps(table))))
 
 
-def _descriptor(export: Export, manifest: Manifest, existing: Described, location: str) -> Described:
+def _descriptor(
+    export: Export, manifest: Manifest, existing: Described, location: str, comments: dict[str, str]
+) -> Described:
+    """Comments that operators wrote stay. Those of an earlier manifest do not."""
     storage = STORAGE[export.output_format]
     before = _known(existing.get("StorageDescriptor", {}))
-    comments = {column["Name"]: column["Comment"] for column in before.get("Columns", []) if column.get("Comment")}
+    theirs = {
+        name: text
+        for name, text in _comments({"StorageDescriptor": before}).items()
+        if not text.startswith(OUR_COMMENT)
+    }
+    comments = comments | theirs
     columns = [{"Name": column.name, "Type": column.type} for column in manifest.columns]
     for column in columns:
         if column["Name"] in comments:
@@ -223,6 +237,11 @@ def _parameters(export: Export) -> dict[str, str]:
 
 def _columns(described: Described) -> list[tuple[str, str]]:
     return [(column["Name"], column.get("Type", "")) for column in described["StorageDescriptor"].get("Columns", [])]
+
+
+def _comments(described: Described) -> dict[str, str]:
+    columns = described["StorageDescriptor"].get("Columns", [])
+    return {column["Name"]: column["Comment"] for column in columns if column.get("Comment")}
 
 
 def _serde(described: Described) -> tuple[str, str, str, dict[str, str]]:

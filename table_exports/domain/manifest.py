@@ -36,6 +36,7 @@ class Manifest:
     files: int
     bytes: int
     columns: tuple[Column, ...]  # all of the snapshot table, in its order, without the partition key
+    comments: dict[str, str]  # by column: the attribute, where the name of the column does not say it
     serde_parameters: dict[str, str]  # for the catalog's SerDe, in addition to those of the format
 
     @classmethod
@@ -47,6 +48,7 @@ class Manifest:
                 raise OtherVersion(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services again"
                 )
+            content.setdefault("comments", {})  # 0.1.0 wrote none
             values = {name: content[name] for name in cls.__slots__}
             values["columns"] = tuple(
                 Column(column["name"], column["type"], column["attribute"]) for column in content["columns"]
@@ -100,7 +102,8 @@ class Manifest:
             _must(isinstance(getattr(self, name), str), f"{name} is not text")
         for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):
             _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, which is not a count")
-        _must(_is_text_to_text(self.serde_parameters), "serde_parameters must map text to text")
+        for name in ("serde_parameters", "comments"):
+            _must(_is_text_to_text(getattr(self, name)), f"{name} must map text to text")
         _must(bool(self.columns), "it has no columns")
         names = set()
         for column in self.columns:

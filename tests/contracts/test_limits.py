@@ -8,7 +8,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from sandbox.gateway.quotas import QUOTAS
-from table_export_job import formats, names, types
+from table_export_job import columns, formats, names, types
 from table_exports.domain import limits
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +29,7 @@ def longest(service, shape):
         (limits.ARN_CHARACTERS, "dynamodb", "ExportArn"),
         (limits.PARTITIONS_PER_CALL, "glue", "PartitionInputList"),
         (names.NAME_BYTES, "glue", "NameString"),  # the shape of Column.Name
+        (columns.COMMENT_BYTES, "glue", "CommentString"),
         (formats.PARAMETER_CHARACTERS, "glue", "ParametersMapValue"),
         (limits.PARTITIONS_PER_CALL, "glue", "BatchUpdatePartitionRequestEntryList"),
     ],

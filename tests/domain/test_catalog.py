@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import botocore.session
 import pytest
@@ -101,6 +102,33 @@ def test_what_a_crawler_inferred_is_replaced_and_what_else_is_known_is_kept():
     assert table["Parameters"]["UPDATED_BY_CRAWLER"] == "table-exports-reviews-json"
     assert (table["Description"], table["Owner"]) == ("All reviews", "owner")
     assert "VersionId" not in table  # of what Glue describes, which it does not take back
+
+
+def test_comments_name_the_attributes_and_those_of_operators_stay():
+    ours = {"asin": 'DynamoDB attribute "ASIN"', "stars": 'DynamoDB attribute "Stars"'}
+    manifest = replace(manifest_of("json"), comments=ours)
+    export = an_export(output_format="json")
+    table = catalog.table_input(export, manifest, None)
+    assert [column["Comment"] for column in table["StorageDescriptor"]["Columns"]] == list(ours.values())
+    assert catalog.same_comments(export, manifest, table)
+
+    edited = copy.deepcopy(table)
+    edited["StorageDescriptor"]["Columns"][0]["Comment"] = "of the shop"
+    edited["StorageDescriptor"]["Columns"][1]["Comment"] = 'DynamoDB attribute "Stars", its fields: a_b "a-b"'
+
+    assert not catalog.same_comments(export, manifest, edited)
+    comments = [
+        column["Comment"] for column in catalog.table_input(export, manifest, edited)["StorageDescriptor"]["Columns"]
+    ]
+    assert comments == ["of the shop", 'DynamoDB attribute "Stars"']
+
+
+def test_partitions_have_no_comments():
+    manifest = replace(manifest_of("json"), comments={"asin": 'DynamoDB attribute "ASIN"'})
+
+    partition = catalog.partition_input(an_export(output_format="json"), manifest, SNAPSHOT, None)
+
+    assert partition["StorageDescriptor"]["Columns"] == COLUMNS
 
 
 def emptied(described):

@@ -21,6 +21,7 @@ COMPLETE = {
     "bytes": 1234,
     "read_capacity_units": 2.0,
     "columns": [{"name": "asin", "type": "string", "attribute": "Asin"}],
+    "comments": {"asin": 'DynamoDB attribute "Asin"'},
     "serde_parameters": {"avro.schema.literal": "{}"},
     "attributes": {"of": "the job's own"},
     "of_a_later_job": "ignored",
@@ -40,6 +41,11 @@ def test_a_complete_snapshot_is_proven():
     assert (manifest.items_written, manifest.files, manifest.bytes) == (2, 1, 1234)
     assert manifest.columns == (Column("asin", "string", "Asin"),)
     assert manifest.serde_parameters == {"avro.schema.literal": "{}"}
+
+
+def test_a_manifest_of_version_0_1_0_has_no_comments():
+    assert read().comments == {"asin": 'DynamoDB attribute "Asin"'}
+    assert read(comments=...).comments == {}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from acceptance.zoo import ZOO, columns_of
 from table_export_job.attributes import Seen
-from table_export_job.columns import SnapshotColumn, SnapshotTable, snapshot_columns
+from table_export_job.columns import SnapshotColumn, SnapshotTable, column_comments, snapshot_columns
 from table_export_job.formats import FORMATS
 from table_export_job.staged_lines import RowConverter
 from tests.glue.made_items import ANY, CSV, ID_TABLE, KEYED_BY_ID, NULL, lines_of, number, seen_in
@@ -219,3 +219,53 @@ def test_the_columns_of_earlier_snapshots_are_there_even_if_the_table_is_empty()
     again, _ = snapshot_columns({}, ID_TABLE, SnapshotTable(columns, attributes), ANY)
 
     assert again == columns
+
+
+@pytest.mark.parametrize(
+    ("items", "comments"),
+    [
+        ([{"stars": number("1"), "place": {"M": {"city": {"S": "Ulm"}}}}], {}),
+        ([{"User-Id": {"S": "x"}}], {"user_id": 'DynamoDB attribute "User-Id"'}),
+        ([{"_col0": {"S": "x"}}], {"_col0_2": 'DynamoDB attribute "_col0"'}),
+        (
+            [{"place": {"M": {"Zip Code": {"S": "x"}, "b": {"L": [{"M": {"C.d": {"S": "x"}}}]}}}}],
+            {"place": 'DynamoDB attribute "place", its fields: b.c_d "C.d", zip_code "Zip Code"'},
+        ),
+        ([{"a\nb\u0085\ufffe": {"S": "x"}}], {"a_b__": 'DynamoDB attribute "a\\nb\\u0085\\ufffe"'}),
+        ([{"m": {"M": KEYED_BY_ID}}], {}),
+    ],
+)
+def test_a_comment_names_the_attribute_where_the_name_of_the_column_does_not(items, comments):
+    assert comments_of(items) == comments
+
+
+def comments_of(*snapshots, rules=ANY):
+    """The comments on the columns of the last of these snapshots."""
+    table = SnapshotTable([], {})
+    for items in snapshots:
+        table = SnapshotTable(
+            *snapshot_columns(seen_in([{"id": {"S": "1"}} | one for one in items]), ID_TABLE, table, rules)
+        )
+    return column_comments(*table, rules)
+
+
+def test_columns_of_an_attribute_whose_type_changed_all_name_it():
+    before = [{"price": number("1"), "p": {"M": {"A": number("1")}}}]
+    after = [{"price": number("1.5"), "p": {"M": {"A": number("1.5")}}}]
+
+    assert comments_of(before, after) == {
+        "price_2": 'DynamoDB attribute "price"',
+        "p_2": 'DynamoDB attribute "p", its fields: a "A"',
+    }
+
+
+def test_in_csv_fields_keep_their_names():
+    assert comments_of([{"p": {"M": {"A": {"S": "x"}}}}], rules=CSV) == {}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\U0001f600" * 70])
+def test_a_comment_is_as_long_as_the_catalog_accepts(name):
+    [comment] = comments_of([{name: {"S": "x"}}]).values()
+
+    assert 251 < len(comment.encode()) <= 255
+    assert comment.endswith("…")

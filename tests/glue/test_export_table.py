@@ -56,6 +56,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
             {"name": "stars", "type": "bigint", "attribute": "stars"},
             {"name": "text", "type": "string", "attribute": "text"},
         ],
+        "comments": {},
         "serde_parameters": {},
         "attributes": {"id": {"kinds": ["S"]}, "stars": {"kinds": ["N"], "digits": 1}, "text": {"kinds": ["S"]}},
     }

@@ -120,6 +120,16 @@ def test_describe_names_columns_types_and_the_partition_key(lake, output_format)
     assert [row[:2] for row in lake.query(f"DESCRIBE {name}").rows] == [*columns, ["snapshot_timestamp", "varchar"]]
 
 
+def test_describe_shows_the_attributes_of_columns_with_other_names(lake):
+    items = [{"id": text("1"), "User-Id": text("u"), "place": record(**{"Zip Code": text("89073")})}]
+    keep(lake, "commented", History("parquet", [items]))
+
+    assert [row for row in lake.query("DESCRIBE snapshots_commented").rows if row[3]] == [
+        ["place", "row(zip_code varchar)", "", 'DynamoDB attribute "place", its fields: zip_code "Zip Code"'],
+        ["user_id", "varchar", "", 'DynamoDB attribute "User-Id"'],
+    ]
+
+
 def test_averages_and_quotients_of_decimals_have_no_more_digits_than_these(lake):
     items = [{"id": text("1"), "price": number("1")}, {"id": text("2"), "price": number("1.5")}]
     keep(lake, "averaged", History("parquet", [items]))
