@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
 
+from table_exports.aws.bucket_owner import expect_owner
 from table_exports.aws.overviews import readable
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.pipeline import Pipeline
@@ -37,6 +38,11 @@ class Deployed:
     @cached_property
     def common(self) -> dict[str, Any] | None:
         return next((stack for stack in self.stacks.values() if stack["StackName"] == NAME), None)
+
+    @cached_property
+    def s3(self) -> Any:
+        """The client of S3. A bucket that belongs to another account by now is refused."""
+        return expect_owner(self.client("s3"), self.common["StackId"].split(":")[4] if self.common else "")
 
     def output(self, key: str) -> str:
         """Return an output of the common stack."""

@@ -41,7 +41,7 @@ def workgroup(deployed: Deployed) -> Iterator[Problem]:
 
 def bucket(deployed: Deployed) -> Iterator[Problem]:
     """the bucket exists and sends its events to EventBridge"""
-    client, name = deployed.client("s3"), deployed.output("BucketName")
+    client, name = deployed.s3, deployed.output("BucketName")
     try:
         found = client.get_bucket_notification_configuration(Bucket=name)
     except client.exceptions.NoSuchBucket:
@@ -80,8 +80,8 @@ def views(deployed: Deployed) -> Iterator[Problem]:
 
 def snapshots(deployed: Deployed) -> Iterator[Problem]:
     """each published snapshot is in its snapshot table, and the latest of each pipeline has all its files"""
-    stored = Snapshots(deployed.client("s3"), deployed.client("glue"), deployed.output("DatabaseName"))
-    manifests = Manifests(deployed.client("s3"))
+    stored = Snapshots(deployed.s3, deployed.client("glue"), deployed.output("DatabaseName"))
+    manifests = Manifests(deployed.s3)
 
     def look(pipeline: Pipeline) -> Problem | None:
         latest, name = pipeline.published_snapshot, pipeline.pipeline

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from table_exports.aws.athena import Athena
+from table_exports.aws.bucket_owner import expect_owner
 from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
@@ -83,8 +84,9 @@ class _Repair:
         self._system, self._pipeline = system, pipeline
         self._glue = Glue(glue, lambda: glue, system.database)
         self._athena = Athena(system.client("athena"), NAME, system.database)
-        self._manifests = Manifests(system.client("s3"))
-        self._snapshots = Snapshots(system.client("s3"), glue, system.database)
+        s3 = expect_owner(system.client("s3"), system.account)
+        self._manifests = Manifests(s3)
+        self._snapshots = Snapshots(s3, glue, system.database)
         self._notes: list[str] = []
 
     def carry_out(self) -> Repaired:

@@ -78,6 +78,11 @@ class System:
         return found["Environment"]["Variables"]
 
     @property
+    def account(self) -> str:
+        """The account of everything that is deployed."""
+        return self._environment["ACCOUNT"]
+
+    @property
     def history_days(self) -> int:
         """How long the record of an ended export is kept, as deployed."""
         return int(self._environment["HISTORY_DAYS"])

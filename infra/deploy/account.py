@@ -8,6 +8,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.deploy import CannotDeploy
+from table_exports.aws.bucket_owner import expect_owner
 from table_exports_cli.problems import in_words
 from table_exports_cli.system import session
 
@@ -22,7 +23,8 @@ class Account:
     who: str
 
     def client(self, service: str) -> Any:
-        return self.session.client(service, config=RETRIES)
+        client = self.session.client(service, config=RETRIES)
+        return expect_owner(client, self.id) if service == "s3" else client
 
 
 def sign_in(profile: str | None, region: str | None) -> Account:

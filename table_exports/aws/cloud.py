@@ -65,13 +65,13 @@ class Cloud:
     def summaries(self) -> "Summaries":
         from table_exports.aws.tables import Summaries
 
-        return Summaries(_client("s3"))
+        return Summaries(_client_of_own("s3", self.account))
 
     @cached_property
     def manifests(self) -> "Manifests":
         from table_exports.aws.manifests import Manifests
 
-        return Manifests(_client("s3"))
+        return Manifests(_client_of_own("s3", self.account))
 
     @cached_property
     def athena(self) -> "Athena":
@@ -89,7 +89,7 @@ class Cloud:
     def snapshots(self) -> "Snapshots":
         from table_exports.aws.snapshots import Snapshots
 
-        return Snapshots(_client("s3"), _client("glue"), os.environ["DATABASE"])
+        return Snapshots(_client_of_own("s3", self.account), _client("glue"), os.environ["DATABASE"])
 
     @cached_property
     def stacks(self) -> "Stacks":
@@ -120,6 +120,13 @@ def _session() -> "Session":
 def _client(service: str, **credentials: Any) -> "BaseClient":
     """Create a client with botocore. boto3 would do the same, but also import S3 transfers and resources."""
     return _session().create_client(service, **credentials)
+
+
+def _client_of_own(service: str, account: str) -> "BaseClient":
+    """Create a client of S3 that refuses buckets of other accounts."""
+    from table_exports.aws.bucket_owner import expect_owner
+
+    return expect_owner(_client(service), account)
 
 
 def _client_without_retries(service: str) -> "BaseClient":

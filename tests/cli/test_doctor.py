@@ -38,6 +38,8 @@ class Answers:
         ResourceNotFoundException=Gone,
     )
 
+    meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None))
+
     def __init__(self, **answers):
         self._answers = answers
 

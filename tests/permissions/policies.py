@@ -10,6 +10,7 @@ from templates import STACKS, expanded, template
 
 from permissions import places
 
+OWNER = "aws:ResourceAccount"
 NO_VALUE = object()
 PSEUDO = {
     "AWS::Partition": places.PARTITION,
@@ -61,10 +62,11 @@ class Grant:
         return f"{self.role}, statement {self.sid}: {self.action} on {self.resource}"
 
     def covers(self, action: str, resource: str, context: dict[str, str]) -> bool:
+        known = {OWNER: places.ACCOUNT} | context  # whatever we touch is ours
         return (
             action == self.action
             and fnmatchcase(resource, self.resource)
-            and all(_holds(operator, context.get(key), values) for operator, key, values in self.condition)
+            and all(_holds(operator, known.get(key), values) for operator, key, values in self.condition)
         )
 
 

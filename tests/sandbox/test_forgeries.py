@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from sandbox_user import ARN, BUS
 
 ROLE = "requester"
+BUCKET = "table-exports-123456789012-us-east-1"
 OURS, RECONCILERS = "table-exports", "table-exports.reconciler"
 ENDS = [
     "Glue Job State Change",
@@ -37,8 +38,8 @@ def requester(user):
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=policy(trust))
 
-    def with_grant(**condition):
-        grant = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*", **condition}
+    def with_grant(**more):
+        grant = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*", **more}
         iam.put_role_policy(RoleName=ROLE, PolicyName="its", PolicyDocument=policy(grant))
         return user.client_of_role("events", f"arn:aws:iam::123456789012:role/{ROLE}")
 
@@ -98,3 +99,15 @@ def test_a_schedule_publishes_only_requests(user):
 
     assert published(events, *REQUEST)
     assert [forged for forged in FORGERIES if published(events, *forged)] == []
+
+
+@pytest.mark.parametrize(("owner", "allowed"), [("123456789012", True), ("999999999999", False)])
+def test_a_role_reaches_only_buckets_of_the_account_in_its_condition(user, requester, owner, allowed):
+    requester(Condition={"StringEquals": {"aws:ResourceAccount": owner}}, Action="s3:ListBucket")
+    s3 = user.client_of_role("s3", f"arn:aws:iam::123456789012:role/{ROLE}")
+
+    if allowed:
+        assert s3.list_objects_v2(Bucket=BUCKET)["Name"] == BUCKET
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.list_objects_v2(Bucket=BUCKET)
