@@ -267,8 +267,9 @@ class Cleanup:
 
     def _delete_objects(self, bucket: str, prefix: str) -> None:
         s3 = self._client("s3")
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            if objects := [{"Key": each["Key"]} for each in page.get("Contents", [])]:
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            if objects := [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]:
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
 
 

@@ -1,5 +1,10 @@
-"""Uploads the build to S3, into a folder per version. CloudFormation, Lambda and Glue load it from there."""
+"""Uploads the build to S3, into a folder per version. CloudFormation, Lambda and Glue load it from there.
 
+Whoever can write to the bucket could replace what they load. So each deployment compares the objects with the build.
+"""
+
+import base64
+import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -50,7 +55,7 @@ def exists(account: Account, bucket: str) -> bool:
 
 
 def create(account: Account, bucket: str) -> None:
-    """Creates a private, encrypted bucket for TLS only. You can repeat it after an interruption."""
+    """Creates a private, encrypted, versioned bucket for TLS only. You can repeat it after an interruption."""
     s3 = account.client("s3")
     here = {} if account.region == "us-east-1" else {"LocationConstraint": account.region}
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):  # another deployment has created it a moment ago
@@ -64,6 +69,23 @@ def create(account: Account, bucket: str) -> None:
     encrypted = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encrypted)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(tls_only(account, bucket)))
+    enable_versioning(account, bucket)
+
+
+def enable_versioning(account: Account, bucket: str) -> None:
+    """Keeps what someone overwrites or deletes. Deployments overwrite nothing, so it costs nothing."""
+    s3 = account.client("s3")
+    if s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
+def is_ours(account: Account, bucket: str) -> bool:
+    """Returns whether the bucket has the name that the first run proposes, and so contains nothing else."""
+    return bucket == default_bucket(account)
+
+
+def default_bucket(account: Account) -> str:
+    return f"table-exports-artifacts-{account.id}-{account.region}"
 
 
 def tls_only(account: Account, bucket: str) -> dict[str, Any]:
@@ -80,14 +102,63 @@ def tls_only(account: Account, bucket: str) -> dict[str, Any]:
 
 
 def upload(account: Account, bucket: str, build: Path) -> bool:
-    """Returns False if this version was uploaded before."""
+    """Uploads what is missing. Returns False if this version was uploaded before.
+
+    Raises CannotDeploy if an object differs from the build. Nothing that exists is overwritten.
+    """
     s3, folder = account.client("s3"), prefix(version(build))
-    owned = {"ExpectedBucketOwner": account.id}
-    if s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/{VERSION_FILE}", **owned)["KeyCount"]:
-        return False
-    for file in sorted(build.iterdir(), key=lambda file: file.name == VERSION_FILE):
-        s3.put_object(Bucket=bucket, Key=f"{folder}/{file.name}", Body=file.read_bytes(), **owned)
-    return True
+    files = sorted((file for file in build.iterdir()), key=lambda file: file.name == VERSION_FILE)
+    existing = stored(s3, bucket, f"{folder}/")
+    missing = [file for file in files if f"{folder}/{file.name}" not in existing]
+    for file in missing:
+        put(s3, bucket, f"{folder}/{file.name}", file.read_bytes())
+    verify(s3, bucket, folder, files)
+    return bool(missing)
+
+
+def stored(s3: Any, bucket: str, folder: str) -> set[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+    return {found["Key"] for page in pages for found in page.get("Contents", [])}
+
+
+def put(s3: Any, bucket: str, key: str, content: bytes) -> None:
+    """Uploads an object unless it exists: another deployment may upload the same version at the same time."""
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=content, ChecksumSHA256=checksum(content), IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+
+
+def verify(s3: Any, bucket: str, folder: str, files: list[Path]) -> None:
+    """Raises CannotDeploy if an object is not the file of the build."""
+    different = [
+        f"{folder}/{file.name}"
+        for file in files
+        if stored_checksum(s3, bucket, f"{folder}/{file.name}") != checksum(file.read_bytes())
+    ]
+    if different:
+        commands = "\n".join(f"aws s3api delete-object --bucket {bucket} --key {key}" for key in different)
+        raise CannotDeploy(
+            f"Objects of this version in s3://{bucket}/ differ from build/, so someone replaced them. Nothing was "
+            "deployed. Find out who wrote them: a versioned bucket keeps them. Then delete them and run make deploy "
+            f"again, which uploads them from build/:\n{commands}"
+        )
+
+
+def stored_checksum(s3: Any, bucket: str, key: str) -> str | None:
+    """Returns the SHA-256 of an object. S3 keeps it if the upload had it, and has verified it. None for no object."""
+    try:
+        found = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        return found.get("ChecksumSHA256") or checksum(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            return None
+        raise
+
+
+def checksum(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def url(account: Account, bucket: str, key: str) -> str:

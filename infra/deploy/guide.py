@@ -22,7 +22,7 @@ def settings(account: Account, screen: Screen, parameters: dict[str, Parameter],
     """Returns the settings that the user chooses. `deployed` has the parameters of an existing common stack."""
     screen.show(f"Account {account.id}, Region {account.region}, as {account.who}")
     screen.show("Your answers are saved in table-exports.toml. Press Enter to accept the value in brackets.")
-    proposed = deployed.get("ArtifactsBucket", f"table-exports-artifacts-{account.id}-{account.region}")
+    proposed = deployed.get("ArtifactsBucket", artifacts.default_bucket(account))
     bucket = screen.ask("Bucket for build artifacts", proposed, lambda name: None if name else "Enter a name")
     chosen = {name: value for name, value in deployed.items() if name in parameters and name not in SET_BY_DEPLOYMENT}
     for name in [name for name, value in chosen.items() if parameters[name].problem(value)]:
@@ -66,7 +66,9 @@ def artifacts_bucket(settings: Settings, account: Account, screen: Screen) -> No
     """Creates the bucket if it does not exist and the user confirms. Raises CannotDeploy."""
     bucket = settings.artifacts_bucket
     if artifacts.exists(account, bucket):
+        if artifacts.is_ours(account, bucket):  # an earlier version created it without versioning
+            artifacts.enable_versioning(account, bucket)
         return
-    if not screen.confirm(f"The bucket {bucket} does not exist. Create it (private, encrypted, TLS only)?"):
+    if not screen.confirm(f"The bucket {bucket} does not exist. Create it (private, encrypted, versioned, TLS only)?"):
         raise CannotDeploy("artifacts_bucket: the deployment needs a bucket. Set an existing one in the settings")
     artifacts.create(account, bucket)
