@@ -57,7 +57,7 @@ class Athena:
 
 class Lambda:
     def get_function_configuration(self, FunctionName):
-        return {"Environment": {"Variables": {"HISTORY_DAYS": "30", "DATABASE": DATABASE}}}
+        return {"Environment": {"Variables": {"HISTORY_DAYS": "30", "DATABASE": DATABASE, "ACCOUNT": "123456789012"}}}
 
 
 @pytest.fixture
@@ -228,7 +228,10 @@ def test_what_has_the_name_of_the_view_is_reported_and_never_replaced(cli, aws, 
 def remedies(records):
     """Of the problems that doctor finds in what queries need."""
     found = Deployed(SimpleNamespace(client=boto3.client, records=records))
-    found.common = {"Outputs": [{"OutputKey": "DatabaseName", "OutputValue": DATABASE}]}
+    found.common = {
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/table-exports/1",
+        "Outputs": [{"OutputKey": "DatabaseName", "OutputValue": DATABASE}],
+    }
     checks = (queryable.database, queryable.views, queryable.snapshots)
     return {problem.remedy for check in checks for problem in check(found)}
 
