@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.deploy import CannotDeploy, files
+from infra.deploy.ownership import TAG
 from infra.deploy.parameters import Parameter
 
+BUCKET = r"[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9]"
+MOST_TAGS = 49  # CloudFormation accepts 50 of a stack, and every deployment sets one
 SET_BY_DEPLOYMENT = ("ArtifactsBucket", "ArtifactsPrefix")  # parameters that every deployment sets
 FIELDS = {
     "account": str,
@@ -50,6 +53,9 @@ def read(path: Path, parameters: dict[str, Parameter]) -> Settings:
     ]
     if not problems:
         problems = [f"parameters.{problem}" for problem in parameter_problems(given.get("parameters", {}), parameters)]
+        problems += tag_problems(given.get("tags", {}))
+        if not re.fullmatch(BUCKET, given["artifacts_bucket"]):
+            problems.append(f"artifacts_bucket: {given['artifacts_bucket']} is not the name of a bucket")
     if problems:
         raise CannotDeploy("\n".join(f"{path}: {problem}" for problem in problems))
     tables = {name: {k: str(v) for k, v in given.get(name, {}).items()} for name in ("parameters", "tags")}
@@ -66,6 +72,19 @@ def parameter_problems(given: dict[str, object], parameters: dict[str, Parameter
             problems.append(f"{name}: unknown parameter. Use one of {', '.join(askable(parameters))}")
         elif problem := parameters[name].problem(str(value)):
             problems.append(f"{name}: {problem}")
+    return problems
+
+
+def tag_problems(given: dict[str, object]) -> list[str]:
+    """Returns what CloudFormation would refuse after the packages are uploaded, and what would have no effect."""
+    problems = [] if len(given) <= MOST_TAGS else [f"tags: there are {len(given)}, and at most {MOST_TAGS} can be set"]
+    for name, value in given.items():
+        if name == TAG:
+            problems.append(f"tags.{name}: every deployment sets it. Remove it")
+        elif name.lower().startswith("aws:") or not 0 < len(name) <= 128:
+            problems.append(f"tags.{name}: the key must have 1 to 128 characters, and not begin with aws:")
+        elif not 0 < len(str(value)) <= 256:
+            problems.append(f"tags.{name}: the value must have 1 to 256 characters")
     return problems
 
 

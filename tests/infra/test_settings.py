@@ -79,3 +79,31 @@ def test_parameters_are_held_to_the_template(name, value, problem):
     [found] = settings.parameter_problems({name: value}, COMMON_STACK)
 
     assert found.startswith(problem)
+
+
+VALID = 'account = "1"\nregion = "r"\nartifacts_bucket = "our-artifacts"\n[tags]\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (VALID + 'table-exports = "x"', "tags.table-exports: every deployment sets it"),
+        (VALID + '"aws:team" = "x"', "tags.aws:team: the key must have 1 to 128 characters, and not begin with aws:"),
+        (VALID + f'{"k" * 129} = "x"', "the key must have 1 to 128 characters"),
+        (VALID + 'team = ""', "tags.team: the value must have 1 to 256 characters"),
+        (VALID + "".join(f't{number} = "x"\n' for number in range(50)), "tags: there are 50, and at most 49"),
+        (VALID.replace("our-artifacts", "s3://ours"), "artifacts_bucket: s3://ours is not the name of a bucket"),
+        (VALID.replace("our-artifacts", "Ours_1"), "artifacts_bucket: Ours_1 is not the name of a bucket"),
+    ],
+)
+def test_what_aws_would_refuse_is_refused_before_anything_is_uploaded(tmp_path, content, problem):
+    (tmp_path / "s.toml").write_text(content)
+
+    with pytest.raises(CannotDeploy, match=problem):
+        settings.read(tmp_path / "s.toml", COMMON_STACK)
+
+
+def test_as_many_tags_as_cloudformation_accepts_are_read(tmp_path):
+    (tmp_path / "s.toml").write_text(VALID + "".join(f't{number} = "x"\n' for number in range(49)))
+
+    assert len(settings.read(tmp_path / "s.toml", COMMON_STACK).tags) == 49
