@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from ministack.services import athena, cloudwatch, eventbridge, glue, lambda_svc, scheduler
-from ministack.services.cloudformation import changesets, drift, handlers, provisioners
+from ministack.services.cloudformation import _change_sets, changesets, drift, handlers, provisioners
 
 Params = dict[str, Any]
 create_change_set, execute_change_set = changesets._create_change_set, changesets._execute_change_set
@@ -82,7 +82,13 @@ def drifted(stack: dict, change_set: dict) -> dict[str, dict]:
 
 
 def create(params: Params) -> Any:
+    planned = handlers._resolve_stack(changesets._p(params, "StackName"))
     response = create_change_set(params)
+    stack = handlers._resolve_stack(changesets._p(params, "StackName"))
+    if planned and stack and planned["StackStatus"] == "REVIEW_IN_PROGRESS":
+        for change_set in _change_sets.values():  # MiniStack replaces a stack that is only planned by another one
+            if change_set["StackId"] == planned["StackId"]:
+                change_set["StackId"] = stack["StackId"]
     if changesets._p(params, "DeploymentMode") != "REVERT_DRIFT" or response[0] != 200:
         return response
     _, change_set = changesets._find_change_set(

@@ -141,6 +141,65 @@ def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user, pi
 
 
 @pytest.mark.slow
+def test_a_failed_deletion_is_repeated_when_its_reason_is_corrected(user):
+    user.make_table("Undeletable", [{"id": "1"}], {"id": "S"})
+    made = user.deploy_pipeline("Undeletable")
+    name, cloudformation = made["Pipeline"], user.client("cloudformation")
+    [head] = [
+        found for found in Records(user.client("dynamodb"), "table-exports").pipelines() if found.pipeline == name
+    ]
+
+    def status():
+        found = cloudformation.describe_stacks(StackName=head.stack_id)["Stacks"][0]["StackStatus"]
+        return None if found.endswith("_IN_PROGRESS") else found
+
+    def problems():
+        return [found for found in doctor.stacks(Deployed(System(user))) if found.subject == name]
+
+    with user.denied(user.function_role("register_pipeline"), "dynamodb:*"):
+        cloudformation.delete_stack(StackName=head.stack_id)
+        assert user.wait_for(status, "end of the deletion") == "DELETE_FAILED"
+    [problem] = problems()
+    assert problem.description.startswith("its stack could not be deleted: ")
+    correct, _, command = problem.remedy.partition(", then run ")
+    assert correct == "correct the reason"
+    remedies.carry_out(command, user.client)
+
+    assert user.wait_for(status, "end of the deletion") == "DELETE_COMPLETE"
+    assert problems() == []
+
+
+@pytest.mark.slow
+def test_a_pipeline_whose_record_was_deleted_comes_back_with_its_snapshots(user):
+    """For example by the runbook's command for pipelines whose stack is deleted."""
+    user.make_table("Forgotten", [{"id": "1"}], {"id": "S"})
+    made = user.deploy_pipeline("Forgotten")
+    name, cloudformation = made["Pipeline"], user.client("cloudformation")
+    [first] = user.export(made)
+    key = {"pipeline": name, "record": "pipeline"}
+    stack = user.table("table-exports").get_item(Key=key)["Item"]["stack_id"]
+
+    def problems():
+        return [found for found in doctor.stacks(Deployed(System(user))) if found.subject in (name, stack_name)]
+
+    stack_name = stack.split("/")[1]
+    assert problems() == []
+    user.table("table-exports").delete_item(Key=key)
+    [problem] = problems()
+    assert problem.description == "its pipeline is not registered, so every request is refused"
+    delete, wait, deploy = problem.remedy.split(", ")
+    assert (wait, deploy) == ("wait until it is deleted", "then make deploy: data stays")
+    remedies.carry_out(delete, user.client)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 0.2})
+    again = user.deploy_pipeline("Forgotten")
+
+    assert problems() == []
+    [second] = user.export(again)
+    snapshots = user.query(f"SELECT DISTINCT snapshot_timestamp AS s FROM {again['SnapshotTable']} ORDER BY 1")
+    assert [row["s"] for row in snapshots] == [each["snapshot_timestamp"] for each in (first, second)]
+
+
+@pytest.mark.slow
 def test_each_problem_is_reported_and_its_remedy_cures_it(user, pipeline, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
     checks = {check.__name__: check for check in doctor.CHECKS}
