@@ -91,7 +91,8 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
             export, manifest = manifests.of_snapshot(pipeline, latest)
             stored.ensure_complete(export, manifest)
         except PermanentError as error:
-            return Problem(name, str(error), _export_again(name))
+            lost = latest in stored.without_manifest(pipeline)
+            return Problem(name, str(error), _repair(name) if lost else _export_again(name))
         table = export.snapshot_table
         if table not in deployed.catalog:
             return Problem(name, f"its snapshot table {table} is gone", _repair(name))

@@ -1,10 +1,13 @@
 """Repairs what Athena needs to query a pipeline, from the manifests of its snapshots. It changes no data.
 
+A manifest that was deleted or overwritten is restored first, from its versions in S3.
+
 A running export changes the same tables and the same view, so the repair refuses to start. An export that begins while
 the repair runs may publish a newer snapshot. The repair is then repeated, so that the view does not move backwards. It
 first waits until that export has ended, which decides what the view must show.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +22,7 @@ from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import naming, retention
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
-from table_exports.domain.manifest import Manifest
+from table_exports.domain.manifest import Manifest, OtherVersion
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
 from table_exports_cli.problems import CommandError
@@ -39,6 +42,7 @@ class Repaired:
     snapshot_timestamp: str  # that the view shows
     partitions_added: tuple[str, ...]  # the snapshots that the table lacked
     database_created: bool
+    manifests_restored: tuple[str, ...]  # the snapshots whose manifest was lost
     notes: tuple[str, ...]  # what was done, and which snapshots were left out
 
 
@@ -91,6 +95,7 @@ class _Repair:
 
     def carry_out(self) -> Repaired:
         latest = self._latest()
+        restored = self._restore_manifests(latest)
         export, manifest = self._complete(latest)
         if created := self._glue.ensure_database():
             self._notes.append(f"Created the database {self._system.database}")
@@ -99,7 +104,7 @@ class _Repair:
         added = self._add_partitions(latest)
         self._glue.correct_partitions(export, manifest)
         self._show(export, manifest)
-        return Repaired(latest, added, created, tuple(self._notes))
+        return Repaired(latest, added, created, restored, tuple(self._notes))
 
     def _latest(self) -> str:
         """Return the latest published snapshot, or a newer one that the view shows already: a query that seems to have
@@ -111,15 +116,49 @@ class _Repair:
         shown = self._glue.shown_snapshot(self._pipeline.catalog_name)
         return shown if shown and shown == self._pipeline.newest_snapshot else published
 
+    def _restore_manifests(self, latest: str) -> tuple[str, ...]:
+        """Restore lost manifests from their versions. Returns the timestamps of the snapshots.
+
+        A manifest is restored only if S3 has all files that it lists: the job and retention delete both.
+        """
+        snapshots = [name for name in self._snapshots.of(self._pipeline) if re.fullmatch(retention.SNAPSHOT, name)]
+        needed = {latest, max(snapshots, default=latest)}  # by the view, and by the next export
+        lost = {*self._snapshots.without_manifest(self._pipeline), *(each for each in needed if self._is_damaged(each))}
+        restored = tuple(snapshot for snapshot in sorted(lost) if self._restore_manifest(snapshot))
+        if restored:
+            self._notes.append(f"Restored the manifest of {', '.join(restored)} from an earlier version")
+        return restored
+
+    def _is_damaged(self, snapshot: str) -> bool:
+        try:
+            self._manifests.of_snapshot(self._pipeline, snapshot)
+        except OtherVersion:
+            return False
+        except PermanentError:
+            return True
+        return False
+
+    def _restore_manifest(self, snapshot: str) -> bool:
+        for export, manifest, content in self._manifests.versions(self._pipeline, snapshot):
+            try:
+                self._snapshots.ensure_complete(export, manifest)
+            except PermanentError:
+                continue
+            self._manifests.restore(self._pipeline, snapshot, content)
+            return True
+        return False
+
     def _complete(self, snapshot: str) -> tuple[Export, Manifest]:
         """Return the manifest and the export of a snapshot. Raises CommandError unless S3 has all of its files."""
         try:
             return self._proven(snapshot)
         except PermanentError as error:
-            name = self._pipeline.pipeline
-            raise CommandError(
-                f"Snapshot {snapshot} cannot be shown: {error}. To export again: table-exports run {name}"
-            ) from error
+            remedy = f"To export again: table-exports run {self._pipeline.pipeline}"
+            if snapshot in self._snapshots.without_manifest(self._pipeline):
+                remedy = (
+                    'No version of it can be restored. Exports need it, so start over: docs/schema.md, "Start over"'
+                )
+            raise CommandError(f"Snapshot {snapshot} cannot be shown: {error}. {remedy}") from error
 
     def _proven(self, snapshot: str) -> tuple[Export, Manifest]:
         export, manifest = self._manifests.of_snapshot(self._pipeline, snapshot)

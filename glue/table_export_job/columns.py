@@ -58,8 +58,8 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
     latest = max((name for name in names_in(s3, arguments.manifests) if name.endswith(".json")), default="")
     if lost := snapshot_without_manifest(s3, arguments, latest.removesuffix(".json")):
         raise PermanentError(
-            f"The columns of the snapshot table are unknown: {lost} has no manifest in {arguments.manifests}. Restore "
-            f"the manifests from a copy, or {START_OVER}."
+            f"The columns of the snapshot table are unknown: {lost} has no manifest in {arguments.manifests}. "
+            f"Restore it with table-exports repair, or {START_OVER}."
         )
     if not latest:
         return SnapshotTable([], {})
@@ -70,7 +70,8 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise PermanentError(
             f"The columns of the snapshot table are unknown: {uri} is not a manifest of version {MANIFEST_VERSION} "
-            f"({error!r}). Restore that file, or delete it if no export wrote it, or {START_OVER}."
+            f"({error!r}). Restore that file with table-exports repair, or delete it if no export wrote it, or "
+            f"{START_OVER}."
         ) from error
     if output_format != arguments.output_format:
         raise PermanentError(

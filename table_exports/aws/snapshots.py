@@ -14,6 +14,8 @@ from table_exports.domain.limits import OBJECTS_PER_CALL, PARTITIONS_PER_CALL
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 
+MARKER_SUFFIX = ".publishing"  # of the object that the job writes while a snapshot may be incomplete
+
 
 class Snapshots:
     def __init__(self, s3: Any, glue: Any, database: str) -> None:
@@ -21,13 +23,31 @@ class Snapshots:
 
     def of(self, pipeline: Pipeline) -> set[str]:
         """Return the timestamps of all snapshots that have files, a manifest or a partition."""
+        names = {name.removesuffix(".json") for name in self._manifests(pipeline)}
+        return self._folders(pipeline) | names | set(self.partitions(pipeline))
+
+    def without_manifest(self, pipeline: Pipeline) -> list[str]:
+        """Return the snapshots that have files and no manifest, the oldest first.
+
+        The job marks a snapshot that it has not completed, so its manifest is not lost.
+        """
+        names = self._manifests(pipeline)
+        return sorted(
+            snapshot
+            for snapshot in self._folders(pipeline)
+            if f"{snapshot}.json" not in names and f"{snapshot}.json{MARKER_SUFFIX}" not in names
+        )
+
+    def _folders(self, pipeline: Pipeline) -> set[str]:
         bucket, folder = _place(f"{pipeline.output_prefix}/")
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
         found = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
-        folders = {name.removeprefix(folder).rstrip("/").partition("=")[2] for name in found}
-        _, manifests = _place(naming.manifests_prefix(pipeline.output_prefix))
-        names = {key.removeprefix(manifests) for key in self._keys(bucket, manifests)}
-        return folders | {name.removesuffix(".json") for name in names} | set(self.partitions(pipeline))
+        return {name.removeprefix(folder).rstrip("/").partition("=")[2] for name in found}
+
+    def _manifests(self, pipeline: Pipeline) -> set[str]:
+        """Return the names of the objects in the folder of manifests."""
+        bucket, folder = _place(naming.manifests_prefix(pipeline.output_prefix))
+        return {key.removeprefix(folder) for key in self._keys(bucket, folder)}
 
     def ensure_complete(self, export: Export, manifest: Manifest) -> None:
         """Raise PermanentError unless S3 has as many files of the snapshot as its manifest lists."""

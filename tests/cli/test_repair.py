@@ -14,7 +14,9 @@ from examples import NOW, a_manifest, a_pipeline
 from templates import resource
 
 from sandbox.athena.views import encode_view
+from table_export_job import arguments
 from table_exports.aws.records import Records
+from table_exports.aws.snapshots import MARKER_SUFFIX
 from table_exports.domain import naming
 from table_exports.domain.stages import Stage
 from table_exports_cli import queries, queryable, repairing, system
@@ -417,17 +419,23 @@ def test_an_older_snapshot_without_all_its_files_is_left_out_and_named(cli, aws)
     assert described(glue) == (["asin", "stars"], {LATEST: ["asin", "stars"]}, LATEST)
 
 
-@pytest.mark.parametrize("key", [manifest_key(LATEST), data_key(LATEST)])
-def test_the_latest_snapshot_must_be_complete(cli, aws, records, key):
+@pytest.mark.parametrize(
+    ("key", "remedy", "error"),
+    [
+        (manifest_key(LATEST), "table-exports repair reviews-parquet", 'start over: docs/schema.md, "Start over"'),
+        (data_key(LATEST), "table-exports run reviews-parquet", "table-exports run reviews-parquet"),
+    ],
+)
+def test_the_latest_snapshot_must_be_complete(cli, aws, records, key, remedy, error):
     s3, glue, _ = aws
     s3.delete_object(Bucket=BUCKET, Key=key)
 
     said = cli("repair", "reviews-parquet")
 
     assert said.code == 1
-    assert "table-exports run reviews-parquet" in remedies(records)
+    assert remedy in remedies(records)
     assert f"Snapshot {LATEST} cannot be shown" in said.err
-    assert "table-exports run reviews-parquet" in said.err
+    assert error in said.err
     assert glue.get_databases()["DatabaseList"] == []
 
 
@@ -511,3 +519,81 @@ def test_status_works_without_the_permission_to_look_for_views(cli, aws, monkeyp
 
     assert said.code == 0
     assert "Views were not checked: Access denied: you need glue:GetTables" in said.err
+
+
+# ------------------------------------------------------------------------------------------------------ lost manifests
+
+
+@pytest.fixture
+def versioned(aws):
+    s3, glue, _ = aws
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    write(s3, SECOND, OLD, "e1")
+    write(s3, LATEST, NEW, "e3")
+    yield s3, glue
+    for found in s3.list_object_versions(Bucket=BUCKET).get("Versions", []):
+        s3.delete_object(Bucket=BUCKET, Key=found["Key"], VersionId=found["VersionId"])
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+
+
+def content_of(s3, snapshot):
+    return s3.get_object(Bucket=BUCKET, Key=manifest_key(snapshot))["Body"].read()
+
+
+@pytest.mark.parametrize("snapshot", [SECOND, LATEST])
+def test_a_deleted_manifest_is_restored_byte_for_byte(versioned, cli, snapshot):
+    s3, glue = versioned
+    before = content_of(s3, snapshot)
+    s3.delete_object(Bucket=BUCKET, Key=manifest_key(snapshot))
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["manifests_restored"]) == (0, [snapshot])
+    assert content_of(s3, snapshot) == before
+    assert described(glue) == WHOLE
+
+
+@pytest.mark.parametrize("body", [b"oops", b"{}"])
+def test_an_overwritten_manifest_of_the_latest_snapshot_is_restored(versioned, cli, body):
+    s3, _ = versioned
+    before = content_of(s3, LATEST)
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(LATEST), Body=body)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 0
+    assert f"Restored the manifest of {LATEST} from an earlier version" in said.out + said.err
+    assert content_of(s3, LATEST) == before
+
+
+def test_a_manifest_is_not_restored_for_a_snapshot_that_lost_files_too(versioned, cli):
+    """Retention and the job delete files and manifest."""
+    s3, _ = versioned
+    s3.delete_object(Bucket=BUCKET, Key=manifest_key(SECOND))
+    s3.delete_object(Bucket=BUCKET, Key=data_key(SECOND))
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["manifests_restored"]) == (0, [])
+
+
+def test_a_manifest_is_not_restored_while_the_job_has_marked_the_snapshot(versioned, cli):
+    s3, _ = versioned
+    s3.delete_object(Bucket=BUCKET, Key=manifest_key(SECOND))
+    s3.put_object(Bucket=BUCKET, Key=f"{manifest_key(SECOND)}{MARKER_SUFFIX}", Body=b"")
+
+    said = cli("repair", "reviews-parquet", "--output", "json")
+
+    assert (said.code, said.data["manifests_restored"]) == (0, [])
+
+
+def test_a_manifest_of_a_later_version_of_the_job_is_not_replaced(versioned, cli):
+    s3, _ = versioned
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(LATEST), Body=b'{"version": 3}')
+
+    assert cli("repair", "reviews-parquet").code == 1
+    assert content_of(s3, LATEST) == b'{"version": 3}'
+
+
+def test_the_job_and_the_repair_name_the_marker_alike():
+    assert MARKER_SUFFIX == arguments.MARKER_SUFFIX

@@ -121,6 +121,24 @@ def test_the_bucket_is_private_encrypted_and_speaks_tls_alone():
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
+def test_what_cannot_be_made_again_has_a_second_copy():
+    """A deleted object becomes a version, which expires. Staged items and query results can be made again."""
+    bucket = resource("common", "Bucket")["Properties"]
+    rules = {rule["Prefix"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"] if "Prefix" in rule}
+
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert {prefix: rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for prefix, rule in rules.items()} == {
+        "exports/": {"Ref": "RestoreDays"},
+        "staging/": 1,
+        "query-results/": 1,
+    }
+    assert rules["exports/"]["ExpiredObjectDeleteMarker"] is True
+    assert "ExpirationInDays" not in rules["exports/"]
+    for table in resources("common", "AWS::DynamoDB::Table").values():
+        assert table["Properties"]["DeletionProtectionEnabled"] is True
+        assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
 @pytest.mark.parametrize("name", ["StateTable", "Bucket", "BucketPolicy", "Database"])
 def test_deleting_a_stack_deletes_no_data(name):
     found = resource("common", name)

@@ -76,7 +76,7 @@ def put(environment):
         pytest.param(
             {f"{SNAPSHOTS}/snapshot_timestamp={A_DAY_BEFORE}/part-00000.orc": b"x"},
             "orc",
-            r"has no manifest in s3://.*\. Restore the manifests from a copy, or start over: docs/schema\.md",
+            r"has no manifest in s3://.*\. Restore it with table-exports repair, or start over: docs/schema\.md",
             id="without any manifest",
         ),
         pytest.param(
@@ -144,7 +144,7 @@ def test_a_manifest_that_no_export_wrote_is_refused_with_what_to_do(environment,
 
     said = str(failed.value)
     assert f"{key} is not a manifest of version 2" in said
-    assert "Restore that file, or delete it if no export wrote it" in said
+    assert "Restore that file with table-exports repair, or delete it if no export wrote it" in said
     assert "start over: docs/schema.md" in said
 
 

@@ -302,7 +302,7 @@ def test_without_its_manifests_a_pipeline_is_not_exported(user, output_format):
     refused = user.ended_exports(pipeline, 2)[0]
 
     assert (refused["stage"], refused["attempt"]) == ("FAILED", 1)  # another run could not succeed either
-    assert 'Restore the manifests from a copy, or start over: docs/schema.md, "Start over"' in refused["reason"]
+    assert 'Restore it with table-exports repair, or start over: docs/schema.md, "Start over"' in refused["reason"]
     assert user.query(f"SELECT * FROM snapshots_{table}") == [
         {"id": "1", "z": "zed", "snapshot_timestamp": user.exports(pipeline)[1]["snapshot_timestamp"]}
     ]

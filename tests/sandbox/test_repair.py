@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from table_exports_cli import app
 
 DATABASE = "dynamodb_exports"
+BUCKET = "table-exports-123456789012-us-east-1"
 
 
 @pytest.mark.slow
@@ -42,3 +43,28 @@ def test_a_pipeline_is_queryable_again_after_partitions_view_table_or_database_w
 
     again = user.export(pipeline)[0]
     assert again.get("crawled") is not True, "the catalog was not as the next export expects it"
+
+
+@pytest.mark.slow
+def test_a_deleted_manifest_is_restored_and_the_next_export_adds_columns(user, monkeypatch):
+    """Its versions exist because the template enables them."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
+    user.make_table("Lost-Manifests", [{"id": "1", "note": "kept"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Lost-Manifests")
+    snapshot = user.export(pipeline)[0]["snapshot_timestamp"]
+    s3, key = user.client("s3"), f"exports/manifests_lost_manifests/{snapshot}.json"
+    before = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    user.request(pipeline)
+    assert "Restore it with table-exports repair" in user.ended_exports(pipeline, 2)[0]["reason"]
+
+    done = CliRunner().invoke(app.app, ["--region", "us-east-1", "repair", pipeline["Pipeline"]])
+
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == before
+    user.put_items("Lost-Manifests", [{"id": "2", "added": 7}])
+    user.export(pipeline)
+    assert user.query(f"SELECT id, note, added FROM {pipeline['View']} ORDER BY id") == [
+        {"id": "1", "note": "kept", "added": None},
+        {"id": "2", "note": None, "added": "7"},
+    ]
