@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import CannotDeploy, adoption, artifacts, checks
+from infra.deploy import CannotDeploy, adoption, artifacts, checks, retention
 from infra.deploy.account import Account
 from infra.deploy.ownership import COMMON, TABLE, TAG
 from infra.deploy.parameters import parameters as template_parameters
@@ -95,6 +95,7 @@ class Deployment:
         planned = self._each(lambda table_stack: self._plan_or_outcome(table_stack, deletable), table_stacks)
         changing = [plan for plan in planned if isinstance(plan, Plan) and plan.change_set]
         self.screen.changes(changing)
+        self._warn_of_retention(changing)
         if self.only_plan or not changing:
             done = self._each(self._discard, changing)
         elif self.screen.confirm(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
@@ -110,6 +111,18 @@ class Deployment:
         ]
         self._protect([outcome.stack for outcome in outcomes if not outcome.failed])
         return outcomes
+
+    def _warn_of_retention(self, plans: list[Plan]) -> None:
+        """Shows what a lower KeepSnapshots deletes. CloudFormation sees only a property of a resource that changes."""
+        for plan in plans:
+            stack = None if plan.creates else self.stacks.describe(plan.stack.name)
+            before, after = given(stack or {}).get(retention.NAME), plan.stack.parameters.get(retention.NAME)
+            if stack and before and after and retention.is_lowered(before, after):
+                database = self.settings.parameters.get("DatabaseName") or self._default("DatabaseName")
+                self.screen.show(retention.warning(self.account, stack, before, after, database), "bold red")
+
+    def _default(self, parameter: str) -> str:
+        return template_parameters(self.build / "common.yaml")[parameter].default or ""
 
     def _protect(self, names: list[str]) -> None:
         """Sets the termination protection of existing stacks, if the settings have it."""
