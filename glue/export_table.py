@@ -24,7 +24,7 @@ There are two steps. *Stage*: write the items to S3 as gzipped DynamoDB JSON lin
 of earlier snapshots (columns.py). Spark distributes the work. Arrow and orjson do it.
 
 Guarantees:
-- Each item is read from DynamoDB once. Only a retried Spark task reads its segment again.
+- Each item is read from DynamoDB once. Only a retried Spark task reads again what it had to read in its round.
 - The number of items that DynamoDB counted is the number of items staged, and the number of items in the finished
   files. Otherwise the run fails.
 - No file of a snapshot is visible before all files are verified. Until then they are incomplete multipart uploads.

@@ -16,11 +16,13 @@ from table_export_job.arguments import JobArguments
 from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
 from table_export_job.errors import PermanentError
+from table_export_job.rounds import Position, Task, hot_segment, next_round
 from table_export_job.s3 import get, list_objects
 from table_export_job.staged_lines import observe_lines
 from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection, read_staged
 
 SEGMENT_BYTES = 32 * 1024 * 1024  # of the table: one task reads a smaller table
+SEGMENTS_PER_CORE = 8  # at most: the smaller the segments are, the more evenly the cores are used
 ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
 READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
 PAGE_SECONDS = 5  # a page may consume what its reader is granted in this time, so a slow export reads small pages
@@ -29,35 +31,62 @@ PAGE_ITEMS = 100_000  # no page of 1 MB holds more
 
 
 def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any]) -> StagedItems:
-    """Stage the table by a parallel scan: one Spark task per segment, all at once, each with its share of the rate.
+    """Stage the table by a parallel scan: in rounds of Spark tasks, each with its share of the rate.
 
     A task reports what it did as its result, not through an accumulator: a retried task would count twice.
     """
     context, region = spark.sparkContext, boto3.Session().region_name  # executors may not know their Region
-    cores = context.defaultParallelism
-    # The size in DescribeTable is hours old: a table of 0 bytes may have been loaded since. Then all cores read it; if
-    # it is empty, that costs an empty page for each core.
-    segments = min(cores, math.ceil(table["TableSizeBytes"] / SEGMENT_BYTES) or cores)
+    cores, size = context.defaultParallelism, table["TableSizeBytes"]
+    segments = segment_count(size, cores)
     rate = read_rate(table, arguments.read_percentage, arguments.read_capacity_cap)
-    item_bytes = table["TableSizeBytes"] / (table["ItemCount"] or 1) or 1024
+    item_units = (size / (table["ItemCount"] or 1) or 1024) / READ_UNIT_BYTES
     print(f"Scanning {arguments.table_name} in {segments} segments at {rate:g} read capacity units per second")
 
-    def scan_segment(segment: int) -> StagedItems:
-        limiter = RateLimiter(rate / segments, item_bytes / READ_UNIT_BYTES)
-        writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{segment:05d}")
-        request = {"TableName": arguments.table_name, "Segment": segment, "TotalSegments": segments}
+    def read_segments(task: Task) -> SegmentsRead:
+        limiter, dynamodb, read = RateLimiter(task.rate, item_units), connect("dynamodb", region), []
         with no_garbage_collection():
-            for page in pages(connect("dynamodb", region), request, limiter):
-                writer.add(page)
-        return writer.close()
+            for position in task.positions:
+                if limiter.elapsed() >= task.seconds:
+                    break
+                name = f"{position.segment:05d}" + (f"-{position.parts}" if position.parts else "")
+                writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{name}")
+                request = {"TableName": arguments.table_name, "Segment": position.segment, "TotalSegments": segments}
+                if position.start_key:
+                    request["ExclusiveStartKey"] = position.start_key
+                next_key = None
+                for page in pages(dynamodb, request, limiter, task.seconds):
+                    writer.add(page)
+                    next_key = page.get("LastEvaluatedKey")
+                read.append(SegmentRead(Position(position.segment, next_key, position.parts + 1), writer.close()))
+        if not task.is_alone:
+            limiter.wait()  # the next round may begin
+        return SegmentsRead(read, limiter.elapsed())
 
-    parts = context.parallelize(range(segments), segments).map(scan_segment).collect()
-    return StagedItems(
-        items_counted=sum(part.items_counted for part in parts),
-        read_capacity_units=sum(part.read_capacity_units for part in parts),
-        files=[file for part in parts for file in part.files],
-        attributes=reduce(merge, (part.attributes for part in parts)),
-    )
+    staged, elapsed, units = StagedItems(0, 0.0, [], {}), 0.0, [0.0] * segments
+    unfinished = [Position(segment) for segment in range(segments)]
+    while unfinished:
+        left = max(0.0, size / READ_UNIT_BYTES - staged.read_capacity_units) / rate
+        tasks = next_round(unfinished, cores, rate, item_units, elapsed, left)
+        results = context.parallelize(tasks, len(tasks)).map(read_segments).collect()
+        elapsed += max(result.seconds for result in results)
+        positions = {position.segment: position for position in unfinished}
+        for read in (read for result in results for read in result.segments):
+            staged = staged.with_more(read.staged)
+            units[read.position.segment] += read.staged.read_capacity_units
+            positions[read.position.segment] = read.position
+        unfinished = [position for position in positions.values() if position.start_key or not position.parts]
+    if hot := hot_segment(units):
+        print(hot)
+    return staged
+
+
+def segment_count(table_bytes: int, cores: int) -> int:
+    """In how many segments a table is read.
+
+    The size in DescribeTable is hours old: a table of 0 bytes may have been loaded since. Then all cores read it. If it
+    is empty, that costs an empty page for each core.
+    """
+    return min(SEGMENTS_PER_CORE * cores, math.ceil(table_bytes / SEGMENT_BYTES) or cores)
 
 
 def read_rate(table: dict[str, Any], percentage: float, cap: float) -> float:
@@ -74,7 +103,7 @@ def read_rate(table: dict[str, Any], percentage: float, cap: float) -> float:
 class RateLimiter:
     """Limits a reader to a rate of capacity units per second.
 
-    The consumption of a page is known only after it was read, so the reader waits before the next page. A page is
+    The consumption of a page is known only after it was read, so the reader waits before the next one. A page is
     limited to as many items as the rate allows, according to the consumption so far. Unused time is not saved up.
     """
 
@@ -86,18 +115,25 @@ class RateLimiter:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._rate, self._units_per_item, self._clock, self._sleep = rate, units_per_item, clock, sleep
-        self._paid_until = clock()
+        self._began = self._paid_until = clock()
 
     @property
     def items_per_page(self) -> int:
         granted = max(LEAST_PAGE_UNITS, self._rate * PAGE_SECONDS)
         return max(1, min(PAGE_ITEMS, int(granted / self._units_per_item)))
 
-    def pay(self, units: float, items: int) -> None:
-        """Wait until the rate has granted the units that a page of so many items consumed."""
+    def elapsed(self) -> float:
+        """The seconds since the reader began."""
+        return self._clock() - self._began
+
+    def charge(self, units: float, items: int) -> None:
+        """Note what a page of so many items consumed."""
         if units and items:
             self._units_per_item = units / items
         self._paid_until += units / self._rate
+
+    def wait(self) -> None:
+        """Wait until the rate has granted what was consumed."""
         now = self._clock()
         if self._paid_until > now:
             self._sleep(self._paid_until - now)
@@ -105,8 +141,12 @@ class RateLimiter:
             self._paid_until = now
 
 
-def pages(dynamodb: Any, request: dict[str, Any], limiter: RateLimiter) -> Iterator[dict[str, Any]]:
-    """The pages of a scan, at the limited rate. Items are as DynamoDB sent them, with binary values in base64.
+def pages(
+    dynamodb: Any, request: dict[str, Any], limiter: RateLimiter, seconds: float = math.inf
+) -> Iterator[dict[str, Any]]:
+    """The pages of a scan, at the limited rate, until the limiter is so many seconds old. There is at least one.
+
+    Items are as DynamoDB sent them, with binary values in base64.
 
     botocore's own parser would take most of the job's time, only to decode what is encoded again for staging.
     """
@@ -120,14 +160,30 @@ def pages(dynamodb: Any, request: dict[str, Any], limiter: RateLimiter) -> Itera
             customized_response_dict["Items"] = page.pop("Items")
             response_dict["body"] = orjson.dumps(page)
 
-    dynamodb.meta.events.register("before-parse.dynamodb.Scan", keep_items)
+    dynamodb.meta.events.register("before-parse.dynamodb.Scan", keep_items, unique_id="keep-items")
+    limiter.wait()
     while True:
         page = dynamodb.scan(**request, Limit=limiter.items_per_page, ReturnConsumedCapacity="TOTAL")
+        limiter.charge(page["ConsumedCapacity"]["CapacityUnits"], page["Count"])
         yield page
         if "LastEvaluatedKey" not in page:
             return
         request = request | {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-        limiter.pay(page["ConsumedCapacity"]["CapacityUnits"], page["Count"])
+        limiter.wait()
+        if limiter.elapsed() >= seconds:
+            return
+
+
+class SegmentRead(NamedTuple):
+    """What a task read of a segment in a round."""
+
+    position: Position  # after it
+    staged: StagedItems
+
+
+class SegmentsRead(NamedTuple):
+    segments: list[SegmentRead]
+    seconds: float
 
 
 class TableExport(NamedTuple):

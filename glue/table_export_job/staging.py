@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from table_export_job.attributes import Attributes, Item, observe
+from table_export_job.attributes import Attributes, Item, merge, observe
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import bucket_and_key, put
 
@@ -38,12 +38,21 @@ class StagedItems(NamedTuple):
     files: list[StagedFile]
     attributes: Attributes
 
+    def with_more(self, other: "StagedItems") -> "StagedItems":
+        """Both together. Attributes are merged into those of this one."""
+        return StagedItems(
+            self.items_counted + other.items_counted,
+            self.read_capacity_units + other.read_capacity_units,
+            self.files + other.files,
+            merge(self.attributes, other.attributes),
+        )
+
 
 class SegmentWriter:
     """Writes the pages of one segment to staged files of bounded size, and observes the attributes on the way.
 
-    The names of the files depend on the segment only. So what a failed attempt of the task left is overwritten, or is
-    not part of the result.
+    The names of the files depend on the segment and the round only. So what a failed attempt of the task left is
+    overwritten, or is not part of the result.
     """
 
     def __init__(self, s3: Any, prefix: str) -> None:

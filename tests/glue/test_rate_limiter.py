@@ -24,11 +24,16 @@ def clock():
     return Clock()
 
 
+def pay(limiter, units, items):
+    limiter.charge(units, items)
+    limiter.wait()
+
+
 def test_what_a_page_consumed_is_waited_for_at_the_rate(clock):
     limiter = RateLimiter(50, 1, clock, clock.sleep)
 
-    limiter.pay(100, items=10)
-    limiter.pay(25, items=10)
+    pay(limiter, 100, items=10)
+    pay(limiter, 25, items=10)
 
     assert clock.slept == [2.0, 0.5]
 
@@ -37,7 +42,7 @@ def test_the_time_that_reading_took_counts(clock):
     limiter = RateLimiter(50, 1, clock, clock.sleep)
 
     clock.now += 1.5
-    limiter.pay(100, items=10)
+    pay(limiter, 100, items=10)
 
     assert clock.slept == [0.5]
 
@@ -46,8 +51,8 @@ def test_a_slow_reader_saves_nothing_up(clock):
     limiter = RateLimiter(50, 1, clock, clock.sleep)
 
     clock.now += 60
-    limiter.pay(100, items=10)
-    limiter.pay(100, items=10)
+    pay(limiter, 100, items=10)
+    pay(limiter, 100, items=10)
 
     assert clock.slept == [2.0]
 
@@ -57,7 +62,7 @@ def test_over_many_uneven_pages_the_rate_is_held(clock):
 
     for units in pages:
         clock.now += 0.01
-        limiter.pay(units, items=10)
+        pay(limiter, units, items=10)
 
     assert sum(pages) / (clock.now - 100) == pytest.approx(7, rel=0.01)
 
@@ -66,17 +71,17 @@ def test_a_page_holds_the_items_that_five_seconds_pay_for(clock):
     limiter = RateLimiter(10, 0.5, clock, clock.sleep)
     assert limiter.items_per_page == 100
 
-    limiter.pay(50, items=10)
+    pay(limiter, 50, items=10)
     assert limiter.items_per_page == 10
 
-    limiter.pay(1000, items=10)
+    pay(limiter, 1000, items=10)
     assert limiter.items_per_page == 1
 
 
 def test_an_empty_page_says_nothing_of_what_items_cost(clock):
     limiter = RateLimiter(10, 0.5, clock, clock.sleep)
 
-    limiter.pay(0.5, items=0)
+    pay(limiter, 0.5, items=0)
 
     assert limiter.items_per_page == 100
 

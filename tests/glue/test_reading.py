@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import random
+import re
 import threading
 import time
 import zlib
@@ -21,7 +22,7 @@ from botocore.exceptions import ClientError
 from botocore.retries.bucket import TokenBucket
 
 import export_table
-from table_export_job import reading
+from table_export_job import reading, rounds
 from table_export_job.arguments import JobArguments
 from table_export_job.errors import ExportFailed, run_error
 from table_export_job.reading import scan
@@ -73,7 +74,8 @@ def read(endpoint, arguments, monkeypatch):
         with one_at_a_time:
             return connect(*given)
 
-    def read_table(table_name, segments=1, clock=None, **changed):
+    def read_table(table_name, segments=1, clock=None, *, per_core=1, **changed):
+        monkeypatch.setattr(reading, "SEGMENTS_PER_CORE", per_core)
         if clock:
             limiter = partial(reading.RateLimiter, clock=clock, sleep=clock.sleep)
             monkeypatch.setattr(reading, "RateLimiter", limiter)
@@ -81,8 +83,14 @@ def read(endpoint, arguments, monkeypatch):
         return scan(Threads(segments, clock), JobArguments.from_argv(arguments(table_name, **changed)), table)
 
     monkeypatch.setattr(reading, "connect", connect_safely)
-    monkeypatch.setattr(reading, "SEGMENT_BYTES", 1)  # as many segments as cores
+    monkeypatch.setattr(reading, "SEGMENT_BYTES", 1)  # as many segments as may be
     return read_table
+
+
+@pytest.fixture
+def in_one_round(monkeypatch):
+    """No segment gets what others leave of the rate."""
+    monkeypatch.setattr(rounds, "ROUND_SECONDS", math.inf)
 
 
 @pytest.fixture
@@ -180,7 +188,7 @@ def test_the_script_reads_each_item_once_on_spark(run_on_spark, endpoint, tables
     ("table_name", "capacity", "dearest_item"), [("Small", 15, 0.5), ("Medium", 50, 2.5), ("Large", 40, 46.5)]
 )
 def test_the_rate_is_held_at_all_times_and_used(
-    endpoint, tables, read, clock, table_name, capacity, dearest_item, percentage, segments
+    in_one_round, endpoint, tables, read, clock, table_name, capacity, dearest_item, percentage, segments
 ):
     endpoint.described = {"ProvisionedThroughput": {"ReadCapacityUnits": capacity}}
 
@@ -225,7 +233,7 @@ def test_a_reader_learns_what_items_cost_where_the_tables_size_is_out_of_date(en
 
 @pytest.mark.parametrize(("cap", "rate"), [("0", 3000), ("50", 50)])
 def test_an_on_demand_table_is_read_at_a_share_of_its_throughput_or_at_the_cap(
-    endpoint, read, clock, tables, cap, rate
+    in_one_round, endpoint, read, clock, tables, cap, rate
 ):
     endpoint.described = {
         "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
@@ -271,6 +279,39 @@ def test_one_segment_that_holds_nearly_everything_keeps_to_its_share(endpoint, u
     busiest = max(of_each_segment(pages), key=lambda segment: sum(page.units for page in segment))
     paid = sum(page.units for page in busiest[:-1])
     assert busiest[-1].at - busiest[0].at == pytest.approx(paid / (capacity / segments))
+
+
+@pytest.fixture(scope="module")
+def skewed(dynamodb_server):
+    """Half the bytes are in the 500 items of one partition key, and the other half is spread evenly."""
+    hot = [{"id": "hot", "at": f"{number:04d}", "text": "x" * 4000} for number in range(500)]
+    rest = [{"id": f"{number:04d}", "at": "0000", "text": "x" * 4000} for number in range(500)]
+    dynamodb_server.load("Skewed", hot + rest, keys=("id", "at"))
+
+
+@pytest.mark.parametrize(("cores", "per_core"), [(40, 1), slow(10, 4), slow(4, 10)])
+def test_a_table_with_half_its_bytes_in_one_of_forty_segments_is_read_at_nearly_the_whole_rate(
+    endpoint, skewed, read, staged_items, clock, monkeypatch, capsys, cores, per_core
+):
+    endpoint.described = {"ProvisionedThroughput": {"ReadCapacityUnits": 1}}
+    begun = clock()
+
+    staged = read("Skewed", cores, clock, per_core=per_core, read_percentage="0.1")
+
+    pages, rate = endpoint.pages, 0.1
+    units = sum(page.units for page in pages)
+    took = max(page.at for page in pages) - begun
+    with capsys.disabled():
+        print(f"\n{cores} cores, {cores * per_core} segments: {took * rate / units:.2f} times the ideal time")
+    assert took <= 1.3 * units / rate
+    assert staged.items_counted == sum(page.count for page in pages) == 1000
+    found = [(item["id"]["S"], item["at"]["S"]) for item in staged_items(staged.files)]
+    assert len(found) == len({*found}) == 1000
+    assert len({file.uri for file in staged.files}) == len(staged.files)
+    ahead = cores * max(page.units for page in pages)  # a page is paid after it was read
+    for seconds in (0, 1, 5, 20, 60, 600, 6000):
+        assert most_consumed_in(seconds, pages) <= rate * seconds + ahead
+    assert re.search(r"Segment \d+ of 40 has 5\d% of what was read", capsys.readouterr().out)
 
 
 # ------------------------------------------------------------------------------------- throttling and broken answers
