@@ -15,8 +15,8 @@ NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 # The query of `create_view`, as written or in the layout of Athena's engine.
 OUR_QUERY = re.compile(
     rf"\s*SELECT\s+{NAME}(?:\s+AS)?(?:\s+{NAME})?(?:\s*,\s*{NAME}(?:\s+AS)?(?:\s+{NAME})?)*"
-    rf"\s+FROM\s+\(?\s*(?:{NAME}\.){{0,2}}(?P<table>{NAME})\s*\)?"
-    rf"\s+WHERE\s+\(?\s*\"?{PARTITION_KEY}\"?\s*=\s*'(?P<snapshot>[^']*)'\s*\)?\s*",
+    rf"\s+FROM[\s(]+(?:{NAME}\.){{0,2}}(?P<table>{NAME})[\s)]+"
+    rf"WHERE[\s(]+\"?{PARTITION_KEY}\"?\s*=\s*'(?P<snapshot>[^']*)'[\s);]*",
     re.IGNORECASE,
 )
 

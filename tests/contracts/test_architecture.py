@@ -95,3 +95,17 @@ def reached(file: Path) -> set[str]:
         theirs = [part for name in ours for part in (ROOT / f"tests/{name}.py", *files(name)) if part.exists()]
         found += dict.fromkeys(part for part in theirs if part not in found)
     return packages
+
+
+@pytest.mark.parametrize("package", ["table_exports", "services", "table_exports_cli"])
+def test_partitions_are_read_in_pages_of_a_set_size(package):
+    """AWS's own pages have up to a thousand partitions, with all their columns."""
+    calls = [node for file in files(package) for node in ast.walk(ast.parse(file.read_text()))]
+    paginated = [
+        ast.unparse(call)
+        for call in calls
+        if isinstance(call, ast.Call) and "get_paginator('get_partitions').paginate(" in ast.unparse(call.func) + "("
+    ]
+
+    assert (package != "table_exports") or len(paginated) == 2
+    assert not [call for call in paginated if "PaginationConfig" not in call]

@@ -173,6 +173,7 @@ def test_a_view_of_thousands_of_columns_tells_its_snapshot_at_once():
         f'SELECT\n  "asin"\n, "price_2" "price"\nFROM\n  dynamodb_exports.snapshots_reviews\nWHERE ({LAST[6:]})\n',
         f'SELECT "asin" FROM "awsdatacatalog"."dynamodb_exports"."snapshots_reviews" {LAST}',
         f"select asin as a, b c from snapshots_reviews {LAST}",
+        f'SELECT "asin"\n\tFROM\n(dynamodb_exports.snapshots_reviews)\nWHERE (({LAST[6:]}));\n',
     ],
 )
 def test_a_view_of_ours_is_known_in_any_layout(sql):
