@@ -87,15 +87,15 @@ def test_the_script_exports_every_type(run_on_spark, make_table, arguments, snap
         "snapshot_timestamp_2": None,
         "ss": ["x", "y"],
         "stars": 5,
-        "userid": "upper",
-        "userid_2": None,
+        "userid": None,  # of the attribute whose name needs no change
+        "userid_2": "upper",
         "wide": "0.1",
     }
     assert {name: value for name, value in second.items() if value is not None} == {
         "id": "2",
         "mixed": '{"k":[1,["é"]]}',
         "snapshot_timestamp_2": "mine",
-        "userid_2": "lower",
+        "userid": "lower",
         "wide": "1" + 37 * "0",
     }
 
