@@ -151,6 +151,37 @@ def test_a_second_deployment_finds_nothing_to_do(deployed):
     assert became == dict.fromkeys(STACKS, "unchanged")
 
 
+def test_an_artifact_that_someone_replaced_is_found_and_the_named_commands_restore_it(deployed):
+    s3 = deployed.user.client("s3")
+    prefix = f"table-exports/{(ROOT / 'build/version.txt').read_text()}"
+    s3.put_object(Bucket=BUCKET, Key=f"{prefix}/start_export.zip", Body=b"malware")
+
+    code, said, _ = deployed.deploy("--yes")
+
+    assert code == 1
+    assert "Nothing was deployed" in said
+    [(bucket, key)] = re.findall(r"aws s3api delete-object --bucket (\S+) --key (\S+)", said)
+    s3.delete_object(Bucket=bucket, Key=key)
+    assert deployed.deploy("--yes")[0] == 0
+    content = s3.get_object(Bucket=BUCKET, Key=f"{prefix}/start_export.zip")["Body"].read()
+    assert content == (ROOT / "build/start_export.zip").read_bytes()
+
+
+def test_a_plan_lists_the_snapshots_that_a_lower_number_deletes(deployed):
+    user = deployed.user
+    user.make_table("Films", [{"id": "1"}], {"id": "S"})
+    pipeline = deployed.outputs(STACKS[2])
+    snapshots = [user.export(pipeline)[0]["snapshot_timestamp"] for _ in range(2)]
+    deployed.write("tables.yaml", THREE_TABLES.replace("films_csv}", "films_csv, KeepSnapshots: 2}"))
+
+    code, said, _ = deployed.deploy("--plan")
+
+    deployed.write("tables.yaml", THREE_TABLES)
+    assert code == 0
+    assert f"{STACKS[2]}: KeepSnapshots is lowered from 0 to 2" in said
+    assert f"The next successful export deletes the snapshot {snapshots[0]}" in said
+
+
 def test_one_change_is_one_update_and_one_failure_is_no_others(deployed):
     deployed.write(
         "tables.yaml",
