@@ -33,16 +33,19 @@ class Checks:
         self._refuse_another_database(stack, parameters)
 
     def _refuse_another_database(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
-        """CloudFormation refuses it too, but only after it has begun to update the stack."""
+        """CloudFormation refuses it too, but only after it has begun to update the stack.
+
+        Table stacks import the name. And CloudFormation updates the database in place, by its new name: Glue knows no
+        database of that name.
+        """
         before = given(stack).get("DatabaseName")
         default = yaml_parse(self._common_template.read_text())["Parameters"]["DatabaseName"]["Default"]
-        if before in (None, parameters.get("DatabaseName", default)):
+        if stack["StackStatus"] in NEVER_CREATED or before in (None, parameters.get("DatabaseName", default)):
             return
-        if users := self._stacks.importers("table-exports-database"):
-            raise CannotDeploy(
-                f"parameters.DatabaseName: it is {before}, and CloudFormation cannot change it while stacks use it: "
-                f'{", ".join(users)}. Set it to {before} again, or see docs/deploy.md, "Change the database"'
-            )
+        raise CannotDeploy(
+            f"parameters.DatabaseName: it is {before}, and CloudFormation cannot change it. Set it to {before} again, "
+            'or see docs/deploy.md, "Change the database"'
+        )
 
     def table_stack(self, entry: TableStack) -> str | None:
         """Returns why the entry cannot be deployed, with the remedy, or None."""

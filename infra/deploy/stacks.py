@@ -150,16 +150,6 @@ class Stacks:
         pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
         return [each for page in pages for each in page["Summaries"]]
 
-    def importers(self, export: str) -> list[str]:
-        """Returns the names of the stacks that import the value."""
-        try:
-            pages = list(self._cloudformation.get_paginator("list_imports").paginate(ExportName=export))
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ValidationError":  # nobody does
-                return []
-            raise
-        return [name for page in pages for name in page["Imports"]]
-
     def _deployed_by(self, name: str) -> str:
         """Returns who changes the stack, as part of a sentence. Empty if the change set does not say it."""
         try:

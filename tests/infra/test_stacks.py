@@ -251,17 +251,6 @@ def test_an_empty_stack_that_someone_else_plans_too_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("answer", "names"),
-    [
-        ({"Imports": ["a", "b"]}, ["a", "b"]),
-        (in_error("ValidationError", "Export 'x' is not imported by any stack."), []),
-    ],
-)
-def test_who_imports_a_value(answer, names):
-    assert Stacks(FakeCloudFormation(list_imports=answer)).importers("x") == names
-
-
-@pytest.mark.parametrize(
     ("status", "remedy"),
     [
         (

@@ -491,44 +491,6 @@ def test_a_deployment_that_is_killed_is_continued_by_the_next_one(deployed):
     assert left_over(deployed) == ([], [])
 
 
-def test_the_database_can_be_changed_as_documented(deployed):
-    """And back again, with the tables and views of both kept."""
-    user, cloudformation, snapshots = deployed.user, deployed.user.client("cloudformation"), []
-    user.make_table("Orders", [{"id": "1"}], {"id": "S"})
-
-    def export():
-        [made] = user.export(deployed.outputs(STACKS[0]))
-        snapshots.append({"snapshot_timestamp": made["snapshot_timestamp"], "n": "1"})
-        return made
-
-    def cataloged(database):
-        counted = f"SELECT snapshot_timestamp, count(*) AS n FROM {database}.snapshots_orders GROUP BY 1 ORDER BY 1"
-        assert user.query(f"SELECT count(*) AS n FROM {database}.orders") == [{"n": "1"}]
-        return user.query(counted)
-
-    def change_to(database):
-        for stack in cloudformation.describe_stacks()["Stacks"]:
-            if (name := stack["StackName"]) != "table-exports":
-                cloudformation.delete_stack(StackName=name)
-                cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 0.2})
-        settings = SETTINGS.replace("HistoryDays", f'DatabaseName = "{database}"\nHistoryDays')
-        deployed.write("table-exports.toml", settings)
-        code, said, became = deployed.deploy("--yes")
-        assert (code, became) == (0, dict.fromkeys(STACKS, "created")), said
-
-    export()
-    change_to("other")
-    assert export()["crawled"]
-    assert cataloged("other") == snapshots
-    assert cataloged("dynamodb_exports") == snapshots[:1]
-    change_to("dynamodb_exports")
-    export()
-    assert cataloged("dynamodb_exports")[-1] == snapshots[-1]
-    assert cataloged("other") == snapshots[:2]
-    deployed.write("table-exports.toml", SETTINGS)
-    assert deployed.deploy()[2] == UNCHANGED
-
-
 def test_a_protected_stack_is_deleted_only_as_the_documentation_says(deployed):
     client = deployed.user.client("cloudformation")
     documented = re.findall(r"^aws cloudformation ([a-z-]+) .*(?:reviews-parquet|table-exports)$", REMOVE, re.MULTILINE)
