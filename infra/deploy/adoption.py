@@ -41,7 +41,7 @@ class RetainedResources:
 
     def template(self, found: dict[str, str]) -> str:
         resources = {logical: self._template["Resources"][logical] for logical in found}
-        parts = {name: self._template[name] for name in ("AWSTemplateFormatVersion", "Parameters")}
+        parts = {name: self._template[name] for name in ("AWSTemplateFormatVersion", "Parameters", "Conditions")}
         return json.dumps({**parts, "Resources": resources})
 
     def resources_to_import(self, found: dict[str, str]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a deleted common stack left is found by name and imported: the sandbox's CloudFormation imports none of it."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import boto3
@@ -10,7 +11,7 @@ from templates import INFRA
 
 from infra.deploy import CannotDeploy
 from infra.deploy.account import Account
-from infra.deploy.adoption import RetainedResources
+from infra.deploy.adoption import RETAIN, RetainedResources
 
 BUCKET = "table-exports-123456789012-us-east-1"
 GIVEN = {"ArtifactsBucket": "artifacts", "ArtifactsPrefix": "v1", "DatabaseName": "exports"}
@@ -52,9 +53,10 @@ def test_what_is_left_is_found_by_the_names_that_the_template_gives(retained):
 def test_the_template_of_an_import_has_what_is_imported_and_no_more(retained):
     template = json.loads(retained.template(retained.found()))
 
-    assert template.keys() == {"AWSTemplateFormatVersion", "Parameters", "Resources"}
+    assert template.keys() == {"AWSTemplateFormatVersion", "Parameters", "Conditions", "Resources"}
+    assert set(re.findall(r'"Fn::If": \["(\w+)"', json.dumps(template["Resources"]))) <= template["Conditions"].keys()
     assert template["Resources"].keys() == {"StateTable", "Bucket", "Database"}
-    assert all(resource["DeletionPolicy"] == "RetainExceptOnCreate" for resource in template["Resources"].values())
+    assert all(resource["DeletionPolicy"] in RETAIN for resource in template["Resources"].values())
 
 
 def importing(account, summaries):
