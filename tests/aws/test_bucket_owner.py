@@ -78,4 +78,5 @@ def test_no_other_client_of_s3_is_made():
         "table_exports_cli/repairing.py": {"system.client"},
         "infra/deploy/artifacts.py": {"account.client"},  # Account.client names the owner
         "infra/deploy/adoption.py": {"client"},
+        "infra/deploy/retention.py": {"account.client"},
     }
