@@ -9,7 +9,9 @@ from acceptance.items import films
 from acceptance.world import World
 from acceptance.zoo import ZOO, Case, columns_of, shown_of
 from table_exports.domain.export import Export
+from table_exports.domain.naming import snapshot_table
 from table_exports.domain.stages import Stage
+from table_exports.domain.view_sql import shown_snapshot
 
 SUBJECT = "Catalog and Athena"
 QUERIES_AT_ONCE = 5
@@ -173,6 +175,24 @@ def changed_films(world: World) -> Export:
         return world.export("films")
 
     return world.once("export of changed films", change)
+
+
+@check(
+    "view-known",
+    SUBJECT,
+    "The catalog has the query of a view in a form by which the view is known as the pipeline's own",
+    "reads the text of each view after the first exports, as `start_export` does",
+    in_sandbox="Athena's stand-in writes the text in the form that Trino reads",
+)
+def knows_its_views(world: World) -> Evidence:
+    texts = {}
+    for pipeline in plan.PIPELINES:
+        name = world.first_export(pipeline.name).catalog_name
+        view = world.client("glue").get_table(DatabaseName=world.database, Name=name)["Table"]
+        texts[name] = view.get("ViewOriginalText", "")
+    unknown = {name: text for name, text in texts.items() if not shown_snapshot(text, snapshot_table(name))}
+    expect(not unknown, f"views that are not known: {unknown}")
+    return Evidence(f"{len(texts)} views are known", {"views": len(texts)})
 
 
 @check(
