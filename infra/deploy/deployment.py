@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import CannotDeploy, adoption, artifacts, checks, retention
+from infra.deploy import CannotDeploy, adoption, artifacts, checks, quotas, retention
 from infra.deploy.account import Account
 from infra.deploy.ownership import COMMON, TABLE, TAG
 from infra.deploy.parameters import parameters as template_parameters
@@ -81,6 +81,7 @@ class Deployment:
         self.screen.changes([plan])
         if plan.change_set is None:
             return True
+        self._compare_with_quotas([plan])
         if self.only_plan:
             self.stacks.discard(plan)
             return not plan.creates
@@ -96,6 +97,7 @@ class Deployment:
         changing = [plan for plan in planned if isinstance(plan, Plan) and plan.change_set]
         self.screen.changes(changing)
         self._warn_of_retention(changing)
+        self._compare_with_quotas(changing)
         if self.only_plan or not changing:
             done = self._each(self._discard, changing)
         elif self.screen.confirm(f"Deploy {len(changing)} table stack{'s' if len(changing) > 1 else ''}?"):
@@ -123,6 +125,14 @@ class Deployment:
 
     def _default(self, parameter: str) -> str:
         return template_parameters(self.build / "common.yaml")[parameter].default or ""
+
+    def _compare_with_quotas(self, plans: list[Plan]) -> None:
+        """Raises CannotDeploy if the account cannot have the resources that the plans add."""
+        certain, possible = quotas.exceeded(self.account, plans)
+        for text in possible:
+            self.screen.show(text, "yellow")
+        if certain:
+            raise CannotDeploy("\n".join([*certain, "Nothing was changed"]))
 
     def _protect(self, names: list[str]) -> None:
         """Sets the termination protection of existing stacks, if the settings have it."""

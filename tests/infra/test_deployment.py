@@ -369,3 +369,18 @@ def test_the_database_of_a_common_stack_does_not_change():
         "parameters.DatabaseName: it is old, and CloudFormation cannot change it. Set it to old again, "
         'or see docs/deploy.md, "Change the database"'
     )
+
+
+def test_a_deployment_beyond_a_quota_asks_and_changes_nothing(deploy, monkeypatch):
+    planned: list[str] = []
+
+    def exceeded(account: None, plans: list[Plan]) -> tuple[list[str], list[str]]:
+        planned.extend(plan.stack.name for plan in plans)
+        return ["IAM roles: too many"], ["a warning"]
+
+    monkeypatch.setattr("infra.deploy.quotas.exceeded", exceeded)
+
+    with pytest.raises(CannotDeploy, match="IAM roles: too many\nNothing was changed"):
+        deploy()  # a question would have no answer
+
+    assert planned == NAMES
