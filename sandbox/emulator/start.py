@@ -1,9 +1,9 @@
 """Starts MiniStack so that it refuses web pages, with what its CloudFormation, IAM and Lambda lack.
 
-That is drift-aware change sets, the encryption of tables and buckets, the validation of properties, events of
-deletions, policies of event buses, the results of event source mappings, and some properties of Glue jobs. The
-sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file runs in the
-emulator's environment, which contains nothing of the sandbox.
+That is drift-aware change sets, the encryption of tables and buckets, permissions boundaries, the validation of
+properties, events of deletions, policies of event buses, the results of event source mappings, and some properties of
+Glue jobs. The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file
+runs in the emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ministack import app as emulator
-from ministack.services import cloudformation, dynamodb, lambda_svc, s3
+from ministack.services import cloudformation, dynamodb, iam, lambda_svc, s3
 from ministack.services.cloudformation import handlers, provisioners, stacks
 
 Application = Callable[[dict, Callable, Callable], Awaitable[None]]  # of ASGI
@@ -31,6 +31,8 @@ def create_valid(resource_type: str, logical_id: str, props: dict, stack_name: s
     created = create(resource_type, logical_id, props, stack_name)
     if resource_type == "AWS::DynamoDB::Table" and "SSESpecification" in props:
         dynamodb._tables[created[0]]["SSEDescription"] = sse_description(props["SSESpecification"])
+    if resource_type == "AWS::IAM::Role" and "PermissionsBoundary" in props:
+        iam._roles[created[0]]["PermissionsBoundary"] = props["PermissionsBoundary"]
     return created
 
 

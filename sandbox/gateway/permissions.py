@@ -21,7 +21,7 @@ def denied_role(response: Response) -> str | None:
 def is_allowed(cloud: Cloud, role_arn: str, action: str, resource: str, context: dict[str, str] | None = None) -> bool:
     """Whether the policies of the role allow the action on the resource, with these condition keys of the request."""
     simulated = cloud.client("iam").simulate_principal_policy(
-        PolicySourceArn=role_arn,
+        PolicySourceArn=without_path(role_arn),
         ActionNames=[action],
         ResourceArns=[resource],
         ContextEntries=[
@@ -40,6 +40,11 @@ def is_wrongly_denied(cloud: Cloud, response: Response, action: str, resource: s
 
 def role_arn(name: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+
+def without_path(arn: str) -> str:
+    """Returns the ARN of a role as the emulator's simulator knows it."""
+    return role_arn(arn.rpartition("/")[2])
 
 
 def as_root(call: Call) -> Call:

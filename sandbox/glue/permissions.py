@@ -48,7 +48,7 @@ class Permissions:
         if role and (denied := self._denied(call, role)):
             raise AwsError(
                 "AccessDeniedException",
-                f"User: {role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')} is not authorized to "
+                f"User: arn:aws:sts::{ACCOUNT}:assumed-role/{role.rpartition('/')[2]} is not authorized to "
                 f"perform: glue:{call.action} on resource: {denied} because no identity-based policy allows the "
                 f"glue:{call.action} action",
             )

@@ -38,7 +38,7 @@ def statements(stack):
                 yield name, statement
     for name, policy in resources(stack, "AWS::IAM::ManagedPolicy").items():
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            yield name, statement
+            yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
     for name, policy in resources(stack, "AWS::IAM::Policy").items():
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
             yield name, statement
@@ -191,19 +191,52 @@ def test_the_schedule_asks_as_the_published_schema_says():
 
 def test_only_start_export_and_reconcile_exports_assume_a_table_role():
     assumed = [statement for _, role, statement in STATEMENTS if "sts:AssumeRole" in as_list(statement["Action"])]
-    assert {statement["Resource"]["Fn::Sub"].rpartition(":")[2] for statement in assumed} == {"role/table-exports/*"}
+    places = {statement["Resource"]["Fn::Sub"].rpartition(":")[2] for statement in assumed}
+    assert places == {"role${RolePath}table-exports/*"}
     roles = [role for _, role, statement in STATEMENTS if statement in assumed]
     assert roles == ["StartExportRole", "ReconcileExportsRole"]
 
     role = resource("table", "TableRole")["Properties"]
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
-    assert role["Path"] == "/table-exports/"
+    assert role["Path"] == {"Fn::Sub": "${RolePath}table-exports/"}
     exported = {
         output["Export"]["Name"]: output["Value"]["Fn::GetAtt"][0]
         for output in template("common")["Outputs"].values()
         if "Export" in output and "Fn::GetAtt" in output["Value"]
     }
     assert [exported[trusted["Fn::ImportValue"]] for trusted in trust["Principal"]["AWS"]] == roles
+
+
+ROLES = [(stack, name) for stack in STACKS for name in resources(stack, "AWS::IAM::Role")]
+
+
+@pytest.mark.parametrize(("stack", "name"), ROLES)
+def test_a_role_has_the_boundary_and_the_path_that_an_organization_requires(stack, name):
+    role = resources(stack, "AWS::IAM::Role")[name]["Properties"]
+    parameter = {"common": "PermissionsBoundaryArn", "table": "PermissionsBoundary"}[stack]
+    path = {"Fn::If": ["HasRolePath", {"Ref": "RolePath"}, {"Ref": "AWS::NoValue"}]}  # no path: no role is replaced
+
+    assert role["PermissionsBoundary"] == {"Fn::If": ["HasBoundary", {"Ref": parameter}, {"Ref": "AWS::NoValue"}]}
+    assert role["Path"] == ({"Fn::Sub": "${RolePath}table-exports/"} if name == "TableRole" else path)
+    assert "RoleName" not in role
+
+
+@pytest.mark.parametrize(
+    ("lookup", "parameter"),
+    [("RolePath", "RolePathForTableStacks"), ("PermissionsBoundary", "PermissionsBoundary"), ("KmsKey", "KmsKey")],
+)
+def test_table_stacks_look_up_what_the_common_stack_is_deployed_with(lookup, parameter):
+    declared = template("table")["Parameters"][lookup]
+
+    assert declared["Type"] == "AWS::SSM::Parameter::Value<String>"
+    assert declared["Default"] == resource("common", parameter)["Properties"]["Name"]
+
+
+def test_every_function_runs_in_the_vpc_if_there_is_one():
+    configured = {json.dumps(function["Properties"].get("VpcConfig")) for function in FUNCTIONS.values()}
+
+    assert len(configured) == 1
+    assert json.loads(*configured)["Fn::If"][0] == "HasVpc"
 
 
 def test_the_bucket_tells_of_table_exports():

@@ -89,6 +89,9 @@ def of_functions() -> Iterator[Requirement]:
         if properties["TracingConfig"]["Mode"] == "Active":
             traces = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
             yield from _each(roles[name], "Lambda's tracing", traces, at(ALL_RESOURCES), sources.LAMBDA_TRACING)
+        yield from _of_network(roles[name], "Lambda in a VPC", sources.LAMBDA_VPC)
+        addresses = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
+        yield from _each(roles[name], "Lambda in a VPC", addresses, at(places.INTERFACE), sources.LAMBDA_VPC)
     for found in resources("common", "AWS::Lambda::EventInvokeConfig").values():
         role = roles[found["Properties"]["FunctionName"]["Ref"]]
         yield from _keeping_failures(role, found["Properties"], sources.LAMBDA_ON_FAILURE)
@@ -96,6 +99,14 @@ def of_functions() -> Iterator[Requirement]:
         role = roles[found["Properties"]["FunctionName"]["Ref"]]
         yield from _keeping_failures(role, found["Properties"], sources.LAMBDA_STREAMS_ON_FAILURE)
         yield from _polling(role, resolved("common", found["Properties"]["EventSourceArn"]))
+
+
+def _of_network(role: str, call: str, source: str) -> Iterator[Requirement]:
+    """Who runs in a VPC creates and deletes its network interfaces."""
+    created = at(places.INTERFACE, places.SUBNET, places.SECURITY_GROUP)
+    yield from _each(role, call, ["ec2:CreateNetworkInterface"], created, source)
+    yield from _each(role, call, ["ec2:DeleteNetworkInterface"], at(places.INTERFACE), source)
+    yield from _each(role, call, ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"], at(ALL_RESOURCES), source)
 
 
 def _keeping_failures(role: str, properties: dict[str, Any], source: str) -> Iterator[Requirement]:
@@ -144,6 +155,19 @@ def of_jobs() -> Iterator[Requirement]:
         objects = [file.replace("s3://", "arn:aws:s3:::", 1) for listed in files for file in listed.split(",")]
         yield from _each(role, "Glue's fetching of the script", ["s3:GetObject"], at(*objects), sources.GLUE_ARGUMENTS)
         yield from _logging(role, "/aws-glue/jobs/error", "/aws-glue/jobs/output")
+        if "Connections" in job:
+            yield from _of_connection(role)
+
+
+def _of_connection(role: str) -> Iterator[Requirement]:
+    """A job with a connection runs in its VPC."""
+    call, source = "A Glue connection", sources.GLUE_SERVICE_ROLE
+    yield from _each(role, call, ["glue:GetConnection"], at(places.CATALOG, places.CONNECTION), source)
+    yield from _of_network(role, call, source)
+    found = ["ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints"]
+    yield from _each(role, call, found, at(ALL_RESOURCES), source)
+    tagged = [Place(places.INTERFACE, {"aws:TagKeys": "aws-glue-service-resource"})]
+    yield from _each(role, call, ["ec2:CreateTags", "ec2:DeleteTags"], tagged, source)
 
 
 def of_crawlers() -> Iterator[Requirement]:

@@ -31,6 +31,13 @@ JOB, CRAWLER = f"{GLUE}:job/table-exports-reviews-avro", f"{GLUE}:crawler/table-
 CATALOG, DATABASE, DEFAULT_DATABASE = f"{GLUE}:catalog", f"{GLUE}:database/{DATABASE_NAME}", f"{GLUE}:database/default"
 SNAPSHOT_TABLE, VIEW = f"{GLUE}:table/{DATABASE_NAME}/snapshots_reviews", f"{GLUE}:table/{DATABASE_NAME}/reviews"
 
+CONNECTION = f"{GLUE}:connection/network"
+EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
+INTERFACE, SUBNET, SECURITY_GROUP = (
+    f"{EC2}:network-interface/eni-1",
+    f"{EC2}:subnet/subnet-1",
+    f"{EC2}:security-group/sg-1",
+)
 WORKGROUP = f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/table-exports"
 STACK = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/table-exports-reviews-avro/0a1b2c3d"
 BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/table-exports"
@@ -51,6 +58,7 @@ FOREIGN = [
     f"{BUCKET}/payroll.csv",
     f"{GLUE}:job/payroll",
     f"{GLUE}:crawler/payroll",
+    f"{GLUE}:connection/payroll",
     f"{GLUE}:database/payroll",
     f"{GLUE}:table/payroll/snapshots_reviews",
     f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/primary",

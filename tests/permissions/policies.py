@@ -25,6 +25,10 @@ GIVEN = {  # with everything that needs a permission more
     "TableKmsKeyArn": places.TABLE_KEY,
     "KmsKeyArn": places.KEY,
     "KmsKey": places.KEY,
+    "RolePath": "/",
+    "SubnetIds": "subnet-1",
+    "SecurityGroupIds": "sg-1",
+    "GlueConnection": "network",
 }
 PIPELINE = {  # the attributes of a table stack's custom resource
     "CatalogName": places.CATALOG_NAME,
@@ -73,7 +77,7 @@ class Grant:
 def _holds(operator: str, given: str | None, values: tuple[str, ...]) -> bool:
     if given is None:
         return operator.endswith("IfExists")
-    match operator.removesuffix("IfExists"):
+    match operator.removesuffix("IfExists").removeprefix("ForAllValues:"):
         case "StringEquals":
             return given in values
         case "StringLike":
@@ -185,7 +189,8 @@ def _attribute(stack: str, name: str, attribute: str) -> str:
         case "AWS::S3::Bucket", "Arn":
             return f"arn:aws:s3:::{_ref(stack, name)}"
         case "AWS::IAM::Role", "Arn":
-            return f"arn:aws:iam::{places.ACCOUNT}:role{found['Properties'].get('Path', '/')}{name}"
+            path = resolved(stack, found["Properties"].get("Path", "/"))
+            return f"arn:aws:iam::{places.ACCOUNT}:role{'/' if path is NO_VALUE else path}{name}"
         case "AWS::DynamoDB::Table", "StreamArn":
             return f"{_attribute(stack, name, 'Arn')}/stream/2026-11-23T01:00:00.000"
         case kind, "Arn" if kind in NAMES:

@@ -27,6 +27,7 @@ GLUE_ARGUMENTS = f"{DOCS}/glue/latest/dg/aws-glue-programming-etl-glue-arguments
 
 LAMBDA_LOGS = f"{DOCS}/lambda/latest/dg/lambda-intro-execution-role.html (AWSLambdaBasicExecutionRole)"
 LAMBDA_TRACING = f"{DOCS}/lambda/latest/dg/services-xray.html"
+LAMBDA_VPC = f"{DOCS}/lambda/latest/dg/configuration-vpc.html (required IAM permissions)"
 LAMBDA_ON_FAILURE = f"{DOCS}/lambda/latest/dg/invocation-async-retain-records.html"
 LAMBDA_QUEUES = f"{DOCS}/lambda/latest/dg/services-sqs-configure.html"
 LAMBDA_STREAMS = f"{DOCS}/amazondynamodb/latest/developerguide/iam-policy-example-lamda-process-dynamodb-streams.html"
