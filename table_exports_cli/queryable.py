@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import catalog, naming, retention, view_sql
@@ -11,19 +13,28 @@ from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
 from table_exports_cli.deployed import Deployed
 from table_exports_cli.findings import RESTORE, Problem
+from table_exports_cli.problems import in_words
 from table_exports_cli.system import NAME
+
+LAKE_FORMATION = f'{RESTORE}, then let a data lake administrator grant it: docs/runbook.md, "Lake Formation"'
 
 
 def database(deployed: Deployed) -> Iterator[Problem]:
-    """the Glue database of all views and snapshot tables exists"""
+    """the Glue database of all views and snapshot tables exists, and IAM decides about its tables"""
     client, name = deployed.client("glue"), deployed.output("DatabaseName")
     try:
-        client.get_database(Name=name)
+        found = client.get_database(Name=name).get("Database", {})
     except client.exceptions.EntityNotFoundException:
-        described = json.dumps({"Name": name, "Description": catalog.DATABASE_DESCRIPTION})
-        create = f"aws glue create-database --database-input '{described}'"
+        create = f"aws glue create-database --database-input '{json.dumps(catalog.database_input(name))}'"
         published = [pipeline.pipeline for pipeline in deployed.pipelines if pipeline.published_snapshot]
         yield Problem(name, "is gone: nothing can be queried", _repair(published[0]) if published else create)
+    except ClientError as error:
+        if "Lake Formation" not in error.response["Error"].get("Message", ""):
+            raise
+        yield Problem(name, f"Lake Formation denies it: {in_words(error)}", LAKE_FORMATION)
+    else:
+        if catalog.is_governed_by_lake_formation(found):
+            yield Problem(name, "Lake Formation decides about its new tables, not IAM alone", LAKE_FORMATION)
 
 
 def workgroup(deployed: Deployed) -> Iterator[Problem]:

@@ -42,6 +42,11 @@ class FakeGlue:
     crawl: CrawlEnded | None = None  # the last that ended, if none runs
     stopped: list[str] = field(default_factory=list)
     queued: str | None = None  # why the job run waits in Glue's queue
+    lake_formation: str | None = None  # why it denies the database
+
+    def ensure_permitted(self) -> None:
+        if self.lake_formation:
+            raise PermanentError(self.lake_formation)
 
     def start_job_run(self, export: Export) -> str:
         self._refuse()

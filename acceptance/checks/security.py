@@ -117,3 +117,10 @@ by_hand(
     "set `KmsKeyArn`, run an export in both read modes, replay it, and cause an alarm",
     "KMS deletes a key after seven days at the earliest, so the suite creates none. The sandbox checks no key policies",
 )
+by_hand(
+    "lake-formation",
+    SUBJECT,
+    "An export that Lake Formation denies the catalog fails before its job, and succeeds after the documented grant",
+    "remove `IAMAllowedPrincipals` from the data lake's defaults and the database, run an export, grant, and resume it",
+    "The defaults are for all databases of the account, and the caller must be a data lake administrator",
+)

@@ -151,6 +151,7 @@ def start(export: Export, pipeline: Pipeline, cloud: Cloud, now: datetime, *, fi
 
 def plan(export: Export, pipeline: Pipeline, cloud: Cloud) -> Export:
     """Return the export with its read plan. It is recorded before the read starts, so that every attempt follows it."""
+    cloud.glue.ensure_permitted()
     found = reading.UNKNOWN
     if pipeline.table_role_arn:
         table = cloud.tables.describe(export, pipeline.table_role_arn)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from table_exports.aws.errors import translate_errors
 from table_exports.domain import catalog, naming, view_sql
 from table_exports.domain.aws_events import NO_MESSAGE, ROUNDING, CrawlEnded, JobRunEnded
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.foreign import text_or_default
 from table_exports.domain.manifest import Manifest
@@ -177,13 +178,27 @@ class Glue:
         if table is None or not catalog.fits_the_table(wanted, table):
             self.ensure_table(export, manifest)
 
+    def ensure_permitted(self) -> None:
+        """Raise PermanentError if Lake Formation denies the database, so that no job is paid for in vain.
+
+        Every other error is left to the step that needs the database.
+        """
+        try:
+            self._client.get_database(Name=self._database)
+        except ClientError as error:
+            message = error.response["Error"].get("Message", "")
+            if "Lake Formation" in message:
+                raise PermanentError(
+                    f"Database {self._database} cannot be used: {text_or_default(message, 'no message')}. "
+                    'A data lake administrator must grant it: docs/runbook.md, "Lake Formation"'
+                ) from error
+
     def ensure_database(self) -> bool:
         """Create the database if it does not exist. Returns whether it was created."""
         try:
             self._client.get_database(Name=self._database)
         except self._client.exceptions.EntityNotFoundException:
-            described = {"Name": self._database, "Description": catalog.DATABASE_DESCRIPTION}
-            self._client.create_database(DatabaseInput=described)
+            self._client.create_database(DatabaseInput=catalog.database_input(self._database))
             return True
         return False
 

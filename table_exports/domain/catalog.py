@@ -20,6 +20,7 @@ DATABASE_DESCRIPTION = (  # as in infra/common.yaml
 PAGE_CHARACTERS = 2_000_000  # of partitions that a function reads at once. In memory they are 15 times as large
 SCHEMA_LITERAL = "avro.schema.literal"  # a parameter of the Avro SerDe
 OUR_COMMENT = "DynamoDB attribute "  # so begin the comments of columns in manifests
+IAM_ALONE = "IAM_ALLOWED_PRINCIPALS"  # Lake Formation's name for everyone whom IAM allows it
 CRAWL_DUE = "table_exports_crawl_due"  # a table parameter: the table has columns that its crawler has not seen yet
 
 HIVE = "org.apache.hadoop.hive"
@@ -69,6 +70,21 @@ FORMAT_OF = {storage.serde: name for name, storage in STORAGE.items()} | {  # th
 }
 
 Described = dict[str, Any]  # a table or partition as Glue describes it
+
+
+def database_input(name: str) -> dict[str, Any]:
+    """Return the database as infra/common.yaml creates it. IAM alone decides about its new tables."""
+    permissions = [{"Principal": {"DataLakePrincipalIdentifier": IAM_ALONE}, "Permissions": ["ALL"]}]
+    return {"Name": name, "Description": DATABASE_DESCRIPTION, "CreateTableDefaultPermissions": permissions}
+
+
+def is_governed_by_lake_formation(database: dict[str, Any]) -> bool:
+    """Return whether Lake Formation has to grant new tables of the database, in addition to IAM."""
+    granted = database.get("CreateTableDefaultPermissions") or []
+    return not any(
+        grant.get("Principal", {}).get("DataLakePrincipalIdentifier") == IAM_ALONE and "ALL" in grant["Permissions"]
+        for grant in granted
+    )
 
 
 def ensure_own_table(export: Export, table: Described) -> None:

@@ -63,6 +63,23 @@ def test_the_job_is_told_all_that_its_snapshot_depends_on(stubbed):
     assert Glue(client, lambda: client, "db").start_job_run(an_export()) == "jr_1"
 
 
+def test_a_database_that_lake_formation_denies_ends_the_export_with_the_remedy(stubbed):
+    client, glue = stubbed("glue")
+    denied = "Insufficient Lake Formation permission(s): Required Describe on db"
+    glue.add_client_error("get_database", "AccessDeniedException", denied, expected_params={"Name": "db"})
+
+    with pytest.raises(PermanentError, match=r'(?s)db cannot be used: Insufficient Lake.*docs/runbook.md, "Lake Form'):
+        Glue(client, lambda: client, "db").ensure_permitted()
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "EntityNotFoundException", "ThrottlingException"])
+def test_what_else_is_wrong_with_a_database_is_left_to_the_step_that_needs_it(stubbed, code):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_database", code, "not authorized to perform: glue:GetDatabase")
+
+    Glue(client, lambda: client, "db").ensure_permitted()
+
+
 @pytest.mark.parametrize("code", ["EntityNotFoundException", "InvalidInputException", "AccessDeniedException"])
 def test_what_glue_refuses_for_good_is_refused_in_its_own_words(stubbed, code):
     client, glue = stubbed("glue")

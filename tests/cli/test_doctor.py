@@ -6,9 +6,11 @@ import pytest
 from botocore.exceptions import ClientError
 from examples import a_pipeline
 
+from table_exports.domain import catalog
 from table_exports_cli import doctor, output, queryable
 from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.findings import RESTORE, Finding
+from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 
 STACK = a_pipeline().stack_id
@@ -20,6 +22,16 @@ OUTPUTS = [
     {"OutputKey": "DatabaseName", "OutputValue": "exports"},
     {"OutputKey": "BucketName", "OutputValue": "bucket"},
 ]
+
+LAKE_FORMATION = ClientError(
+    {
+        "Error": {
+            "Code": "AccessDeniedException",
+            "Message": "Insufficient Lake Formation permission(s): Required Describe on exports",
+        }
+    },
+    "GetDatabase",
+)
 
 
 class Gone(Exception):
@@ -288,6 +300,18 @@ def test_checks_that_could_not_be_made_are_counted(unknown, end):
             "table-exports repair reviews-parquet",
         ),
         (
+            queryable.database,
+            {"get_database": LAKE_FORMATION},
+            ("exports", f"Lake Formation denies it: {in_words(LAKE_FORMATION)}"),
+            queryable.LAKE_FORMATION,
+        ),
+        (
+            queryable.database,
+            {"get_database": {"Database": {"Name": "exports", "CreateTableDefaultPermissions": []}}},
+            ("exports", "Lake Formation decides about its new tables, not IAM alone"),
+            queryable.LAKE_FORMATION,
+        ),
+        (
             queryable.workgroup,
             {"get_work_group": Gone()},
             ("table-exports", "is gone: no view can be published"),
@@ -354,7 +378,7 @@ def test_each_problem_has_a_remedy_that_can_be_carried_out(deployed, check, answ
 
 def test_what_exists_is_no_problem(deployed):
     found = deployed(
-        get_database={},
+        get_database={"Database": catalog.database_input("exports")},
         get_work_group={"WorkGroup": {"State": "ENABLED"}},
         get_bucket_notification_configuration={"EventBridgeConfiguration": {}, "ResponseMetadata": {}},
     )

@@ -14,6 +14,7 @@ from templates import resource, template
 
 from table_export_job.arguments import JobArguments
 from table_exports.aws.glue import _arguments
+from table_exports.domain import catalog
 from table_exports.domain.export import TABLE_EXPORT_KEPT
 
 GLUE = ServiceModel(Loader().load_service_model("glue", "service-2"))
@@ -96,3 +97,11 @@ def test_a_crawl_reads_one_file_of_each_snapshot_and_creates_no_index():
     assert target["SampleSize"] == 1
     assert set(target) <= set(GLUE.shape_for("S3Target").members)
     assert json.loads(crawler["Configuration"])["CreatePartitionIndex"] is False
+
+
+def test_the_database_is_the_same_whoever_creates_it():
+    """CloudFormation does first, and the command line if someone has deleted it."""
+    declared = resource("common", "Database")["Properties"]["DatabaseInput"]
+
+    assert declared | {"Name": "exports"} == catalog.database_input("exports")
+    assert not catalog.is_governed_by_lake_formation(declared)

@@ -90,6 +90,7 @@ TOUCHES: dict[Operation, list[Place]] = {
     **dict.fromkeys(
         [("sqs", "ReceiveMessage"), ("sqs", "SendMessage"), ("sqs", "DeleteMessage")], at(places.HEARTBEAT)
     ),
+    ("glue", "GetDatabase"): at(places.CATALOG, places.DATABASE),
     ("lambda", "Invoke"): at(*places.REDELIVERABLE),
     ("s3", "GetObject"): at(places.MANIFEST),
     ("s3", "GetObject of what may be gone"): at(places.BUCKET),

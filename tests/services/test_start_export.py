@@ -151,6 +151,15 @@ def test_a_table_that_cannot_be_looked_at_fails_the_export(cloud):
     assert cloud.glue.started == []
 
 
+def test_a_catalog_that_lake_formation_denies_fails_the_export_before_anything_is_read(cloud):
+    cloud.glue.lake_formation = "Database exports cannot be used: Insufficient Lake Formation permission(s)"
+
+    on_export_requested(a_request(), cloud, NOW)
+
+    assert cloud.the_export(the_id()).reason == cloud.glue.lake_formation
+    assert (cloud.glue.started, cloud.tables.exported) == ([], [])
+
+
 def test_a_table_stack_of_an_earlier_version_is_still_scanned(cloud):
     assert cloud.records.register(a_pipeline(table_role_arn=""))
 

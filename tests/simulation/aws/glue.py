@@ -334,6 +334,9 @@ class Glue:
         return self.crawlers[name]
 
     # ------------------------------------------------------------------------------------------------ catalog
+    def get_database(self, Name: str) -> dict[str, Any]:
+        return {"Database": {"Name": Name}}
+
     def get_table(self, DatabaseName: str, Name: str) -> dict[str, Any]:
         return {"Table": copy.deepcopy(self._table(Name))}
 
