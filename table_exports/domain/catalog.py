@@ -79,9 +79,12 @@ def database_input(name: str) -> dict[str, Any]:
 
 
 def is_governed_by_lake_formation(database: dict[str, Any]) -> bool:
-    """Return whether Lake Formation has to grant new tables of the database, in addition to IAM."""
-    granted = database.get("CreateTableDefaultPermissions") or []
-    return not any(
+    """Return whether Lake Formation has to grant new tables of the database, in addition to IAM.
+
+    False if Glue does not say.
+    """
+    granted = database.get("CreateTableDefaultPermissions")
+    return granted is not None and not any(
         grant.get("Principal", {}).get("DataLakePrincipalIdentifier") == IAM_ALONE and "ALL" in grant["Permissions"]
         for grant in granted
     )

@@ -376,6 +376,10 @@ def test_each_problem_has_a_remedy_that_can_be_carried_out(deployed, check, answ
     assert [((each.subject, each.description), each.remedy) for each in check(found)] == [(problem, remedy)]
 
 
+def test_a_database_of_which_glue_does_not_say_who_decides_is_no_problem(deployed):
+    assert told(queryable.database, deployed(get_database={"Database": {"Name": "exports"}})) == []
+
+
 def test_what_exists_is_no_problem(deployed):
     found = deployed(
         get_database={"Database": catalog.database_input("exports")},
