@@ -164,8 +164,8 @@ def test_the_database_is_created_as_the_template_defines_it(cli, aws):
 
     declared = resource("common", "Database")["Properties"]["DatabaseInput"]
     found = aws[1].get_database(Name=DATABASE)["Database"]
-    assert declared.keys() == {"Name", "Description"}
-    assert found["Description"] == declared["Description"]
+    assert declared.keys() == {"Name", "Description", "CreateTableDefaultPermissions"}
+    assert {name: found[name] for name in declared} == declared | {"Name": DATABASE}
 
 
 @pytest.mark.parametrize(
