@@ -73,7 +73,8 @@ class SummaryWritten:
                 event,
                 "detail.object.key",
                 SUMMARY_KEY,
-                "where DynamoDB writes the summary of an export, staging/FOLDER/AWSDynamoDB/ID/manifest-summary.json",
+                "where DynamoDB writes the summary of a table export, "
+                "staging/FOLDER/AWSDynamoDB/ID/manifest-summary.json",
             ),
         )
 
