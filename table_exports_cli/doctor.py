@@ -239,7 +239,8 @@ def roles(deployed: Deployed) -> Iterator[Problem]:
     """each role exists, schedules may request exports, and each job may read its table and write its snapshots"""
     iam, bus = deployed.client("iam"), deployed.client("events").describe_event_bus(Name=NAME)["Arn"]
     partition, region, account = (bus.split(":")[n] for n in (1, 3, 4))
-    common = {"aws:RequestedRegion": region}  # a frequent condition of organizations' policies
+    # The first is a frequent condition of organizations' policies. The second is one of ours: ADR 15.
+    common = {"aws:RequestedRegion": region, "aws:ResourceAccount": account}
 
     def may_not(of: str, role: str, action: str, resource: str, **known: str) -> Iterator[Problem]:
         """Ask IAM's simulator, which includes permission boundaries and the organization's policies."""

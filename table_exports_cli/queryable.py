@@ -78,7 +78,8 @@ def views(deployed: Deployed) -> Iterator[Problem]:
                 yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
             continue
         is_view, table = view.get("TableType") == "VIRTUAL_VIEW", naming.snapshot_table(pipeline.catalog_name)
-        shown = view_sql.shown_snapshot(view.get("ViewOriginalText", ""), table) if is_view else None
+        text = view.get("ViewOriginalText", "")
+        shown = view_sql.shown_snapshot(text, deployed.output("DatabaseName"), table) if is_view else None
         if shown is None:
             kind = "view" if is_view else "table"
             what = f"another {kind} has the name of its view, {pipeline.catalog_name}"

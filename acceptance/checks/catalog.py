@@ -190,7 +190,9 @@ def knows_its_views(world: World) -> Evidence:
         name = world.first_export(pipeline.name).catalog_name
         view = world.client("glue").get_table(DatabaseName=world.database, Name=name)["Table"]
         texts[name] = view.get("ViewOriginalText", "")
-    unknown = {name: text for name, text in texts.items() if not shown_snapshot(text, snapshot_table(name))}
+    unknown = {
+        name: text for name, text in texts.items() if not shown_snapshot(text, world.database, snapshot_table(name))
+    }
     expect(not unknown, f"views that are not known: {unknown}")
     return Evidence(f"{len(texts)} views are known", {"views": len(texts)})
 

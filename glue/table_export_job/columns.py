@@ -146,6 +146,8 @@ def column_comments(columns: list[SnapshotColumn], attributes: Attributes, rules
 
 def renamed_fields(seen: Seen, rules: TypeRules, path: str = "") -> Iterator[tuple[str, str]]:
     """The fields whose names differ from those of the attributes, with the names of the attributes."""
+    if len(seen.kinds - {"NULL"}) > 1:  # text, which has no fields
+        return
     if seen.element:
         yield from renamed_fields(seen.element, rules, path)
     for attribute, name in column_names(seen.fields or {}, [], ascii_only=rules.ascii_names).items():

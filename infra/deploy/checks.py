@@ -31,6 +31,17 @@ class Checks:
             )
 
         self._refuse_another_database(stack, parameters)
+        self._refuse_another_key(stack, parameters)
+
+    def _refuse_another_key(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
+        """S3 does not encrypt existing objects anew, and the roles may use one key."""
+        before = given(stack).get("KmsKeyArn", "")
+        if stack["StackStatus"] in NEVER_CREATED or before in ("", parameters.get("KmsKeyArn", "")):
+            return
+        raise CannotDeploy(
+            f"parameters.KmsKeyArn: snapshots, manifests and messages are encrypted with {before}, and nothing could "
+            'read them any more. Set it to that key again: docs/deploy.md, "Encryption"'
+        )
 
     def _refuse_another_database(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
         """CloudFormation refuses it too, but only after it has begun to update the stack.

@@ -205,7 +205,8 @@ class Stacks:
         if found:
             self._discard_leftovers_of(stack.name)
         creates = found is None or is_only_planned(found)
-        change_set = self._create_change_set(stack, version, creates)
+        imported = found is not None and found["StackStatus"] == "IMPORT_COMPLETE"  # with the settings that they had
+        change_set = self._create_change_set(stack, version, creates, reverts=stack.repair or imported)
         plan = self._open[change_set] = Plan(stack=stack, creates=creates, change_set=change_set)
         described = self._wait_for_change_set(change_set)
         if described["Status"] == "CREATE_COMPLETE":
@@ -219,7 +220,7 @@ class Stacks:
             return Plan(stack=stack, creates=False, change_set=None)
         raise CannotDeploy("\n".join([f"CloudFormation refused stack {stack.name}: {reason}", *errors]))
 
-    def _create_change_set(self, stack: Stack, version: str, creates: bool) -> str:
+    def _create_change_set(self, stack: Stack, version: str, creates: bool, reverts: bool) -> str:
         created = self._cloudformation.create_change_set(
             StackName=stack.name,
             ChangeSetName=f"version-{version}-{time.time_ns()}",
@@ -229,7 +230,7 @@ class Stacks:
             Parameters=as_parameters(stack.parameters),
             Tags=[{"Key": key, "Value": value} for key, value in stack.tags.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-            **({"DeploymentMode": "REVERT_DRIFT"} if stack.repair and not creates else {}),
+            **({"DeploymentMode": "REVERT_DRIFT"} if reverts and not creates else {}),
         )
         return created["Id"]
 

@@ -18,6 +18,7 @@ from table_exports.domain.parameters import PARAMETERS
 
 RESOURCE_TYPE = "Custom::TableExportsPipeline"
 EXPECTED = {"Create": "CREATE_IN_PROGRESS", "Update": "UPDATE_IN_PROGRESS", "Delete": "DELETE_IN_PROGRESS"}
+CONFIRMED = (*PARAMETERS, "TableRoleArn")
 WAITS = (1, 2, 4)  # seconds
 
 
@@ -36,8 +37,8 @@ def in_progress(event: Mapping[str, Any], cloud: Cloud) -> ResourceOperation | N
     physical_id = event.get("PhysicalResourceId", "") if deletes else ""
     for wait in (*WAITS, None):
         found = cloud.stacks.operation(event["StackId"], event["LogicalResourceId"], physical_id)
-        if found is None and deletes:
-            return None  # the stack is gone, and the pipeline with it
+        if deletes and (found is None or found.stack_status == "DELETE_IN_PROGRESS"):
+            return None  # the pipeline goes with its stack
         if found and found.resource_type == RESOURCE_TYPE and found.resource_status == EXPECTED[event["RequestType"]]:
             return None if deletes else found
         if wait is not None:
@@ -65,22 +66,22 @@ def verify_properties(properties: Mapping[str, str], found: ResourceOperation, c
         rf"arn:[\w-]+:iam::{cloud.account}:role/([\w+=,.@-]+/)*table-exports/[\w+=,.@-]+", role
     ):
         raise InvalidRequest("TableRoleArn", f"is {role}: it must be the TableRole of a table stack of this account")
-    given = {name: properties[name] for name in PARAMETERS if name in properties}
-    different = [
-        name
-        for name, value in given.items()
-        if not same(value, found.parameters.get(name)) and not same(value, found.properties.get(name))
-    ]
+    if found.properties:  # which CloudFormation may shorten. Then the parameters of the stack are all that is known
+        different = [name for name in CONFIRMED if not same(properties.get(name), found.properties.get(name))]
+    else:
+        given = [name for name in PARAMETERS if name in properties]
+        different = [name for name in given if not same(properties[name], found.parameters.get(name))]
     if different and "ROLLBACK" not in found.stack_status:
-        raise InvalidRequest(different[0], f"is {given[different[0]]}, which is not the value of the stack's parameter")
+        name = different[0]
+        raise InvalidRequest(name, f"is {properties.get(name)}, which is not what CloudFormation has for the stack")
     return different
 
 
-def same(one: str, other: str | None) -> bool:
+def same(one: str | None, other: str | None) -> bool:
     """Return whether two values of a parameter are equal, as numbers if they are numbers."""
     if one == other:
         return True
     try:
-        return Decimal(one) == Decimal(str(other))
+        return Decimal(str(one)) == Decimal(str(other))
     except InvalidOperation:
         return False

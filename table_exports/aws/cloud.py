@@ -41,7 +41,7 @@ class Cloud:
     @cached_property
     def measures_each_pipeline(self) -> bool:
         """Whether a successful export is measured with the name of its pipeline. CloudWatch charges for each."""
-        return os.environ["PIPELINE_METRICS"] == "true"
+        return os.environ.get("PIPELINE_METRICS", "true") == "true"  # missing until an update has ended
 
     @cached_property
     def records(self) -> "Records":

@@ -217,7 +217,8 @@ class Glue:
     def shown_snapshot(self, catalog_name: str) -> str | None:
         """Return the snapshot that the view shows. None if there is no view of ours."""
         view = self._find(catalog_name) or {}
-        return view_sql.shown_snapshot(view.get("ViewOriginalText", ""), naming.snapshot_table(catalog_name))
+        text = view.get("ViewOriginalText", "")
+        return view_sql.shown_snapshot(text, self._database, naming.snapshot_table(catalog_name))
 
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:
         """Create or update the partition of the export's snapshot, with all columns of the manifest."""

@@ -119,7 +119,7 @@ def ensure_own_view(export: Export, database: str, found: Described) -> None:
     """Raise PermanentError if the table or view with the view's name is not a view of the pipeline."""
     is_view = found.get("TableType") == "VIRTUAL_VIEW"
     text = found.get("ViewOriginalText", "")
-    if not (is_view and view_sql.shown_snapshot(text, export.snapshot_table)):
+    if not (is_view and view_sql.shown_snapshot(text, database, export.snapshot_table)):
         kind = "view" if is_view else "table"
         raise PermanentError(
             f"The name of the pipeline's view is taken: {kind} {database}.{export.catalog_name} is not a view of "

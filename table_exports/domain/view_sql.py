@@ -15,7 +15,7 @@ NAME = r'(?:"(?:[^"]|"")*"|\w+)'
 # The query of `create_view`, as written or in the layout of Athena's engine.
 OUR_QUERY = re.compile(
     rf"\s*SELECT\s+{NAME}(?:\s+AS)?(?:\s+{NAME})?(?:\s*,\s*{NAME}(?:\s+AS)?(?:\s+{NAME})?)*"
-    rf"\s+FROM[\s(]+(?:{NAME}\.){{0,2}}(?P<table>{NAME})[\s)]+"
+    rf"\s+FROM[\s(]+(?:(?:{NAME}\.)?(?P<database>{NAME})\.)?(?P<table>{NAME})[\s)]+"
     rf"WHERE[\s(]+\"?{PARTITION_KEY}\"?\s*=\s*'(?P<snapshot>[^']*)'[\s);]*",
     re.IGNORECASE,
 )
@@ -50,12 +50,12 @@ def stored_characters(database: str, sql: str, columns: Sequence[tuple[str, str]
     return len("/* Presto View:  */") + 4 * math.ceil(len(text) / 3)
 
 
-def shown_snapshot(text: str, snapshot_table: str) -> str | None:
+def shown_snapshot(text: str, database: str, snapshot_table: str) -> str | None:
     """Return the snapshot that a view of ours shows, from its text in the catalog. None if it is another view.
 
     Athena stores the SQL of a view as `/* Presto View: <JSON in Base64> */`, without comments and in its own layout.
     It also writes the properties of the view's table. So the query is the only thing by which a view is known as ours:
-    it selects columns of the pipeline's snapshot table, of one snapshot.
+    it selects columns of the pipeline's snapshot table in the database, of one snapshot.
     """
     stored = re.fullmatch(r"/\* Presto View: (\S+) \*/", text)
     try:
@@ -63,7 +63,12 @@ def shown_snapshot(text: str, snapshot_table: str) -> str | None:
         shown = OUR_QUERY.fullmatch(sql)
     except (binascii.Error, KeyError, TypeError, ValueError):
         return None
-    return shown["snapshot"] if shown and shown["table"].strip('"').lower() == snapshot_table else None
+    found = shown and (plain(shown["database"] or database), plain(shown["table"]))
+    return shown["snapshot"] if shown and found == (database, snapshot_table) else None
+
+
+def plain(name: str) -> str:
+    return name.strip('"').lower()
 
 
 def selected(source: str, name: str) -> str:

@@ -147,6 +147,7 @@ def stored(sql):
 
 
 TABLE = "snapshots_reviews"
+DATABASE = "dynamodb_exports"
 SHOWN = "2026-11-23T02-00-07Z"
 LAST = f"WHERE snapshot_timestamp = '{SHOWN}'"
 
@@ -156,15 +157,15 @@ LAST = f"WHERE snapshot_timestamp = '{SHOWN}'"
 def test_a_view_of_ours_tells_its_snapshot(columns):
     sql = view_sql.create_view(an_export(), "dynamodb_exports", columns)
 
-    assert view_sql.shown_snapshot(stored(sql.partition(" AS ")[2]), TABLE) == SHOWN
+    assert view_sql.shown_snapshot(stored(sql.partition(" AS ")[2]), DATABASE, TABLE) == SHOWN
 
 
 def test_a_view_of_thousands_of_columns_tells_its_snapshot_at_once():
     columns = [(f"AS AS FROM {n}", f"WHERE, {n}") for n in range(5_000)]
     query = view_sql.create_view(an_export(), "dynamodb_exports", columns).partition(" AS ")[2]
 
-    assert view_sql.shown_snapshot(stored(query), TABLE) == SHOWN
-    assert view_sql.shown_snapshot(stored(f"{query} LIMIT 1"), TABLE) is None
+    assert view_sql.shown_snapshot(stored(query), DATABASE, TABLE) == SHOWN
+    assert view_sql.shown_snapshot(stored(f"{query} LIMIT 1"), DATABASE, TABLE) is None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_view_of_thousands_of_columns_tells_its_snapshot_at_once():
     ],
 )
 def test_a_view_of_ours_is_known_in_any_layout(sql):
-    assert view_sql.shown_snapshot(stored(sql), TABLE) == SHOWN
+    assert view_sql.shown_snapshot(stored(sql), DATABASE, TABLE) == SHOWN
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,7 @@ def test_a_view_of_ours_is_known_in_any_layout(sql):
                 "SELECT 1",
                 f"SELECT asin FROM snapshots_orders {LAST}",
                 f"SELECT asin FROM orders {LAST}",
+                f"SELECT asin FROM another_database.snapshots_reviews {LAST}",
                 f"SELECT count(asin) FROM snapshots_reviews {LAST}",
                 f"SELECT asin, stars * 2 FROM snapshots_reviews {LAST}",
                 f"SELECT asin FROM snapshots_reviews {LAST} AND stars > 3",
@@ -208,7 +210,7 @@ def test_a_view_of_ours_is_known_in_any_layout(sql):
     ],
 )
 def test_any_other_view_tells_none(text):
-    assert view_sql.shown_snapshot(text, TABLE) is None
+    assert view_sql.shown_snapshot(text, DATABASE, TABLE) is None
 
 
 def test_the_stored_size_of_a_view_is_a_little_less_than_what_athena_stores():

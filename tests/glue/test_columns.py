@@ -233,6 +233,10 @@ def test_the_columns_of_earlier_snapshots_are_there_even_if_the_table_is_empty()
         ),
         ([{"a\nb\u0085\ufffe": {"S": "x"}}], {"a_b__": 'DynamoDB attribute "a\\nb\\u0085\\ufffe"'}),
         ([{"m": {"M": KEYED_BY_ID}}], {}),
+        (
+            [{"p": {"M": {"q": {"M": {"A": {"S": "x"}}}, "B": {"S": "x"}}}}, {"p": {"M": {"q": {"S": "text"}}}}],
+            {"p": 'DynamoDB attribute "p", its fields: b "B"'},
+        ),
     ],
 )
 def test_a_comment_names_the_attribute_where_the_name_of_the_column_does_not(items, comments):

@@ -337,15 +337,16 @@ def test_a_stack_that_another_deployment_left_otherwise_is_told(deploy):
     assert f"discard {NAMES[1]}" in done
 
 
-def checked(parameters, table_stacks=(), status="CREATE_COMPLETE"):
+def checked(parameters, table_stacks=(), status="CREATE_COMPLETE", **settings):
     """Checks the table stacks and the common stack, which exist with these parameters."""
+    changed = replace(SETTINGS, parameters=SETTINGS.parameters | settings)
     stacks = FakeStacks([], **dict.fromkeys(parameters, status))
     stacks.kinds, stacks.templates, stacks.parameters = (
         {"table-exports": "common"},
         {"table-exports": COMMON},
         parameters,
     )
-    Deployment(None, FakeScreen([]), stacks, SETTINGS, INFRA, False).check(list(table_stacks), Path("tables.yaml"))
+    Deployment(None, FakeScreen([]), stacks, changed, INFRA, False).check(list(table_stacks), Path("tables.yaml"))
 
 
 def test_a_stack_does_not_change_its_table():
@@ -369,6 +370,17 @@ def test_the_database_of_a_common_stack_does_not_change():
         "parameters.DatabaseName: it is old, and CloudFormation cannot change it. Set it to old again, "
         'or see docs/deploy.md, "Change the database"'
     )
+
+
+def test_the_key_of_a_common_stack_does_not_change():
+    key, other = (f"arn:aws:kms:eu-west-1:111122223333:key/{name}" for name in ("1", "2"))
+    checked({"table-exports": {"KmsKeyArn": ""}}, KmsKeyArn=key)
+    checked({"table-exports": {"KmsKeyArn": key}}, KmsKeyArn=key)
+    for given in ({}, {"KmsKeyArn": other}):
+        with pytest.raises(
+            CannotDeploy, match=f"^parameters.KmsKeyArn: .* are encrypted with {key}, .* Set it to that"
+        ):
+            checked({"table-exports": {"KmsKeyArn": key}}, **given)
 
 
 def test_a_deployment_beyond_a_quota_asks_and_changes_nothing(deploy, monkeypatch):

@@ -15,6 +15,7 @@ from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.stages import Stage
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/my-table/1"
+OTHER_ROLE = "arn:aws:iam::123456789012:role/table-exports/other"
 
 
 def a_change(request_type="Create", stack=STACK, physical_id=None, **properties):
@@ -374,9 +375,9 @@ def test_a_forged_deletion_during_an_update_unregisters_nothing(victim):
 @pytest.mark.parametrize(
     ("forged", "reason"),
     [
-        ({"KeepSnapshots": "1"}, "KeepSnapshots: is 1, which is not the value of the stack's parameter"),
+        ({"KeepSnapshots": "1"}, "KeepSnapshots: is 1, which is not what CloudFormation has for the stack"),
         ({"TableName": "Payroll"}, "TableName: is Payroll"),
-        ({"OutputFormat": "csv"}, "OutputFormat: is csv, which is not the value of the stack's parameter"),
+        ({"OutputFormat": "csv"}, "OutputFormat: is csv, which is not what CloudFormation has for the stack"),
         ({"OutputFormat": "exe"}, "OutputFormat: is exe: use parquet, orc, avro, json, csv"),
         ({"Bucket": "foreign"}, "Bucket: is foreign: snapshots are written to bucket only"),
         (
@@ -444,6 +445,27 @@ def test_the_properties_that_cloudformation_records_are_enough(victim):
     sent_by_anyone(update, victim.cloud)
 
     assert victim.pipeline().keep_snapshots == 3
+
+
+@pytest.mark.parametrize("changed", [{"KeepSnapshots": ...}, {"MaxReadCost": ...}, {"TableRoleArn": OTHER_ROLE}])
+def test_what_a_forged_event_omits_or_adds_is_compared_with_the_properties_that_cloudformation_records(victim, changed):
+    update = a_change("Update", KeepSnapshots="12", MaxReadCost="5", TableRoleArn=f"{OTHER_ROLE}-of-the-stack")
+    recorded = update["ResourceProperties"]
+    victim.cloud.stacks.operations[STACK, ""] = [replace(carried_out(update), properties=recorded)]
+    forged = {name: value for name, value in (recorded | changed).items() if value is not ...}
+
+    with pytest.raises(InvalidRequest, match=rf"^{next(iter(changed))}: "):
+        sent_by_anyone(update | {"ResourceProperties": forged}, victim.cloud)
+
+    assert victim.pipeline().keep_snapshots == 10
+
+
+def test_a_deletion_whose_events_are_late_is_confirmed_by_the_state_of_the_stack(victim):
+    [idle] = victim.cloud.stacks.operations[STACK, ""]
+    victim.cloud.stacks.operations[STACK, PIPELINE] = [replace(idle, stack_status="DELETE_IN_PROGRESS")]
+
+    assert sent_by_anyone(a_change("Delete", physical_id=PIPELINE), victim.cloud)["Status"] == "SUCCESS"
+    assert victim.pipeline() is None
 
 
 @pytest.mark.parametrize(("restored", "kept"), [("12", 12), ("0", 0), ("3", 10)])
