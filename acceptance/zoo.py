@@ -245,8 +245,8 @@ ZOO = [
             "snapshot_timestamp_2": "string",
         },
         {
-            "userid": ["upper"],
-            "userid_2": ["lower"],
+            "userid": ["lower"],
+            "userid_2": ["upper"],
             "a_b": ["space"],
             "a_b_2": ["hyphen"],
             "a_b_3": ["dot"],
