@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 from examples import a_pipeline
+from templates import resource as template_resource
 
 from table_exports.domain import catalog
 from table_exports_cli import doctor, output, queryable
@@ -53,10 +54,11 @@ class Answers:
     meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None))
 
     def __init__(self, **answers):
-        self._answers = answers
+        self._answers, self.requests = answers, []
 
     def __getattr__(self, operation):
-        def call(**_):
+        def call(**given):
+            self.requests.append((operation, given))
             answer = self._answers[operation]
             if isinstance(answer, Exception):
                 raise answer
@@ -281,6 +283,42 @@ def test_what_a_simulation_cannot_know_is_no_trouble(deployed, result, expected)
     )
 
     assert doctor._examined(doctor.roles, found).state == expected
+
+
+def test_a_simulation_is_told_all_that_our_policies_ask_for(deployed):
+    """Otherwise it denies on AWS what the roles may do."""
+    pipeline = a_pipeline()
+    found = deployed(
+        pipeline,
+        resources=[resource("AWS::IAM::Role", "ScheduleRole-1", "ScheduleRole")],
+        describe_event_bus={"Arn": "arn:aws:events:us-east-1:123456789012:event-bus/table-exports"},
+        simulate_principal_policy={"EvaluationResults": [{"EvalDecision": "allowed"}]},
+        get_role={},
+        get_jobs={"Jobs": [{"Name": pipeline.glue_job_name, "Role": "arn:aws:iam::123456789012:role/a/job"}]},
+        get_crawlers={"Crawlers": []},
+        describe_table={"Table": {"TableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews"}},
+    )
+
+    assert told(doctor.roles, found) == []
+
+    asked = {
+        given["ActionNames"][0]: {entry["ContextKeyName"] for entry in given["ContextEntries"]}
+        for operation, given in found.client("iam").requests
+        if operation == "simulate_principal_policy"
+    }
+    for action, stack, role in [
+        ("events:PutEvents", "common", "ScheduleRole"),
+        ("dynamodb:Scan", "table", "JobRole"),
+        ("s3:PutObject", "table", "JobRole"),
+    ]:
+        assert condition_keys(template_resource(stack, role), action) <= asked[action]
+
+
+def condition_keys(role, action):
+    statements = [each for policy in role["Properties"]["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    granting = [each for each in statements if action in [*each["Action"], each["Action"]]]
+    assert granting
+    return {key for each in granting for condition in each.get("Condition", {}).values() for key in condition}
 
 
 @pytest.mark.parametrize(("unknown", "end"), [(1, "but 1 check could"), (2, "but 2 checks could")])

@@ -88,6 +88,7 @@ def test_no_changes_are_not_a_failure(reason):
         (stack("UPDATE_COMPLETE"), True, "REVERT_DRIFT"),
         (stack("UPDATE_COMPLETE"), False, None),
         (ABSENT, True, None),  # a new stack has not drifted
+        (stack("IMPORT_COMPLETE"), False, "REVERT_DRIFT"),  # what was imported has the settings of before
     ],
 )
 def test_a_repair_reverts_the_drift_of_an_existing_stack(found, repair, mode):
