@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from permissions.policies import resolved
-from templates import STACKS, expanded, resources, template
+from templates import INFRA, STACKS, expanded, resources, template
 
 REGION = "us-east-1"
 KEY_PROPERTY = re.compile("kms|encryptionkey|securityconfiguration", re.IGNORECASE)
@@ -97,3 +97,31 @@ def test_jobs_and_crawlers_name_the_security_configuration_of_the_common_stack()
 )
 def test_a_key_is_named_by_its_arn(stack, parameter, value, accepted):
     assert bool(re.fullmatch(template(stack)["Parameters"][parameter]["AllowedPattern"], value)) == accepted
+
+
+# What AWS documents for the key policy: EventBridge user guide, "Encrypting event buses" and "Encrypting archives";
+# CloudWatch user guide, "SNS and KMS"; CloudWatch Logs user guide, "Encrypt log data".
+NEEDED_BY_SERVICE = {
+    "events.amazonaws.com": {"kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey", "kms:ReEncrypt*"},
+    "cloudwatch.amazonaws.com": {"kms:Decrypt", "kms:GenerateDataKey*"},
+    "logs.eu-west-1.amazonaws.com": {
+        "kms:Encrypt",
+        "kms:Decrypt",
+        "kms:ReEncrypt*",
+        "kms:GenerateDataKey*",
+        "kms:Describe*",
+    },
+}
+
+
+def test_the_documented_key_policy_lets_each_service_use_the_key():
+    page = (INFRA.parent / "docs" / "deploy.md").read_text()
+    documents = [json.loads(block) for block in re.findall(r"```json\n(\[.*?\])\n```", page, re.DOTALL)]
+    [policy] = [document for document in documents if any("Sid" in statement for statement in document)]
+
+    allowed = {
+        statement["Principal"]["Service"]: set(statement["Action"])
+        for statement in policy
+        if "Service" in statement["Principal"]
+    }
+    assert allowed == NEEDED_BY_SERVICE
