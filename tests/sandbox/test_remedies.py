@@ -119,15 +119,18 @@ class System:
 
 
 @pytest.mark.slow
-def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user, pipeline):
+def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user):
+    user.make_table("Unheard", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Unheard")
+
     def problems():
         return [(found.subject, found.description) for found in doctor.streams(Deployed(System(user)))]
 
-    events = {"detail": {"pipeline": [pipeline.name]}}
+    events = {"detail": {"pipeline": [pipeline["Pipeline"]]}}
     assert problems() == []
     with user.listening(events) as listener:
         with user.denied(user.function_role("on_export_changed"), "events:PutEvents"):
-            user.request(pipeline.outputs)
+            user.request(pipeline)
             found = user.wait_for(lambda: problems() or None, "problem")
             assert found == [(STREAM, "PROBLEM: Function call failed")]
             [remedy] = [problem.remedy for problem in doctor.streams(Deployed(System(user)))]
@@ -138,6 +141,7 @@ def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user, pi
             assert lines["events"]
         user.wait_for(lambda: None if problems() else True, "end of the problem")  # it continues by itself
         assert listener.wait_for("Export Started")
+    user.ended_exports(pipeline, 1)
 
 
 @pytest.mark.slow
