@@ -12,6 +12,7 @@ of the interpreter in use. The last lines say what bytecode would save per expor
 """
 
 import argparse
+import base64
 import json
 import os
 import statistics
@@ -105,6 +106,15 @@ CATALOGED = {
         "Parameters": {"EXTERNAL": "TRUE", "classification": "parquet"},
     }
 }
+VIEW_QUERY = "SELECT asin FROM snapshots_reviews WHERE snapshot_timestamp = '2026-11-22T02-00-07Z'"
+VIEW_TEXT = base64.b64encode(json.dumps({"originalSql": VIEW_QUERY}).encode()).decode()
+VIEW = {"Name": "reviews", "TableType": "VIRTUAL_VIEW", "ViewOriginalText": f"/* Presto View: {VIEW_TEXT} */"}
+
+
+def table_or_view(request: dict) -> dict:
+    return CATALOGED if request["Name"] == CATALOGED["Table"]["Name"] else {"Table": VIEW}
+
+
 PARTITION = {"DatabaseName": "d", "TableName": "t", "PartitionInputList": [{"Values": ["x"]}]}
 KEY = {"TableName": "t", "Key": {"pipeline": {"S": "p"}, "record": {"S": "r"}}}
 QUERY = {"TableName": "t", "KeyConditionExpression": "a = :a", "ExpressionAttributeValues": {":a": {"S": "x"}}}
@@ -112,7 +122,8 @@ HERE = {"account": "123456789012", "region": "us-east-1"}
 REQUEST = {name: HEAD[name] for name in ("pipeline", "table_name", "output_prefix", "output_format", "glue_job_name")}
 REQUEST |= {"crawler_name": HEAD["crawler_name"], "read_percentage": 0.25}
 
-# Per service: the event, and what AWS answers to each operation. A list has its answers in turn.
+# Per service: the event, and what AWS answers to each operation. A list has its answers in turn, and a function gets
+# the request.
 CASES = {
     "start_export": (
         HERE | {"id": "1", "detail": REQUEST},
@@ -121,6 +132,7 @@ CASES = {
             "Query": {"Items": []},
             "AssumeRole": SESSION,
             "DescribeTable": {"Table": TABLE},
+            "GetTable": table_or_view,
             "DescribeContinuousBackups": {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED"}},
             "StartJobRun": {"JobRunId": "jr_1"},
         },
@@ -138,7 +150,7 @@ CASES = {
         captured("glue_job_succeeded"),
         waiting("EXPORTING", f"glue-job-run/{captured('glue_job_succeeded')['detail']['jobRunId']}")
         | {
-            "GetTable": CATALOGED,
+            "GetTable": table_or_view,
             "StartQueryExecution": {"QueryExecutionId": "q"},
         },
     ),
@@ -146,7 +158,7 @@ CASES = {
         captured("glue_crawler_succeeded"),
         waiting("CATALOGING", f"glue-crawler/{HEAD['crawler_name']}")
         | {
-            "GetTable": CATALOGED,
+            "GetTable": table_or_view,
             "GetPartitions": {"Partitions": []},
             "StartQueryExecution": {"QueryExecutionId": "q"},
         },
@@ -181,6 +193,7 @@ CALLS = {
     "BatchCreatePartition": ("glue", PARTITION),
     "DescribeContinuousBackups": ("dynamodb", {"TableName": "t"}),
     "DescribeTable": ("dynamodb", {"TableName": "t"}),
+    "GetDatabase": ("glue", {"Name": "d"}),
     "GetItem": ("dynamodb", KEY),
     "GetJobRuns": ("glue", {"JobName": "j"}),
     "GetObject": ("s3", {"Bucket": "bucket", "Key": "k"}),
@@ -230,6 +243,7 @@ def answering(answers: dict) -> ThreadingHTTPServer:
             if not operation and b"Action=AssumeRole" in body:
                 operation = "AssumeRole"
             answer = answers.get(operation, {})
+            answer = answer(json.loads(body)) if callable(answer) else answer
             self._send(operation, answer[self.server.answered.count(operation)] if isinstance(answer, list) else answer)
 
         def do_GET(self) -> None:

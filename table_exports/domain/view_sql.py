@@ -64,7 +64,7 @@ def shown_snapshot(text: str, database: str, snapshot_table: str) -> str | None:
     except (binascii.Error, KeyError, TypeError, ValueError):
         return None
     found = shown and (plain(shown["database"] or database), plain(shown["table"]))
-    return shown["snapshot"] if shown and found == (database, snapshot_table) else None
+    return shown["snapshot"] if shown and found == (plain(database), snapshot_table) else None
 
 
 def plain(name: str) -> str:

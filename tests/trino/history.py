@@ -29,7 +29,7 @@ class History:
         self.columns = []
         for number in range(len(self.snapshots)):
             seen = self._values(number)
-            for attribute in sorted(seen, key=lambda name: (name != "id", name)):
+            for attribute in sorted(seen, key=self._precedence):
                 kind = promised_type(seen[attribute], self.output_format)
                 known = [column for column in self.columns if column.attribute == attribute]
                 if not known or known[-1].type != kind:
@@ -43,6 +43,11 @@ class History:
                 for attribute, value in item.items():
                     seen.setdefault(attribute, []).append(value)
         return seen
+
+    def _precedence(self, attribute: str) -> tuple[bool, bool, str]:
+        """Of attributes that collide, the one that needs no other name keeps it, unless it has a column already."""
+        has_column = any(column.attribute == attribute for column in self.columns)
+        return has_column, column_name(attribute, self.output_format) != attribute, attribute
 
     def _free_name(self, attribute: str) -> str:
         name = candidate = column_name(attribute, self.output_format)
