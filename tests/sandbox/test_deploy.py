@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
 from botocore.exceptions import ClientError
 from samtranslator.yaml_helper import yaml_parse
-from sandbox_user import ROOT, WITHOUT_SPARK, User, sandbox
+from sandbox_user import PATIENCE_SECONDS, ROOT, WITHOUT_SPARK, User, sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -79,8 +80,12 @@ class Operator:
             stdout=its_end,
             stderr=its_end,
             start_new_session=True,
+            # A shell in the background ignores Ctrl+C, and so would this process.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             os.close(its_end)
+            impatient = threading.Timer(PATIENCE_SECONDS, process.kill)
+            impatient.start()
             said, signalled = "", False
             with suppress(OSError):  # the end of a terminal
                 while more := os.read(screen, 4096):
@@ -88,6 +93,7 @@ class Operator:
                     if words in said and not signalled:
                         process.send_signal(number)
                         signalled = True
+        impatient.cancel()
         os.close(screen)
         return process.returncode, said
 
