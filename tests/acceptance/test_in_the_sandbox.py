@@ -195,7 +195,8 @@ def test_a_view_that_shows_another_snapshot_is_detected(world):
 
 
 def test_an_alarm_without_actions_is_detected(world):
-    assert outcome(world, "doctor")[0] == "passed"
+    found, evidence = outcome(world, "doctor")
+    assert found == "passed", evidence
     alarm = "table-exports-failing"
 
     world.client("cloudwatch").disable_alarm_actions(AlarmNames=[alarm])
