@@ -18,7 +18,17 @@ from infra.deploy.account import sign_in
 pytestmark = pytest.mark.slow  # it deploys an account of its own, and waits for alarms
 assert checks
 
-NOT_BY_PROGRAM = {"same-bytes", "long-export", "widget-in-console", "console-links", "metric-cost", "email"}
+NOT_BY_PROGRAM = {
+    "same-bytes",
+    "long-export",
+    "widget-in-console",
+    "console-links",
+    "metric-cost",
+    "email",
+    "table-key",
+    "own-key",
+    "lake-formation",
+}
 NOT_SHOWN = {
     "early-validation",
     "many-stacks",
