@@ -107,7 +107,7 @@ def upload(account: Account, bucket: str, build: Path) -> bool:
     Raises CannotDeploy if an object differs from the build. Nothing that exists is overwritten.
     """
     s3, folder = account.client("s3"), prefix(version(build))
-    files = sorted((file for file in build.iterdir()), key=lambda file: file.name == VERSION_FILE)
+    files = sorted(build.iterdir(), key=lambda file: file.name == VERSION_FILE)
     existing = stored(s3, bucket, f"{folder}/")
     missing = [file for file in files if f"{folder}/{file.name}" not in existing]
     for file in missing:

@@ -116,8 +116,9 @@ class Deployment:
 
     def _warn_of_retention(self, plans: list[Plan]) -> None:
         """Shows what a lower KeepSnapshots deletes. CloudFormation sees only a property of a resource that changes."""
+        found = self.stacks.ours()
         for plan in plans:
-            stack = None if plan.creates else self.stacks.describe(plan.stack.name)
+            stack = None if plan.creates else found.get(plan.stack.name)
             before, after = given(stack or {}).get(retention.NAME), plan.stack.parameters.get(retention.NAME)
             if stack and before and after and retention.is_lowered(before, after):
                 database = self.settings.parameters.get("DatabaseName") or self._default("DatabaseName")

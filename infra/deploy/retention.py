@@ -41,11 +41,9 @@ def superseded(account: Account, stack: dict[str, Any], keep: int, database: str
     """Returns the existing snapshots that are not kept after one more was published, the oldest first."""
     [name] = [each["OutputValue"] for each in stack.get("Outputs", []) if each["OutputKey"] == "Pipeline"] or [""]
     pipeline = Records(account.client("dynamodb"), COMMON_STACK).pipeline(name) if name else None
-    if pipeline is None:
+    if pipeline is None or pipeline.published_snapshot is None:
         return []
     existing = Snapshots(account.client("s3"), account.client("glue"), database).of(pipeline)
-    if pipeline.published_snapshot is None:
-        return []
     before = tuple(sorted(pipeline.published))
     after = replace(pipeline, keep_snapshots=keep, published_snapshot=NEXT, published_snapshots=(*before, NEXT))
     return retention.superseded(existing, after)

@@ -66,7 +66,7 @@ def planned(account, monkeypatch, before, after):
     shown = []
     settings = Settings(account="1", region="r", artifacts_bucket="b", parameters={"DatabaseName": DATABASE})
     screen = SimpleNamespace(show=lambda text, style="": shown.append(text))
-    stacks = SimpleNamespace(describe=lambda name: described(before))
+    stacks = SimpleNamespace(ours=lambda: {NAME: described(before)})
     deployment = Deployment(account, screen, stacks, settings, build=None, only_plan=True)
     stack = Stack(name=NAME, template_url="", parameters={"KeepSnapshots": after})
     deployment._warn_of_retention([Plan(stack=stack, creates=False, change_set="c")])
