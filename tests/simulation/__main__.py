@@ -1,6 +1,6 @@
 """The commands: `make simulate` and `make mutate`.
 
-python -m simulation simulate [--histories 100000] [--seed 1]
+python -m simulation simulate [--histories 100000] [--seed 1] [--skip 50000]
 python -m simulation mutate [NAME ...]
 """
 
@@ -31,6 +31,7 @@ def main() -> int:
     simulate = commands.add_parser("simulate", help="play many histories on all cores, and say what they covered")
     simulate.add_argument("--histories", type=int, default=2000)
     simulate.add_argument("--seed", type=int, default=None)
+    simulate.add_argument("--skip", type=int, default=0, help="go on after so many histories of the seed")
     simulate.add_argument("--processes", type=int, default=os.cpu_count())
     simulate.set_defaults(run=run_simulate)
     find = commands.add_parser("find", help="play until a promise is broken; the answer is JSON")
@@ -47,10 +48,12 @@ def main() -> int:
 
 def run_simulate(asked: argparse.Namespace) -> int:
     number = random.randrange(10**6) if asked.seed is None else asked.seed
-    print(f"{asked.histories} histories, SEED={number}", flush=True)
-    chunks = [
-        (min(CHUNK, asked.histories - begun), number * 1_000_000 + begun) for begun in range(0, asked.histories, CHUNK)
-    ]
+    if asked.skip % CHUNK:
+        print(f"--skip is {asked.skip}: use a multiple of {CHUNK}", file=sys.stderr)
+        return 2
+    skipped = f" after the first {asked.skip}" if asked.skip else ""
+    print(f"{asked.histories} histories{skipped}, SEED={number}", flush=True)
+    chunks = chunks_of(number, asked.skip, asked.histories)
     from simulation.search import Coverage, play_incidents
 
     if broken := play_incidents():
@@ -71,6 +74,11 @@ def run_simulate(asked: argparse.Namespace) -> int:
                 print(progress(covered, asked.histories, said - began), flush=True)
     _tell(covered, time.monotonic() - began)
     return 0
+
+
+def chunks_of(seed: int, skip: int, histories: int) -> list[tuple[int, int]]:
+    """How many histories, and the seed of the first. The same after a skip as in one run."""
+    return [(min(CHUNK, histories - begun), seed * 1_000_000 + skip + begun) for begun in range(0, histories, CHUNK)]
 
 
 def _play(chunk: tuple[int, int]) -> tuple:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from moto.dynamodb.models.dynamo_type import Item
 
 from simulation import search as searching
-from simulation.__main__ import progress
+from simulation.__main__ import chunks_of, progress
 from simulation.faults import STEPS, Act, CallFault, Fate
 from simulation.history import History, Plan
 from simulation.incidents import INCIDENTS
@@ -95,6 +95,10 @@ def test_the_same_seed_plays_the_same_history():
         return found
 
     assert traces() == traces()
+
+
+def test_a_run_that_is_continued_plays_what_one_run_would_have_played():
+    assert chunks_of(7, 0, 100) + chunks_of(7, 100, 70) == chunks_of(7, 0, 170)
 
 
 def test_a_progress_line_says_what_was_played_and_how_long_the_rest_takes():
