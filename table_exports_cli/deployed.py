@@ -52,6 +52,15 @@ class Deployed:
         raise CannotTell(f"there is no stack {NAME} with the output {key}")
 
     @cached_property
+    def artifacts(self) -> tuple[str, str]:
+        """The bucket and the folder of the artifacts of the common stack's version."""
+        given = _parameters(self.common or {})
+        try:
+            return given["ArtifactsBucket"], given["ArtifactsPrefix"]
+        except KeyError as error:
+            raise CannotTell(f"there is no stack {NAME} with the parameter {error}") from error
+
+    @cached_property
     def catalog(self) -> dict[str, dict[str, Any]]:
         """The views and tables of the Glue database, by name. Empty if there is no database."""
         try:
@@ -149,9 +158,7 @@ class Deployed:
 
     def parameter(self, pipeline: Pipeline, name: str) -> str:
         """Return a parameter of the pipeline's table stack. Empty if a stack of an earlier version has none."""
-        stack = self.stacks.get(pipeline.stack_id, {})
-        found = {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", [])}
-        return found.get(name, "")
+        return _parameters(self.stacks.get(pipeline.stack_id, {})).get(name, "")
 
     def of_each_pipeline(self, look: Callable[[Pipeline], T]) -> Iterator[T]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -160,3 +167,7 @@ class Deployed:
     def _all(self, service: str, operation: str, key: str, **given: Any) -> list[dict[str, Any]]:
         pages = self.client(service).get_paginator(operation).paginate(**given)
         return [each for page in pages for each in page[key]]
+
+
+def _parameters(stack: dict[str, Any]) -> dict[str, str]:
+    return {each["ParameterKey"]: each.get("ParameterValue", "") for each in stack.get("Parameters", [])}

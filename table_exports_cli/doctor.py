@@ -12,14 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
 from table_exports.domain.request import ResumeRequest
-from table_exports_cli import queryable
+from table_exports_cli import queryable, running
 from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.findings import DEPLOY, RESTORE, TAKE_OVER, Finding, Problem
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
 from table_exports_cli.system import NAME, System
 
-JOB_SCRIPT = f"/{NAME}/job-script"  # the SSM parameter from which table stacks read the address of the script
 GONE = ("ResourceNotFoundException", "NotFoundException", "NotFound", "EntityNotFoundException", "NoSuchEntity")
 NEVER_DEPLOYED = ("ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS", "IMPORT_ROLLBACK_COMPLETE")
 
@@ -92,22 +91,6 @@ def records(deployed: Deployed) -> Iterator[Problem]:
     """the records of all pipelines and of their latest exports are valid"""
     for invalid in deployed.invalid_records:
         yield Problem(invalid.pipeline, str(invalid), invalid.remedy)
-
-
-def versions(deployed: Deployed) -> Iterator[Problem]:
-    """the job of each pipeline runs the script of the common stack's version"""
-    [wanted] = deployed.client("ssm").get_parameters(Names=[JOB_SCRIPT])["Parameters"] or [None]
-    if wanted is None:
-        yield Problem(JOB_SCRIPT, "is gone: no table stack can be deployed", RESTORE)
-        return
-    for pipeline in deployed.pipelines:
-        job = deployed.jobs.get(pipeline.glue_job_name)
-        if job is None:
-            yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", RESTORE)
-        elif job["Command"]["ScriptLocation"] != f"s3://{wanted['Value']}":
-            yield Problem(
-                pipeline.pipeline, f"its job is of another version: {job['Command']['ScriptLocation']}", RESTORE
-            )
 
 
 def crawlers(deployed: Deployed) -> Iterator[Problem]:
@@ -404,7 +387,7 @@ def _on(bus: str, rule: str) -> str:
 CHECKS = (
     stacks,
     records,
-    versions,
+    *running.CHECKS,
     crawlers,
     tables,
     functions,

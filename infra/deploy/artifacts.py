@@ -3,8 +3,6 @@
 Whoever can write to the bucket could replace what they load. So each deployment compares the objects with the build.
 """
 
-import base64
-import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from infra.deploy import CannotDeploy
 from infra.deploy.account import Account
+from table_exports_cli.deployed_code import checksum, stored_checksum
 
 VERSION_FILE = "version.txt"  # uploaded last, so that it marks a complete upload
 
@@ -144,21 +143,6 @@ def verify(s3: Any, bucket: str, folder: str, files: list[Path]) -> None:
             "deployed. Find out who wrote them: a versioned bucket keeps them. Then delete them and run make deploy "
             f"again, which uploads them from build/:\n{commands}"
         )
-
-
-def stored_checksum(s3: Any, bucket: str, key: str) -> str | None:
-    """Returns the SHA-256 of an object. S3 keeps it if the upload had it, and has verified it. None for no object."""
-    try:
-        found = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-        return found.get("ChecksumSHA256") or checksum(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-            return None
-        raise
-
-
-def checksum(content: bytes) -> str:
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def url(account: Account, bucket: str, key: str) -> str:

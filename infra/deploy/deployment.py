@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.deploy import CannotDeploy, adoption, artifacts, checks, quotas, retention
 from infra.deploy.account import Account
+from infra.deploy.functions import Functions
 from infra.deploy.ownership import COMMON, TABLE, TAG
 from infra.deploy.parameters import parameters as template_parameters
 from infra.deploy.screen import Screen
@@ -88,6 +89,34 @@ class Deployment:
         if not self.screen.confirm("Deploy the common stack?") or not self._data_loss_confirmed(plan):
             raise Declined
         self.stacks.execute(plan, self.screen.event)
+        return True
+
+    def functions_run_the_build(self) -> bool:
+        """Returns whether the functions run the code of the build. A repair restores it, after a question."""
+        stack = self.stacks.describe(COMMON_STACK)
+        if given(stack or {}).get("ArtifactsPrefix") != artifacts.prefix(self.version):
+            return True  # only planned: another version gives all functions other code
+        functions = Functions(self.account, self.build)
+        try:
+            missing = functions.with_other_code()
+        except ClientError as error:
+            self.screen.show(f"Whether the functions run the code of build/ is unknown: {in_words(error)}", "yellow")
+            return True
+        for function, found in missing.items():
+            self.screen.show(f"{function} runs other code than build/{' and build/'.join(found)}", "bold red")
+        if not missing or not self.repair or self.only_plan:
+            if missing:
+                self.screen.show("Find out who changed it. To restore the code, run make deploy REPAIR=1", "red")
+            return not missing
+        if not self.screen.confirm(f"Restore the code of {len(missing)} function{'s' if len(missing) > 1 else ''}?"):
+            raise Declined
+        functions.restore(missing, self.settings.artifacts_bucket)
+        if functions.with_other_code():
+            raise CannotDeploy(
+                f"The layer of stack {COMMON_STACK} is not build/layer.zip: someone replaced it in the artifacts "
+                "bucket during a deployment. No table stack was changed. Deploy another version: it has another folder"
+            )
+        self.screen.show("Restored")
         return True
 
     def deploy_table_stacks(self, table_stacks: list[TableStack]) -> list[Outcome]:

@@ -42,6 +42,17 @@ def invoke_config(physical_id: str, props: dict) -> dict | None:
     return {} if props.get("Qualifier", "") in function.get("event_invoke_configs", {}) else None
 
 
+read_function, of_functions = drift._DRIFT_READERS["AWS::Lambda::Function"]
+
+
+def function(physical_id: str, props: dict) -> dict | None:
+    found = read_function(physical_id, props)
+    if found is not None:
+        layers = lambda_svc._functions[physical_id]["config"].get("Layers", [])
+        found["Layers"] = [layer["Arn"] for layer in layers]
+    return found
+
+
 def exists_in(store: Any) -> tuple:
     return lambda physical_id, props: {} if physical_id in store else None, frozenset()
 
@@ -54,13 +65,14 @@ drift._DRIFT_READERS |= {
     "AWS::Scheduler::Schedule": (schedule, frozenset({"State", "ScheduleExpression"})),
     "AWS::Events::Rule": (rule, frozenset({"State", "Targets"})),
     "AWS::Events::EventBus": exists_in(eventbridge._event_buses),
+    "AWS::Lambda::Function": (function, of_functions | {"Layers"}),
     "AWS::Lambda::Permission": (permission, frozenset()),
     "AWS::Lambda::EventInvokeConfig": (invoke_config, frozenset()),
     "AWS::Lambda::EventSourceMapping": exists_in(lambda_svc._esms),
     "AWS::Glue::Database": exists_in(glue._databases),
     "AWS::Glue::Crawler": attributes_in(glue._crawlers, "Role", "DatabaseName"),
     "AWS::Glue::Job": attributes_in(
-        glue._jobs, "Role", "Command", "GlueVersion", "WorkerType", "NumberOfWorkers", "Timeout"
+        glue._jobs, "Role", "Command", "DefaultArguments", "GlueVersion", "WorkerType", "NumberOfWorkers", "Timeout"
     ),
     "AWS::Athena::WorkGroup": exists_in(athena._workgroups),
     "Custom::Alarm": exists_in(cloudwatch._alarms),

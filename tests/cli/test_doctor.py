@@ -1,15 +1,19 @@
 """The checks whose problems the sandbox cannot cause, with answers in the shapes of botocore's models."""
 
+import base64
+import hashlib
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
 from examples import a_pipeline
 from templates import resource as template_resource
+from templates import template
 
 from table_exports.domain import catalog
-from table_exports_cli import doctor, output, queryable
+from table_exports_cli import doctor, output, queryable, running
 from table_exports_cli.deployed import CannotTell, Deployed
+from table_exports_cli.deployed_code import artifact
 from table_exports_cli.findings import RESTORE, Finding
 from table_exports_cli.problems import in_words
 from table_exports_cli.replays import AWS_EVENTS, REQUESTS
@@ -78,7 +82,16 @@ def deployed():
         *pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), holders=(), **answers
     ):
         stacks = [
-            {"StackId": stack, "StackName": name, "StackStatus": status, "Outputs": [*outputs, *OUTPUTS]}
+            {
+                "StackId": stack,
+                "StackName": name,
+                "StackStatus": status,
+                "Outputs": [*outputs, *OUTPUTS],
+                "Parameters": [
+                    {"ParameterKey": "ArtifactsBucket", "ParameterValue": "artifacts"},
+                    {"ParameterKey": "ArtifactsPrefix", "ParameterValue": "table-exports/1"},
+                ],
+            }
             for stack, name, status in ((COMMON, "table-exports", common), (STACK, "orders", table))
             if status
         ]
@@ -480,9 +493,87 @@ def test_a_queue_or_a_parameter_that_is_gone_is_reported(deployed):
     )
 
     assert told(doctor.queues, found) == [("table-exports-unhandled-events", "is gone: what is sent to it is lost")]
-    assert told(doctor.versions, found) == [
-        ("/table-exports/job-script", "is gone: no table stack can be deployed"),
+    assert told(running.versions, found) == [
+        (f"/table-exports/{name}", "is gone: no table stack can be deployed")
+        for name in ("job-script", "job-modules", "avro-module")
     ]
+
+
+HERE = "s3://artifacts/table-exports/1"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "others"),
+    [
+        (f"{HERE}/a.py", {"--extra-py-files": f"{HERE}/b.zip", "--additional-python-modules": f"{HERE}/c.whl"}, ""),
+        (f"{HERE}/a.py", {"--extra-py-files": f"{HERE}/b.zip,s3://x/b.zip"}, f"{HERE}/b.zip,s3://x/b.zip"),
+        (f"{HERE}/a.py", {"--extra-py-files": f"s3://x/b.zip,{HERE}/b.zip"}, f"s3://x/b.zip,{HERE}/b.zip"),
+        (f"{HERE}/a.py", {"--additional-python-modules": "fastavro"}, "fastavro"),
+        ("s3://artifacts/table-exports/2/a.py", {}, "s3://artifacts/table-exports/2/a.py"),
+    ],
+)
+def test_a_job_runs_the_artifacts_of_the_version(deployed, script, arguments, others):
+    pipeline = a_pipeline()
+    names = ("job-script", "job-modules", "avro-module")
+    found = deployed(
+        pipeline,
+        get_parameters={
+            "Parameters": [
+                {"Name": f"/table-exports/{name}", "Value": f"artifacts/table-exports/1/{name}"} for name in names
+            ]
+        },
+        get_jobs={
+            "Jobs": [
+                {
+                    "Name": pipeline.glue_job_name,
+                    "Command": {"ScriptLocation": script},
+                    "DefaultArguments": arguments,
+                }
+            ]
+        },
+    )
+
+    expected = [("reviews-parquet", f"its job is of another version: {others}")] if others else []
+    assert told(running.versions, found) == expected
+
+
+def sha(content):
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("own", "layer", "missing"),
+    [
+        (b"zip", b"zip", ""),
+        (b"other", b"zip", "start_export.zip"),
+        (b"zip", b"other", "layer.zip"),
+        (b"other", b"other", "start_export.zip and layer.zip"),
+    ],
+)
+def test_a_function_runs_the_artifacts_of_the_version(deployed, own, layer, missing):
+    found = deployed(
+        resources=[resource("AWS::Lambda::Function", "table-exports-start_export")],
+        get_function_configuration={"CodeSha256": sha(own), "Layers": [{"Arn": "arn:1"}]},
+        get_layer_version_by_arn={"Content": {"CodeSha256": sha(layer)}},
+        head_object={"ChecksumSHA256": sha(b"zip")},
+    )
+
+    problems = list(running.code(found))
+
+    assert [(problem.subject, problem.description, problem.remedy) for problem in problems] == (
+        [("table-exports-start_export", f"runs other code than {missing} in {HERE}/", RESTORE)] if missing else []
+    )
+
+
+def test_each_function_of_the_template_is_compared_with_its_own_artifact():
+
+    expected = {
+        each["Properties"]["FunctionName"]: each["Properties"]["CodeUri"]["Key"]["Fn::Sub"].rpartition("/")[2]
+        for each in template("common")["Resources"].values()
+        if each["Type"] == "AWS::Serverless::Function"
+    }
+    assert len(expected) > 10
+    assert {name: artifact(name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_it_reports_what_is_disabled_taken_away_or_gone(user, doctor, notes, hea
         "deliveries": "table-exports-on_export_succeeded on table-exports",
         "functions": "table-exports-pipeline_widget",
         "streams": "table-exports-redeliver_events",
-        "versions": notes,
+        "versions": "/table-exports/job-script",
         "roles": notes,
         "crawlers": notes,
         "tables": notes,

@@ -1,5 +1,6 @@
 """`make deploy` against a cloud of its own, where nothing is deployed yet."""
 
+import io
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -38,6 +40,10 @@ tables:
 """
 REMOVE = (ROOT / "docs/deploy.md").read_text().partition("\n## Remove\n")[2]
 STACKS = ["table-exports-orders-parquet", "table-exports-reviews-parquet", "table-exports-films-csv-csv"]
+
+MALWARE = io.BytesIO()
+with zipfile.ZipFile(MALWARE, "w") as archive:
+    archive.writestr("on_view_complete/handler.py", "def handle(event, context): ...")
 
 
 class Operator:
@@ -354,6 +360,28 @@ def test_what_was_changed_or_deleted_by_hand_is_restored_by_a_repair_alone(deplo
     assert (code, became) == (0, {**UNCHANGED, STACKS[1]: "unchanged"}), said
 
 
+def test_code_that_someone_replaced_is_reported_by_each_deployment_and_restored_by_a_repair(deployed):
+    client = deployed.user.client("lambda")
+    function = physical(deployed, "table-exports", "OnViewComplete")
+    before = client.get_function_configuration(FunctionName=function)
+    client.update_function_code(FunctionName=function, ZipFile=MALWARE.getvalue())
+
+    for options in (["--yes"], ["--plan"], ["--plan", "--repair"]):
+        code, said, became = deployed.deploy(*options)
+        assert (code, became) == (1, UNCHANGED), said
+        assert f"{function} runs other code than build/on_view_complete.zip\n" in said
+        assert "run make deploy REPAIR=1" in said
+    assert client.get_function_configuration(FunctionName=function)["CodeSha256"] != before["CodeSha256"]
+
+    code, said, became = deployed.deploy("--yes", "--repair")
+    assert (code, became) == (0, UNCHANGED), said
+    after = client.get_function_configuration(FunctionName=function)
+    assert (after["CodeSha256"], after["Handler"]) == (before["CodeSha256"], before["Handler"])
+    code, said, became = deployed.deploy()
+    assert code == 0
+    assert "runs other code" not in said
+
+
 def switch_schedule(on, stack):
     schedule = on("scheduler").get_schedule(Name=stack("Schedule"))
     kept = {name: schedule[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")}
@@ -386,7 +414,36 @@ def change_script(on, stack):
     on("glue").update_job(JobName=stack("Job"), JobUpdate={**kept, "Command": command})
 
 
+def change_modules(on, stack):
+    job = on("glue").get_job(JobName=stack("Job"))["Job"]
+    kept = {name: job[name] for name in ("Role", "GlueVersion", "WorkerType", "Command")}
+    arguments = {**job["DefaultArguments"], "--extra-py-files": "s3://elsewhere/table_export_job.zip"}
+    kept["NumberOfWorkers"] = int(job["NumberOfWorkers"])  # the emulator's CloudFormation keeps text
+    on("glue").update_job(JobName=stack("Job"), JobUpdate={**kept, "DefaultArguments": arguments})
+
+
+def change_code(on, stack):
+    on("lambda").update_function_code(FunctionName=stack("OnTableExported"), ZipFile=MALWARE.getvalue())
+
+
+def change_layer(on, stack):
+    layer = on("lambda").publish_layer_version(LayerName="other", Content={"ZipFile": MALWARE.getvalue()})
+    on("lambda").update_function_configuration(
+        FunctionName=stack("OnExportSucceeded"), Layers=[layer["LayerVersionArn"]]
+    )
+
+
 DAMAGE = [  # by the checks that report it
+    ("code", change_code, "table-exports"),
+    ("code", change_layer, "table-exports"),
+    ("versions", change_modules, STACKS[2]),
+    (
+        "versions",
+        lambda on, stack: on("ssm").put_parameter(
+            Name="/table-exports/job-modules", Value="elsewhere/table_export_job.zip", Overwrite=True
+        ),
+        "table-exports",
+    ),
     ("versions", lambda on, stack: on("glue").delete_job(JobName=stack("Job")), STACKS[0]),
     ("versions", change_script, STACKS[1]),
     ("crawlers", lambda on, stack: on("glue").delete_crawler(Name=stack("Crawler")), STACKS[0]),

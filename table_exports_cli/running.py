@@ -1,0 +1,53 @@
+"""Checks of what runs: that jobs and functions run the artifacts of the version that the common stack has."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from table_exports_cli.deployed import Deployed
+from table_exports_cli.deployed_code import JOB_PARAMETERS, DeployedCode, stored_checksum
+from table_exports_cli.findings import RESTORE, Problem
+
+CODE_ARGUMENTS = ("--extra-py-files", "--additional-python-modules")
+
+
+def versions(deployed: Deployed) -> Iterator[Problem]:
+    """the job of each pipeline runs the script and the modules of the common stack's version"""
+    folder = "/".join(deployed.artifacts)
+    answer = deployed.client("ssm").get_parameters(Names=list(JOB_PARAMETERS))
+    found = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
+    for name in JOB_PARAMETERS:
+        if name not in found:
+            yield Problem(name, "is gone: no table stack can be deployed", RESTORE)
+        elif not is_in(folder, found[name]):
+            yield Problem(name, f"is {found[name]}, so jobs that are deployed next run another version", RESTORE)
+    for pipeline in deployed.pipelines:
+        job = deployed.jobs.get(pipeline.glue_job_name)
+        if job is None:
+            yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", RESTORE)
+        elif others := [address for address in addresses(job) if not is_in(f"s3://{folder}", address)]:
+            yield Problem(pipeline.pipeline, f"its job is of another version: {' '.join(others)}", RESTORE)
+
+
+def addresses(job: dict[str, Any]) -> list[str]:
+    """Return where the code of a job is."""
+    arguments = job.get("DefaultArguments", {})
+    return [job["Command"]["ScriptLocation"], *(arguments[name] for name in CODE_ARGUMENTS if name in arguments)]
+
+
+def is_in(folder: str, address: str) -> bool:
+    """Return whether the address is that of one object of the folder."""
+    return address.rpartition("/")[0] == folder
+
+
+def code(deployed: Deployed) -> Iterator[Problem]:
+    """each function runs the code of the common stack's version"""
+    bucket, prefix = deployed.artifacts
+    running = DeployedCode(
+        deployed.client("lambda"), lambda name: stored_checksum(deployed.s3, bucket, f"{prefix}/{name}")
+    )
+    for function in deployed.names("::Function"):
+        if missing := running.missing(function):
+            yield Problem(function, f"runs other code than {' and '.join(missing)} in s3://{bucket}/{prefix}/", RESTORE)
+
+
+CHECKS = (versions, code)
