@@ -187,6 +187,7 @@ STEPS = {
         "BatchCreatePartition",
     ),
     "on_export_changed": ("PutEvents",),
+    "on_export_succeeded": ("DeletePartition", "DeleteObjects", "ListObjectsV2", "GetPartitions", "GetItem"),
     "reconcile_exports": (
         "Scan",
         "PutEvents",
@@ -202,7 +203,7 @@ STEPS = {
         "TransactWriteItems",
     ),
 }
-READS = ("Get", "Describe", "Scan", "Query", "Assume")
+READS = ("Get", "Describe", "Scan", "Query", "Assume", "List")
 DETAIL_TYPES = (
     "Glue Job State Change",
     "Glue Crawler State Change",
@@ -210,6 +211,7 @@ DETAIL_TYPES = (
     "Object Created",
     "Export Requested",
     "Table Export State Change",
+    "Export Succeeded",
 )
 
 

@@ -5,6 +5,7 @@ next on the world's agenda goes on. A crash is an exception that no service can 
 """
 
 import math
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from greenlet import getcurrent, greenlet
 
 from simulation.aws.client import AwsError, Client
 from simulation.faults import READS, Faults
-from simulation.world import World
+from simulation.world import Violation, World
 
 TIMEOUT = 60.0
 COMMANDS = {"cancel"}  # of people, who wait for as long as it takes
@@ -27,9 +28,14 @@ BUSY = {  # how an operation says "not now"; others say ThrottlingException
     "StartQueryExecution": "TooManyRequestsException",
     "ExportTableToPointInTime": "LimitExceededException",
     "GetObject": "SlowDown",
+    "ListObjectsV2": "SlowDown",
+    "DeleteObjects": "SlowDown",
     "AssumeRole": "Throttling",
     "UpdateItem": "ProvisionedThroughputExceededException",
 }
+
+
+DEFECTS = (AssertionError, AttributeError, IndexError, KeyError, NameError, TypeError)  # not how AWS fails
 
 
 class Killed(BaseException):
@@ -109,6 +115,9 @@ class Functions:
             self.handlers[invocation.function](invocation.event)
         except Killed as killed:
             failure = f"killed: {killed}"
+        except DEFECTS as defect:
+            place = "".join(traceback.format_exception(defect)[-3:])
+            raise Violation("no function has a defect", f"{invocation}: {place}") from defect
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"
         if failure:

@@ -29,6 +29,7 @@ from table_exports.aws.bus import Bus
 from table_exports.aws.glue import Glue as GlueCalls
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.records import Records
+from table_exports.aws.snapshots import Snapshots
 from table_exports.aws.tables import Summaries
 from table_exports.aws.tables import Tables as TableCalls
 from table_exports.domain.pipeline import Pipeline
@@ -51,6 +52,7 @@ class Config:
     max_attempts: int = 2
     queueing: bool = True
     timeout_minutes: int = 30
+    keep_snapshots: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def services() -> dict[str, Any]:
         "on_crawler_complete",
         "on_view_complete",
         "on_export_changed",
+        "on_export_succeeded",
         "reconcile_exports",
     )
     return {name: importlib.import_module(f"{name}.handler") for name in names}
@@ -256,6 +259,7 @@ class History:
             read_mode=config.read_mode,
             catalog_update=config.catalog_update,
             max_attempts=config.max_attempts,
+            keep_snapshots=config.keep_snapshots,
             table_role_arn=f"arn:aws:iam::{ACCOUNT}:role/table-exports/{detail['pipeline']}",
         )
         job = Job(pipeline.glue_job_name, pipeline.table_name, config.timeout_minutes, config.queueing)
@@ -274,6 +278,12 @@ class History:
         crawler = self.glue.crawlers.pop(pipeline.crawler_name)
         for crawl in crawler.crawls:
             crawl.ended = crawl.ended or self.world.now
+
+    def config_of(self, catalog_name: str) -> Config:
+        return next(each for n, each in enumerate(self.plan.pipelines) if _catalog_name(n) == catalog_name)
+
+    def remove_superseded(self, pipeline: str) -> None:
+        services()["on_export_succeeded"].remove_superseded(pipeline, self.cloud)
 
     def _has_stack(self, role_arn: str) -> bool:
         return any(pipeline.table_role_arn == role_arn for pipeline in self.deployed.values())
@@ -298,6 +308,7 @@ class History:
             tables=TableCalls(client("sts", self.sts), lambda **credentials: tables),
             summaries=Summaries(s3),
             manifests=Manifests(s3),
+            snapshots=Snapshots(s3, glue, DATABASE),
             athena=AthenaCalls(client("athena", self.athena), WORKGROUP, DATABASE),
             bus=Bus(client("events", self.buses), OUR_BUS),
         )
@@ -313,6 +324,7 @@ class History:
             "on_crawler_complete": lambda event: found["on_crawler_complete"].on_crawl_ended(event, cloud, world.now),
             "on_view_complete": lambda event: found["on_view_complete"].on_query_ended(event, cloud, world.now),
             "on_export_changed": lambda event: found["on_export_changed"].on_export_changed(event["Records"], cloud),
+            "on_export_succeeded": lambda event: found["on_export_succeeded"].on_export_succeeded(event, cloud),
             "reconcile_exports": lambda event: found["reconcile_exports"].reconcile(cloud, world.now),
             "cancel": Commands(self).cancel,
         }
@@ -320,6 +332,8 @@ class History:
         self.glue.starting = self.watcher.run_starts
         self.glue.who = lambda: self.functions.running
         self.athena.shown = self.watcher.view_shows
+        self.glue.removing = self.watcher.snapshot_removed
+        self.s3.removing = self.watcher.object_removed
         self.buses.on_request = self.watcher.requested
 
     def _start_export(self, event: dict[str, Any]) -> None:

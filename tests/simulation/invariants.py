@@ -70,6 +70,7 @@ class Watcher:
         self._deliveries: Counter[tuple] = Counter()
         self._deleted: dict[str, list[float]] = defaultdict(list)
         self._shown: dict[str, str] = {}
+        self._published: dict[str, set[str]] = defaultdict(set)  # all that a view ever showed
         self._exports: dict[str, set[str]] = defaultdict(set)
         self._lock_held: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._resumed: dict[str, float] = defaultdict(float)  # when last
@@ -195,6 +196,35 @@ class Watcher:
         shown = self._shown.get(query.view, "")
         self._promise("the view never goes backwards", query.snapshot >= shown, f"from {shown} to {query.snapshot}")
         self._shown[query.view] = query.snapshot
+        self._published[query.view].add(query.snapshot)
+
+    def object_removed(self, key: str) -> None:
+        """An object of our bucket is deleted: a file of a snapshot, or a manifest."""
+        if found := re.fullmatch(r"exports/(snapshots_\w+)/snapshot_timestamp=([^/]+)/.+", key):
+            self.snapshot_removed(*found.groups())
+
+    def snapshot_removed(self, table: str, snapshot: str) -> None:
+        """A partition or a file of a snapshot is deleted."""
+        catalog_name = table.removeprefix("snapshots_")
+        shown = self._shown.get(catalog_name, "")
+        what = f"{snapshot} of {catalog_name}"
+        self._promise("what the view shows is kept", snapshot != shown, what)
+        self._promise("only what is superseded is removed", snapshot < shown, f"{what}, the view shows {shown}")
+        kept = self._newest_published(catalog_name)
+        self._promise("the newest published snapshots are kept", snapshot not in kept, f"{what}, of {kept}")
+        running = [
+            export_id
+            for key, export_id in self._in_flight.items()
+            if value(self._history.state.items[key], "catalog_name") == catalog_name
+            and value(self._history.state.items[key], "snapshot_timestamp") == snapshot
+            and not self._lost_its_stack(key)
+        ]
+        self._promise("the snapshot of a running export is kept", not running, f"{what}, of {running}")
+
+    def _newest_published(self, catalog_name: str) -> list[str]:
+        """The snapshots that must be there, whatever was removed."""
+        keep = self._history.config_of(catalog_name).keep_snapshots
+        return sorted(self._published[catalog_name])[-keep:]
 
     def requested(self, event: Event) -> None:
         """An Export Requested of a schedule or a person is on its way to start_export."""
@@ -316,7 +346,14 @@ class Watcher:
 
     # ------------------------------------------------------------------------------------------------ when all is quiet
     def check_the_end(self) -> None:
-        for check in (self._check_locks, self._check_views, self._check_runs, self._check_requests, self._check_events):
+        for check in (
+            self._check_locks,
+            self._check_views,
+            self._check_snapshots,
+            self._check_runs,
+            self._check_requests,
+            self._check_events,
+        ):
             check()
         self.raise_what_was_found()
 
@@ -333,6 +370,21 @@ class Watcher:
                 published = value(self._history.state.items[name, "pipeline"], "published_snapshot")
                 shown = self._shown.get(pipeline.catalog_name)
                 self._promise("the head knows what the view shows", published == shown, f"{published}, not {shown}")
+
+    def _check_snapshots(self) -> None:
+        """The last success removes what is superseded, when its event arrives at last."""
+        for name, pipeline in self._history.deployed.items():
+            catalog_name = pipeline.catalog_name
+            kept = self._newest_published(catalog_name)
+            self._history.remove_superseded(name)
+            existing = self._history.cloud.snapshots.of(pipeline)
+            lost = [snapshot for snapshot in kept if snapshot not in existing]
+            self._promise("the newest published snapshots are kept", not lost, f"{lost} of {catalog_name} are gone")
+            if pipeline.keep_snapshots and kept and not self._deleted[name]:
+                # While fewer were published than are kept, what is older than they may have been published as well.
+                known_from = kept[0] if len(kept) < pipeline.keep_snapshots else ""
+                left = [snapshot for snapshot in existing if known_from < snapshot < kept[-1] and snapshot not in kept]
+                self._promise("what is superseded is removed", not left, f"{left} of {catalog_name}, beside {kept}")
 
     def _check_runs(self) -> None:
         for run in self._history.glue.all_runs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 OPERATIONS = "table_exports/aws/operations.py"
 RECORDS, GLUE = "table_exports/aws/records.py", "table_exports/aws/glue.py"
 EXPORT, HANDLING = "table_exports/domain/export.py", "table_exports/functions/event_handling.py"
+RETENTION, SNAPSHOTS = "table_exports/domain/retention.py", "table_exports/aws/snapshots.py"
 EVENTS, INTERRUPTED = "table_exports/domain/aws_events.py", "table_exports/aws/interrupted.py"
 START, JOB, CRAWL, VIEW = (
     f"services/{name}/handler.py"
@@ -219,6 +220,21 @@ MUTATIONS = [
     ),
     Mutation(
         "an overdue job run is not stopped", OPERATIONS, "services.glue.stop_job_run(export, export.awaited_id)", "pass"
+    ),
+    # What is removed.
+    Mutation(
+        "one snapshot less is kept", RETENTION, "(existing & published)[-keep:]", "(existing & published)[1 - keep :]"
+    ),
+    Mutation(
+        "unpublished snapshots count", RETENTION, "kept = sorted(existing & published)", "kept = sorted(existing)"
+    ),
+    Mutation("what is newer than the view is removed", RETENTION, "< name < latest", "< name != latest"),
+    Mutation("a removal leaves the partition", SNAPSHOTS, "        self._remove_partition(pipeline, snapshot)\n", ""),
+    Mutation(
+        "a removal leaves the manifest",
+        SNAPSHOTS,
+        "self._remove_objects(naming.manifest_uri(pipeline.output_prefix, snapshot))",
+        "pass",
     ),
     Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not view_shows_it:", "if False:"),
     Mutation(

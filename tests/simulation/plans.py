@@ -30,6 +30,7 @@ configs = st.builds(
     catalog_update=st.sampled_from(["on-schema-change", "always"]),
     max_attempts=st.sampled_from([2, 1, 3]),
     queueing=st.sampled_from([True, False]),
+    keep_snapshots=st.sampled_from([0, 1, 2]),
 )
 mostly_first = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5])
 

@@ -9,12 +9,14 @@ from moto.dynamodb.models.dynamo_type import Item
 
 from simulation import search as searching
 from simulation.__main__ import chunks_of, progress
+from simulation.aws.events import rules_of_the_template
 from simulation.faults import STEPS, Act, CallFault, Fate
-from simulation.history import History, Plan
+from simulation.history import History, Plan, services
 from simulation.incidents import INCIDENTS
 from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
 from simulation.plans import plans
+from simulation.world import Violation
 from table_exports.aws.glue import Glue
 
 HISTORIES, MORE_HISTORIES = 50, 1000
@@ -54,6 +56,30 @@ def test_where_nothing_goes_wrong_every_export_succeeds_at_its_first_attempt(rea
 
     assert history.watcher.ended == {"SUCCEEDED": 3}
     assert [run.arguments["--attempt"] for run in history.glue.all_runs] == ["1", "1", "1"]
+
+
+@pytest.mark.parametrize(("keep_snapshots", "kept"), [(0, 3), (1, 1), (2, 2)])
+def test_snapshots_that_a_pipeline_does_not_keep_are_removed(keep_snapshots, kept):
+    history = play(Plan(acts=NIGHTLY).with_pipelines(keep_snapshots=keep_snapshots))
+
+    files = {key for _, key in history.s3.objects if "/snapshot_timestamp=" in key}
+    manifests = {key for _, key in history.s3.objects if "/manifests_" in key}
+    [partitions] = history.glue.partitions.values()
+    assert (len(files), len(manifests), len(partitions)) == (kept, kept, kept)
+    assert max(files).endswith(f"snapshot_timestamp={history.athena.views['table1']}/part-00000.zstd.parquet")
+
+
+def test_every_function_that_a_rule_invokes_is_played():
+    rules, _ = rules_of_the_template()
+
+    assert {rule.function for rule in rules} <= services().keys()
+
+
+def test_a_defect_of_a_function_ends_the_search(monkeypatch):
+    monkeypatch.setattr(services()["on_export_succeeded"], "superseded", None)
+
+    with pytest.raises(Violation, match=r"(?s)no function has a defect: on_export_succeeded 1: .*'NoneType' object"):
+        play(Plan(acts=NIGHTLY).with_pipelines(keep_snapshots=1))
 
 
 @pytest.mark.parametrize("weather", ["every event comes twice", "no event of AWS comes", "events come in any order"])

@@ -82,6 +82,7 @@ class Glue:
         self.catalog: dict[str, dict[str, Any]] = {}
         self.partitions: dict[str, dict[str, dict[str, Any]]] = {}
         self.starting: Callable[[Run], None] = lambda run: None
+        self.removing: Callable[[str, str], None] = lambda table, snapshot: None
         self.who: Callable[[], str] = lambda: "-"
         self._world = world
         self._faults = faults
@@ -220,15 +221,17 @@ class Glue:
             "columns": [{"name": name, "type": "string", "attribute": name} for name in table.attributes],
             "serde_parameters": {},
         }
-        place = urlsplit(arguments["--manifest"])
-        self._s3.objects[place.netloc, place.path.lstrip("/")] = json.dumps(manifest).encode()
+        self._s3.objects[_place(f"{_location(arguments)}part-00000.zstd.parquet")] = b"rows"
+        self._s3.objects[_place(arguments["--manifest"])] = json.dumps(manifest).encode()
         self.written[_location(arguments)] = manifest
         self._world.note("Glue", f"{run.run_id} wrote its snapshot and its manifest")
 
     def _manifest_of(self, run: Run) -> bool:
         """Whether the run finds its own export's manifest: then it leaves everything as it is."""
-        found = self.written.get(_location(run.arguments)) if run.export_id else None
-        return found is not None and found["export_id"] == run.export_id
+        if run.export_id is None:
+            return False
+        found = self._s3.objects.get(_place(run.arguments["--manifest"]))
+        return found is not None and json.loads(found)["export_id"] == run.export_id
 
     def _job(self, name: str) -> Job:
         if name not in self.jobs:
@@ -249,7 +252,11 @@ class Glue:
         crawler.state = "RUNNING"
         usual = self._world.varies(70.0, 5.0, 15.0, 300.0, 900.0)
         seconds = {"slow": 80 * MINUTE, "hangs": 100 * HOUR}.get(crawl.fate, usual)
-        seen = [manifest for place, manifest in self.written.items() if place.startswith(crawler.location)]
+        seen = [
+            manifest
+            for place, manifest in self.written.items()
+            if place.startswith(crawler.location) and self._s3.keys(*_place(place))
+        ]
         self._world.after(seconds, lambda: self._crawled(crawler, crawl, seen), awaited=crawl.fate != "hangs")
 
     def stop_crawler(self, Name: str) -> dict[str, Any]:
@@ -375,13 +382,24 @@ class Glue:
         return {"Partition": copy.deepcopy(self._partition(TableName, PartitionValues))}
 
     def get_partitions(
-        self, DatabaseName: str, TableName: str, MaxResults: int, NextToken: str = "0"
+        self,
+        DatabaseName: str,
+        TableName: str,
+        MaxResults: int,
+        NextToken: str = "0",
+        ExcludeColumnSchema: bool = False,
     ) -> dict[str, Any]:
         self._table(TableName)
         start, end = int(NextToken), int(NextToken) + MaxResults
         found = list(self.partitions.get(TableName, {}).values())
         more = {"NextToken": str(end)} if end < len(found) else {}
         return {"Partitions": copy.deepcopy(found[start:end]), **more}
+
+    def delete_partition(self, DatabaseName: str, TableName: str, PartitionValues: list[str]) -> dict[str, Any]:
+        self._partition(TableName, PartitionValues)
+        self.removing(TableName, PartitionValues[0])
+        del self.partitions[TableName][PartitionValues[0]]
+        return {}
 
     def update_partition(
         self, DatabaseName: str, TableName: str, PartitionValueList: list[str], PartitionInput: dict[str, Any]
@@ -415,6 +433,12 @@ class Glue:
 
 def _location(arguments: dict[str, str]) -> str:
     return f"{arguments['--output_prefix']}/snapshot_timestamp={arguments['--snapshot_timestamp']}/"
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """Bucket and key."""
+    split = urlsplit(uri)
+    return split.netloc, split.path.lstrip("/")
 
 
 def _described(run: Run) -> dict[str, Any]:
