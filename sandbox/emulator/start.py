@@ -1,9 +1,9 @@
 """Starts MiniStack so that it refuses web pages, with what its CloudFormation, IAM and Lambda lack.
 
 That is drift-aware change sets, the encryption of tables and buckets, permissions boundaries, the validation of
-properties, events of deletions, policies of event buses, the results of event source mappings, and some properties of
-Glue jobs. The sandbox's gateway validates the properties of each resource, after MiniStack has resolved them. This file
-runs in the emulator's environment, which contains nothing of the sandbox.
+properties, events of deletions, properties in events of custom resources, policies of event buses, the results of event
+source mappings, and some properties of Glue jobs. The sandbox's gateway validates the properties of each resource when
+MiniStack has resolved them. This file runs in the emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -27,6 +27,7 @@ create, update, delete = stacks._provision_resource, stacks._update_resource, st
 
 
 def create_valid(resource_type: str, logical_id: str, props: dict, stack_name: str) -> tuple:
+    record(resource_type, stack_of(stack_name), logical_id, props)
     ensure_valid(resource_type, logical_id, props)
     created = create(resource_type, logical_id, props, stack_name)
     if resource_type == "AWS::DynamoDB::Table" and "SSESpecification" in props:
@@ -45,6 +46,7 @@ def update_valid(
     logical_id: str | None = None,
     old_attrs: dict | None = None,
 ) -> tuple:
+    record(resource_type, stack_of(stack_name), logical_id or "", new_props)
     if new_props != old_props:
         ensure_valid(resource_type, logical_id or physical_id, new_props)
     return update(resource_type, physical_id, old_props, new_props, stack_name, logical_id, old_attrs)
@@ -125,6 +127,7 @@ provisioners._S3_BUCKET_CONFIGURATIONS += (
 mappings = runpy.run_path(str(Path(__file__).with_name("event_source_mappings.py")))
 lambda_svc._esm_response = mappings["describe"]
 stacks._delete_resource = delete_with_events
+record = runpy.run_path(str(Path(__file__).with_name("event_properties.py")))["record"]
 drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
 runpy.run_path(str(Path(__file__).with_name("event_buses.py")))["install"](provisioners._RESOURCE_HANDLERS)

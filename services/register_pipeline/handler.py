@@ -53,9 +53,9 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -
     pipeline = configured(event["ResourceProperties"], event["StackId"])
     logger.append_keys(pipeline=pipeline.pipeline)
     before = registered(pipeline.pipeline, cloud)
+    if unconfirmed:
+        return left_as_it_is(event, pipeline, before, unconfirmed)
     pipeline = scheduled(pipeline, event["ResourceProperties"], before, now)
-    if before and "KeepSnapshots" in unconfirmed:
-        pipeline = replace(pipeline, keep_snapshots=more_kept(pipeline, before))
     if not cloud.records.register(pipeline):
         holder = cloud.records.holder(pipeline.catalog_name)
         if holder is None or not take_over(pipeline, *holder, cloud):
@@ -72,9 +72,18 @@ def registered(name: str, cloud: Cloud) -> Pipeline | None:
         return None
 
 
-def more_kept(one: Pipeline, other: Pipeline) -> int:
-    """Return the KeepSnapshots of the pipeline that keeps more. 0 keeps all."""
-    return 0 if 0 in (one.keep_snapshots, other.keep_snapshots) else max(one.keep_snapshots, other.keep_snapshots)
+def left_as_it_is(
+    event: dict[str, Any], restored: Pipeline, before: Pipeline | None, unconfirmed: list[str]
+) -> dict[str, Any]:
+    """Answer a rollback whose properties CloudFormation does not confirm: it succeeds, and changes nothing.
+
+    Whoever may invoke the function could have sent it. If it fails, so does a rollback that CloudFormation has sent.
+    """
+    if before is None or before.stack_id != event["StackId"]:
+        reason = f"is not confirmed by CloudFormation, and its stack has no pipeline {restored.pipeline}"
+        raise InvalidRequest(unconfirmed[0], reason)
+    logger.warning("CloudFormation does not confirm this rollback: nothing is changed", extra={"differs": unconfirmed})
+    return answer(event, "SUCCESS", before)
 
 
 def take_over(pipeline: Pipeline, holder: str, stack_id: str, cloud: Cloud) -> bool:

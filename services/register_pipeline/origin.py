@@ -6,12 +6,12 @@ CloudFormation whether it is doing this to the stack's resource at the moment, a
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from table_exports.aws.cloud import Cloud
-from table_exports.aws.stacks import ResourceOperation
+from table_exports.aws.stacks import ROLLS_BACK, ResourceOperation
 from table_exports.domain.catalog import FORMATS
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.parameters import PARAMETERS
@@ -23,7 +23,9 @@ WAITS = (1, 2, 4)  # seconds
 
 
 def verify(event: Mapping[str, Any], cloud: Cloud) -> list[str]:
-    """Raise InvalidRequest unless CloudFormation is carrying out the event. Return the properties that it leaves open.
+    """Raise InvalidRequest unless CloudFormation is carrying out the event.
+
+    Return the properties that CloudFormation does not confirm. Only those of a rollback can be without confirmation.
 
     The waits are for CloudFormation's own events, which are eventually consistent.
     """
@@ -54,8 +56,8 @@ def in_progress(event: Mapping[str, Any], cloud: Cloud) -> ResourceOperation | N
 def verify_properties(properties: Mapping[str, str], found: ResourceOperation, cloud: Cloud) -> list[str]:
     """Raise InvalidRequest unless the properties are the stack's, and name our bucket, a format and a TableRole.
 
-    A rollback has the properties of before, and the parameters of the stack may still be those of the failed update.
-    The properties that CloudFormation does not confirm in a rollback are returned.
+    A rollback has the properties of before the update. The event of the rollback or the one of before can have recorded
+    them. If neither did, the properties that differ are returned.
     """
     if properties["Bucket"] != cloud.bucket:
         raise InvalidRequest("Bucket", f"is {properties['Bucket']}: snapshots are written to {cloud.bucket} only")
@@ -66,15 +68,19 @@ def verify_properties(properties: Mapping[str, str], found: ResourceOperation, c
         rf"arn:[\w-]+:iam::{cloud.account}:role/([\w+=,.@-]+/)*table-exports/[\w+=,.@-]+", role
     ):
         raise InvalidRequest("TableRoleArn", f"is {role}: it must be the TableRole of a table stack of this account")
-    if found.properties:  # which CloudFormation may shorten. Then the parameters of the stack are all that is known
-        different = [name for name in CONFIRMED if not same(properties.get(name), found.properties.get(name))]
-    else:
+    if recorded := [known for known in (found.properties, found.earlier) if known]:
+        unconfirmed = min((different(CONFIRMED, properties, known) for known in recorded), key=len)
+    else:  # CloudFormation may shorten what it records. Then the parameters of the stack are all that is known
         given = [name for name in PARAMETERS if name in properties]
-        different = [name for name in given if not same(properties[name], found.parameters.get(name))]
-    if different and "ROLLBACK" not in found.stack_status:
-        name = different[0]
+        unconfirmed = different(given, properties, found.parameters)
+    if unconfirmed and found.stack_status != ROLLS_BACK:
+        name = unconfirmed[0]
         raise InvalidRequest(name, f"is {properties.get(name)}, which is not what CloudFormation has for the stack")
-    return different
+    return unconfirmed
+
+
+def different(names: Iterable[str], properties: Mapping[str, str], known: Mapping[str, str]) -> list[str]:
+    return [name for name in names if not same(properties.get(name), known.get(name))]
 
 
 def same(one: str | None, other: str | None) -> bool:

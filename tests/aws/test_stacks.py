@@ -110,3 +110,55 @@ def test_a_stack_that_is_gone_does_nothing(client):
         stub.add_client_error("describe_stacks", "ValidationError", f"Stack with id {STACK} does not exist")
 
         assert Stacks(client).operation(STACK, "Pipeline") is None
+
+
+def of_stack(status):
+    return an_event(status, STACK, "my-table", ResourceType="AWS::CloudFormation::Stack")
+
+
+def kept(status, keep):
+    return an_event(status, ResourceProperties=f'{{"KeepSnapshots": "{keep}"}}')
+
+
+def rolled_back(client, *events, status="UPDATE_ROLLBACK_IN_PROGRESS"):
+    stack = {"StackName": "my-table", "CreationTime": "2026-11-23T02:00:00Z", "StackStatus": status}
+    with Stubber(client) as stub:
+        stub.add_response("describe_stacks", {"Stacks": [stack]})
+        stub.add_response("describe_stack_events", {"StackEvents": list(events)})
+        return Stacks(client).operation(STACK, "Pipeline")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        [kept("UPDATE_COMPLETE", 2), kept("UPDATE_IN_PROGRESS", 2)],  # another resource failed
+        [kept("UPDATE_FAILED", 2), kept("UPDATE_IN_PROGRESS", 2)],
+        [  # a rollback that is continued
+            kept("UPDATE_FAILED", 3),
+            kept("UPDATE_IN_PROGRESS", 3),
+            of_stack("UPDATE_ROLLBACK_IN_PROGRESS"),
+            kept("UPDATE_COMPLETE", 2),
+            kept("UPDATE_IN_PROGRESS", 2),
+        ],
+    ],
+)
+def test_what_a_rollback_restores_is_what_the_resource_had_before_the_update(client, failed):
+    rollback = [kept("UPDATE_IN_PROGRESS", 3), of_stack("UPDATE_ROLLBACK_IN_PROGRESS")]
+    before = [of_stack("UPDATE_COMPLETE"), kept("UPDATE_COMPLETE", 3), kept("UPDATE_IN_PROGRESS", 3)]
+    oldest = [of_stack("UPDATE_IN_PROGRESS"), of_stack("CREATE_COMPLETE"), kept("CREATE_COMPLETE", 1)]
+
+    found = rolled_back(client, *rollback, *failed, of_stack("UPDATE_IN_PROGRESS"), *before, *oldest)
+
+    assert (found.resource_status, found.earlier) == ("UPDATE_IN_PROGRESS", {"KeepSnapshots": "3"})
+
+
+def test_without_the_events_of_before_nothing_is_known_of_it(client):
+    found = rolled_back(client, kept("UPDATE_IN_PROGRESS", 3), of_stack("UPDATE_IN_PROGRESS"))
+
+    assert found.earlier == {}
+
+
+def test_an_update_restores_nothing(client):
+    events = [kept("UPDATE_IN_PROGRESS", 2), of_stack("UPDATE_IN_PROGRESS"), kept("UPDATE_COMPLETE", 3)]
+
+    assert rolled_back(client, *events, status="UPDATE_IN_PROGRESS").earlier == {}

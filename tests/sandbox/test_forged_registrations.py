@@ -36,12 +36,14 @@ class TableStack:
     def __init__(self, user):
         self._user, self._client = user, user.client("cloudformation")
 
-    def change(self, operation, expected, **parameters):
+    def change(self, operation, expected, template=None, **parameters):
         given = {"TableName": "Victims"} | parameters
         changes = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
-        template = {} if operation == "delete_stack" else {"TemplateBody": template_body(), "Parameters": changes}
+        body = (
+            {} if operation == "delete_stack" else {"TemplateBody": template or template_body(), "Parameters": changes}
+        )
         capabilities = {} if operation == "delete_stack" else {"Capabilities": ["CAPABILITY_IAM"]}
-        getattr(self._client, operation)(StackName=STACK, **template, **capabilities)
+        getattr(self._client, operation)(StackName=STACK, **body, **capabilities)
         assert self._user.wait_for(self._status, STACK) == expected
 
     def _status(self):
@@ -96,3 +98,27 @@ def test_only_the_stack_itself_changes_and_removes_its_pipeline(user, answers):
     stack.change("delete_stack", "gone")
     held = user.table("table-exports").scan(IndexName="stack_id")["Items"]
     assert [item for item in held if item["stack_id"] == stack_id] == []
+
+
+IMPOSSIBLE = """Resources:
+  Impossible:
+    Type: AWS::Glue::Crawler
+    DependsOn: Pipeline
+    Properties: {Targets: {}}  # a crawler needs a role
+"""
+
+
+@pytest.mark.slow
+def test_the_rollback_of_an_update_that_the_pipeline_had_accepted_restores_it(user):
+    stack = TableStack(user)
+    stack.change("create_stack", "CREATE_COMPLETE", KeepSnapshots="5", MaxReadCost="3")
+    registered = stack.record()
+
+    broken = template_body().replace("Resources:\n", IMPOSSIBLE, 1)
+    stack.change("update_stack", "UPDATE_ROLLBACK_COMPLETE", template=broken, KeepSnapshots="2", MaxReadCost="4")
+
+    events = user.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
+    seen = [event["ResourceStatus"] for event in events if event["LogicalResourceId"] == "Pipeline"]
+    assert seen == ["UPDATE_COMPLETE", "UPDATE_IN_PROGRESS"] * 2 + ["CREATE_COMPLETE", "CREATE_IN_PROGRESS"]
+    assert stack.record() == registered
+    stack.change("delete_stack", "gone")

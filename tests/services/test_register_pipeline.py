@@ -468,17 +468,79 @@ def test_a_deletion_whose_events_are_late_is_confirmed_by_the_state_of_the_stack
     assert victim.pipeline() is None
 
 
-@pytest.mark.parametrize(("restored", "kept"), [("12", 12), ("0", 0), ("3", 10)])
-def test_a_rollback_restores_the_parameters_but_deletes_nothing_that_cloudformation_does_not_confirm(
-    victim, restored, kept
-):
-    rollback = a_change("Update", KeepSnapshots=restored, TimeoutMinutes="30")
-    found = carried_out(rollback, stack="ROLLBACK_IN_PROGRESS", KeepSnapshots="99", TimeoutMinutes="90")
+BEFORE = a_change("Update", KeepSnapshots="10", TimeoutMinutes="30")["ResourceProperties"]
+FAILED = BEFORE | {"KeepSnapshots": "99", "TimeoutMinutes": "90"}
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {"properties": BEFORE},
+        {"properties": FAILED, "earlier": BEFORE},
+        {"properties": {}, "earlier": BEFORE},
+        {"properties": {}, "parameters": BEFORE},
+    ],
+    ids=["by its own event", "by the event of before", "by that alone", "by the parameters, if events are shortened"],
+)
+def test_a_rollback_restores_what_cloudformation_confirms(victim, recorded):
+    rollback = a_change("Update") | {"ResourceProperties": BEFORE}
+    found = carried_out(rollback, stack="ROLLBACK_IN_PROGRESS", **FAILED)
+    victim.cloud.stacks.operations[STACK, ""] = [replace(found, **recorded)]
+
+    assert sent_by_anyone(rollback, victim.cloud)["Status"] == "SUCCESS"
+
+    assert (victim.pipeline().timeout_minutes, victim.pipeline().keep_snapshots) == (30, 10)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"KeepSnapshots": "1"},
+        {"KeepSnapshots": "0"},
+        {"TimeoutMinutes": "1"},
+        {"TableName": "Payroll", "CatalogName": "My-Table"},
+        {"ReadPercentage": "1.0"},
+        {"MaxReadCost": "0"},
+        {"ReadMode": "scan"},
+        {"ScheduleState": "ENABLED"},
+        {"TableRoleArn": OTHER_ROLE},
+        {"KeepSnapshots": "10", "TimeoutMinutes": "90"},  # half of the one, half of the other
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_rollback_that_cloudformation_does_not_confirm_changes_nothing(victim, forged, recorded):
+    rollback = a_change("Update") | {"ResourceProperties": BEFORE | forged}
+    known = {"properties": FAILED, "earlier": BEFORE} if recorded else {"parameters": FAILED}
+    found = replace(carried_out(rollback, stack="ROLLBACK_IN_PROGRESS"), **known)
+    victim.cloud.stacks.operations[STACK, ""] = [found]
+    before = victim.pipeline()
+
+    answered = sent_by_anyone(rollback, victim.cloud)
+
+    assert victim.pipeline() == before
+    assert (answered["Status"], answered["PhysicalResourceId"]) == ("SUCCESS", PIPELINE)
+
+
+def test_a_forged_rollback_takes_no_other_name(victim):
+    table_stack_changed(a_change(stack=f"{STACK}2", CatalogName="others"), victim.cloud)
+    rollback = a_change("Update") | {"ResourceProperties": BEFORE | {"CatalogName": "others"}}
+    found = replace(carried_out(rollback, stack="ROLLBACK_IN_PROGRESS"), properties=FAILED, earlier=BEFORE)
     victim.cloud.stacks.operations[STACK, ""] = [found]
 
-    sent_by_anyone(rollback, victim.cloud)
+    with pytest.raises(InvalidRequest, match="CatalogName: is not confirmed by CloudFormation, and its stack has no"):
+        sent_by_anyone(rollback, victim.cloud)
 
-    assert (victim.pipeline().timeout_minutes, victim.pipeline().keep_snapshots) == (30, kept)
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+@pytest.mark.parametrize("status", ["ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"])
+def test_no_other_state_of_a_stack_restores_properties(victim, request_type, status):
+    forged = a_change(request_type) | {"ResourceProperties": BEFORE | {"KeepSnapshots": "11"}}
+    found = replace(carried_out(forged), properties=BEFORE, stack_status=status)
+    victim.cloud.stacks.operations[STACK, ""] = [found]
+
+    with pytest.raises(InvalidRequest, match=r"^KeepSnapshots: is 11, which is not what CloudFormation has"):
+        sent_by_anyone(forged, victim.cloud)
 
 
 def test_a_forged_event_gets_no_success(victim, monkeypatch):
