@@ -71,6 +71,7 @@ audit: .venv-scan/ready ## Look for known vulnerabilities of the packages that a
 bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
 	@PYTHONPATH=glue $(BIN)/python -m benchmarks.convert
+	@PYTHONPATH=glue $(BIN)/python -m benchmarks.formats
 	@PYTHONPATH=services $(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.export
 

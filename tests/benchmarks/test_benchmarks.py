@@ -17,6 +17,11 @@ TINY = [
     ("cold_start", "--runs 1", ["start_export", "on_glue_complete", "on_export_changed"]),
     ("page", "--runs 1 --sizes 3", ["        3 "]),
     ("convert", "--megabytes 1 --rounds 1 --tables small --alone", ["job, known", "job, found"]),
+    (
+        "formats",
+        "--megabytes 0.2 --rounds 1",
+        ["small:", "orders:", "sparse:", "parquet ", "orc ", "avro ", "json ", "csv "],
+    ),
     ("export", "--items 500 --rounds 1 --endpoint pages --alone", ["scan ", "job ", "  Spark start"]),
     ("export", "--items 500 --rounds 1 --endpoint dynalite --alone", ["scan ", "job ", "  Spark start"]),
 ]
