@@ -1,26 +1,27 @@
 """Everything that depends on the format of a snapshot: one row of FORMATS for each."""
 
-import csv
 import gzip
-import io
 import json
 from collections.abc import Callable
-from decimal import Decimal
 from itertools import count
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.orc
 import pyarrow.parquet
 
 from table_export_job.errors import PermanentError
+from table_export_job.fragments import bounded, content, joined, joined_without_nulls
+from table_export_job.json_text import escaped, json_string, json_text
 from table_export_job.types import TypeRules
 
 MB = 1024 * 1024
 ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
 PARAMETER_CHARACTERS = 512_000  # Glue, the longest value of a table's or SerDe's parameter
 ANY_NUMBER_OF_ROWS = 2**40  # in a row group: ROW_GROUP_BYTES is its limit. PyArrow's default is a million
+GZIP_LEVEL = 3  # level 6 makes files 11% smaller and takes twice the time
+CSV_ESCAPES = {"\\": "\\\\", '"': '""', "\r": r"\\r", "\n": r"\\n"}
 
 
 class Writer(Protocol):
@@ -79,47 +80,46 @@ class AvroWriter:
         self._file.flush()
 
 
-class JsonWriter:
+class LinesWriter:
+    """Writes gzipped lines."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+        self._file = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL)
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for part in bounded(rows):
+            self._file.write(content(self.lines(part.columns)))
+
+    def lines(self, columns: list[pa.Array]) -> pa.Array:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class JsonWriter(LinesWriter):
     """Writes one line per row, without the fields that are NULL. Decimals are numbers with all their digits."""
 
     def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
-        self._file = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
+        super().__init__(file, schema)
+        self._keys = [f",{json_string(name)}:" for name in schema.names]
 
-    def write(self, rows: pa.RecordBatch) -> None:
-        for row in rows.to_pylist(maps_as_pydicts="strict"):
-            known = {name: value for name, value in row.items() if value is not None}
-            self._file.write(orjson.dumps(known, default=as_number, option=orjson.OPT_APPEND_NEWLINE))
-
-    def close(self) -> None:
-        self._file.close()
+    def lines(self, columns: list[pa.Array]) -> pa.Array:
+        fields = [joined(key, *json_text(values)) for key, values in zip(self._keys, columns, strict=True)]
+        opened = pc.binary_replace_slice(joined_without_nulls(*fields), start=0, stop=1, replacement="{")  # no comma
+        return joined(opened, "}\n")
 
 
-class CsvWriter:
+class CsvWriter(LinesWriter):
     """Writes what Athena's OpenCSVSerDe reads: a header, all fields quoted, a backslash to escape, no line breaks."""
 
     def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
-        packed = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=6)
-        self._file = io.TextIOWrapper(packed, encoding="utf-8", newline="")
-        self._rows = csv.writer(self._file, quoting=csv.QUOTE_ALL, escapechar="\\", lineterminator="\n")
-        self._rows.writerow(schema.names)
+        super().__init__(file, schema)
+        self._file.write(content(self.lines([pa.array([name]) for name in schema.names])))
 
-    def write(self, rows: pa.RecordBatch) -> None:
-        columns = [map(on_one_line, column.to_pylist()) for column in rows.columns]
-        self._rows.writerows(zip(*columns, strict=True))
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def as_number(value: Any) -> orjson.Fragment:
-    """A decimal in JSON, for orjson, which knows none."""
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f"))
-    raise TypeError(f"{value!r} cannot be written as JSON")
-
-
-def on_one_line(text: str | None) -> str | None:
-    return text and text.replace("\r", "\\r").replace("\n", "\\n")
+    def lines(self, columns: list[pa.Array]) -> pa.Array:
+        fields = [escaped(values, CSV_ESCAPES) for values in columns]
+        return joined('"', joined_without_nulls(*fields, separator='","'), '"\n')
 
 
 def avro_schema(schema: pa.Schema) -> dict[str, Any]:

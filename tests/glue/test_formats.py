@@ -1,0 +1,136 @@
+"""Files have the bytes that they would have if rows were written one after the other. No Spark, no AWS."""
+
+import csv
+import gzip
+import io
+from decimal import Decimal
+
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from table_export_job import fragments
+from table_export_job.formats import FORMATS
+
+AWKWARD = " \t\r\n\v\b\f\0\x1f\x7f\x85\u2028\"'\\,;:{}[]|nru/0eEé日\U0001f600"
+texts = st.text(AWKWARD, max_size=8) | st.text(max_size=8)
+names = st.text(min_size=1, max_size=4) | st.sampled_from(["id", 'a"b', "größe", "\\", "日"])
+
+
+def decimals(scale):
+    unscaled = st.integers(-9, 9) | st.integers(1 - 10**38, 10**38 - 1)
+    return unscaled.map(lambda number: Decimal(f"{number}e-{scale}"))
+
+
+@st.composite
+def types(draw, depth=2):
+    """A strategy: a type of a column, and a strategy of its values."""
+    kinds = ["string", "string", "boolean", "bigint", "decimal"] + (["list", "map", "struct"] if depth else [])
+    match draw(st.sampled_from(kinds)):
+        case "string":
+            return pa.string(), texts
+        case "boolean":
+            return pa.bool_(), st.booleans()
+        case "bigint":
+            return pa.int64(), st.integers(-9, 9) | st.integers(-(2**63), 2**63 - 1)
+        case "decimal":
+            scale = draw(st.integers(0, 38))
+            return pa.decimal128(38, scale), decimals(scale)
+        case "list":
+            inner, values = draw(types(depth - 1))
+            return pa.list_(inner), st.lists(st.none() | values, max_size=3)
+        case "map":
+            inner, values = draw(types(depth - 1))
+            return pa.map_(pa.string(), inner), st.dictionaries(texts, st.none() | values, max_size=3).map(
+                list_of_pairs
+            )
+    fields = draw(st.dictionaries(names, types(depth - 1), min_size=1, max_size=3))
+    values = {name: st.none() | inner for name, (_, inner) in fields.items()}
+    return pa.struct([(name, type) for name, (type, _) in fields.items()]), st.fixed_dictionaries(values)
+
+
+def list_of_pairs(of):
+    return list(of.items())
+
+
+text_columns = st.just((pa.string(), texts))
+
+
+@st.composite
+def batches(draw, columns):
+    """A strategy: batches of one schema, some of them parts of larger ones, as slices are."""
+    chosen = draw(st.dictionaries(names, columns, min_size=1, max_size=4))
+    schema = pa.schema([(name, type) for name, (type, _) in chosen.items()])
+    found = []
+    for _ in range(draw(st.integers(0, 2))):
+        count = draw(st.integers(0, 6))
+        values = [draw(st.lists(st.none() | each, min_size=count, max_size=count)) for _, each in chosen.values()]
+        arrays = [pa.array(each, type) for each, type in zip(values, schema.types, strict=True)]
+        rows = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        start = draw(st.integers(0, count))
+        found.append(rows.slice(start, draw(st.integers(0, count - start))))
+    return schema, found
+
+
+def written(name, schema, rows):
+    file = io.BytesIO()
+    writer = FORMATS[name].writer(file, schema)
+    for batch in rows:
+        writer.write(batch)
+    writer.close()
+    return file.getvalue()
+
+
+def as_number(value):
+    assert isinstance(value, Decimal)
+    return orjson.Fragment(format(value, "f"))
+
+
+def json_lines(schema, rows):
+    for batch in rows:
+        for row in batch.to_pylist(maps_as_pydicts="strict"):
+            known = {name: value for name, value in row.items() if value is not None}
+            yield orjson.dumps(known, default=as_number, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def csv_lines(schema, rows):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, quoting=csv.QUOTE_ALL, escapechar="\\", lineterminator="\n")
+    for row in [schema.names, *(row.values() for batch in rows for row in batch.to_pylist())]:
+        writer.writerow([text and text.replace("\r", "\\r").replace("\n", "\\n") for text in row])
+    return file.getvalue().encode()
+
+
+many_times = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+
+
+@many_times
+@given(batches(types()))
+def test_json_is_that_of_each_row(batches):
+    assert gzip.decompress(written("json", *batches)) == b"".join(json_lines(*batches))
+
+
+@many_times
+@given(batches(text_columns))
+def test_csv_is_that_of_each_row(batches):
+    assert gzip.decompress(written("csv", *batches)) == csv_lines(*batches)
+
+
+def test_rows_with_many_values_are_written_in_parts(monkeypatch):
+    monkeypatch.setattr(fragments, "BATCH_VALUES", 20)
+    wide = pa.struct([(f"f{number}", pa.int64()) for number in range(9)])
+    rows = pa.record_batch(
+        {"id": [str(n) for n in range(7)], "x": pa.array([[{"f3": n}] for n in range(7)], pa.list_(wide))}
+    )
+
+    assert [len(part) for part in fragments.bounded(rows)] == [1] * 7
+    assert gzip.decompress(written("json", rows.schema, [rows])) == b"".join(json_lines(rows.schema, [rows]))
+
+
+def test_columns_that_json_cannot_hold_are_refused():
+    rows = pa.record_batch({"id": pa.array([b"x"])})
+
+    with pytest.raises(TypeError, match="binary cannot be written as JSON"):
+        written("json", rows.schema, [rows])
