@@ -52,15 +52,15 @@ def cancel(system: System, found: Export | InvalidRecord) -> Cancelled:
         marked = replace(found, blocked_reason=f"cancelled by {caller}")  # its end may be seen before the last write
         if not found.ended and system.records.move(found, marked):
             try:
-                settled, done = _stop(system, marked)
+                settled, done, interrupted = _stop(system, marked)
             except _TooLate:
                 found = _after_its_event(system, marked)
                 continue
             except Exception:
                 system.records.move(marked, found)  # nobody has cancelled it
                 raise
-            notes += done
-            ended = settled.cancel(caller, the_time())
+            notes += done + interrupted
+            ended = settled.cancel(caller, the_time(), interrupted)
             if _records(system).move(marked, ended):
                 return Cancelled(ended, tuple(notes))
         found = _again(system, found)
@@ -73,26 +73,28 @@ def _end_invalid(system: System, record: InvalidRecord, caller: str, notes: list
     if pipeline is None:
         raise CommandError(f"{record}. Its table stack was deleted, so nothing waits for it: delete the record")
     running = in_flight_again(record, pipeline, the_time())
+    reasons = [f"Its record was invalid: {record.attribute} {record.problem}"]
     try:
-        running, done = _stop(system, running)
-        notes += done
+        running, done, interrupted = _stop(system, running)
+        notes += done + interrupted
+        reasons += interrupted
     except (PermanentError, _TooLate) as error:
         notes.append(str(error) or "The view may show its snapshot")
-    ended = running.cancel(caller, the_time(), because=f" Its record was invalid: {record.attribute} {record.problem}")
+    ended = running.cancel(caller, the_time(), reasons)
     if not _records(system).replace_invalid(record, ended):
         raise CommandError(f"The record of export {record.export_id} has changed: run the command again")
     return Cancelled(ended, tuple(notes))
 
 
-def _stop(system: System, export: Export) -> tuple[Export, list[str]]:
+def _stop(system: System, export: Export) -> tuple[Export, list[str], list[str]]:
     """Stop what the export waits for, and what an interrupted step may have started.
 
-    Returns the export with what was found, and what was done.
+    Returns the export with what was found, what was done, and what an interrupted step may have started.
     """
     services = _Services(system)
-    found = _stop_operation(services, export)
-    settled, more = settle(export, services.glue, system.records, the_time())
-    return settled, found + more
+    done = _stop_operation(services, export)
+    settled, interrupted = settle(export, services.glue, system.records, the_time())
+    return settled, done, interrupted
 
 
 class _Services:

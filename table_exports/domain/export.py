@@ -1,5 +1,6 @@
 """An export: one run of a pipeline, from the request to the published view."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -246,9 +247,9 @@ class Export:
             reason += f" ({self.blocked_reason or 'resume the export when it may continue'})"
         return replace(self._end(Stage.FAILED, now), failed_stage=self.stage, reason=reason, final=final or None)
 
-    def cancel(self, by: str, now: datetime, because: str = "") -> Self:
-        """The export, failed because someone cancelled it."""
-        return self.fail(f"Cancelled by {by} while it waited for {self.waiting_on}.{because}", now)
+    def cancel(self, by: str, now: datetime, notes: Iterable[str] = ()) -> Self:
+        """The export, failed because someone cancelled it. `notes`: what else its reason says."""
+        return self.fail(". ".join([f"Cancelled by {by} while it waited for {self.waiting_on}", *notes]) + ".", now)
 
     def give_up(self, now: datetime, unhandled: str = "") -> Self:
         """The export, failed at its deadline. `unhandled`: the event that was published again, but not handled."""

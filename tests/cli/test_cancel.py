@@ -221,7 +221,9 @@ def test_a_run_that_a_dead_function_may_have_started_is_stopped(cli, aws, record
 
     said = cli("cancel", ID)
 
-    assert (aws.stopped, after(records, export).stage) == ([RUN], Stage.FAILED), said.err
+    ended = after(records, export)
+    assert (aws.stopped, ended.stage) == ([RUN], Stage.FAILED), said.err
+    assert ended.reason.endswith(f". An interrupted step started Glue job run {RUN}, which was stopped.")
 
 
 @pytest.mark.parametrize(

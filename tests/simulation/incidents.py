@@ -16,6 +16,14 @@ INCIDENTS = {
         calls=(CallFault("start_export", "StartJobRun", 0, "crash after"),),
         events=(EventFault("Glue Job State Change", 0, "dropped"),),
     ),
+    "a start is killed, the export is cancelled, and nothing is heard of its run": Plan(
+        acts=(Act(MINUTE, "request"), Act(3 * MINUTE, "cancel the latest export")),
+        calls=(
+            CallFault("start_export", "TransactWriteItems", 0, "crash before"),
+            CallFault("start_export", "StartJobRun", 0, "crash after"),
+        ),
+        events=(EventFault("Glue Job State Change", 0, "dropped"),),
+    ),
     "a start is killed, the stack is deleted, and the request is delivered again at once": Plan(
         acts=(Act(MINUTE, "request"), Act(MINUTE + 5.0, "delete the stack"), Act(MINUTE + 8.0, "request again")),
         calls=(CallFault("start_export", "StartJobRun", 0, "crash after"),),
