@@ -76,6 +76,7 @@ def a_manifest(*columns: tuple[str, ...], **changes: Any) -> Manifest:
         ),
         "comments": {},
         "serde_parameters": {},
+        "hot_share": None,
     }
     return Manifest(**usual | changes)
 

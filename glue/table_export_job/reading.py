@@ -16,7 +16,7 @@ from table_export_job.arguments import JobArguments
 from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
 from table_export_job.errors import PermanentError
-from table_export_job.rounds import Position, Task, hot_segment, next_round
+from table_export_job.rounds import Position, Task, hot_segment, hot_share, next_round
 from table_export_job.s3 import get, list_objects
 from table_export_job.staged_lines import observe_lines
 from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection, read_staged
@@ -77,7 +77,7 @@ def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any]) ->
         unfinished = [position for position in positions.values() if position.start_key or not position.parts]
     if hot := hot_segment(units):
         print(hot)
-    return staged
+    return staged._replace(hot_share=round(hot_share(units), 3))
 
 
 def segment_count(table_bytes: int, cores: int) -> int:

@@ -54,12 +54,20 @@ def share_out(unfinished: Sequence[Position], tasks: int) -> list[list[Position]
     return lists
 
 
-def hot_segment(units: Sequence[float]) -> str:
-    """Return a sentence about the segment that has far more than its share, or an empty text if there is none."""
+def hot_share(units: Sequence[float]) -> float:
+    """Return the share of the segment that has far more than the others of what was read. 0 if there is none."""
     total, most = sum(units), max(units, default=0)
     if len(units) < 2 or most < max(0.2, 4 / len(units)) * total or not total:
+        return 0.0
+    return most / total
+
+
+def hot_segment(units: Sequence[float]) -> str:
+    """Return a sentence about such a segment, or an empty text if there is none."""
+    share = hot_share(units)
+    if not share:
         return ""
     return (
-        f"Segment {list(units).index(most)} of {len(units)} has {most / total:.0%} of what was read: one partition key "
+        f"Segment {list(units).index(max(units))} of {len(units)} has {share:.0%} of what was read: one partition key "
         "has many or large items. No more than one task can read them"
     )

@@ -158,6 +158,7 @@ def build_manifest(
         "files": len(files),
         "bytes": sum(file.bytes for file in files),
         "read_capacity_units": staged.read_capacity_units,
+        "hot_share": staged.hot_share,
         "columns": [column._asdict() for column in columns],
         "comments": column_comments(columns, attributes, arguments.format.rules),
         "serde_parameters": serde_parameters,

@@ -37,6 +37,7 @@ class StagedItems(NamedTuple):
     read_capacity_units: float
     files: list[StagedFile]
     attributes: Attributes
+    hot_share: float | None = None  # of a segment that has far more than the others: 0 for none. Known of scans
 
     def with_more(self, other: "StagedItems") -> "StagedItems":
         """Both together. Attributes are merged into those of this one."""

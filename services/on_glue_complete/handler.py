@@ -62,10 +62,16 @@ def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
     manifest = cloud.manifests.proof_of(export)
     pipeline = publishing.pipeline_to_publish(export, cloud)
     if manifest.warning:
-        logger.warning(manifest.warning)
         count("ItemCountWarnings")
+    warning = ". ".join(text for text in (manifest.warning, manifest.hot_key) if text) or None
+    if warning:
+        logger.warning(warning)
     export = export.wrote(
-        items=manifest.items_written, files=manifest.files, size=manifest.bytes, warning=manifest.warning
+        items=manifest.items_written,
+        files=manifest.files,
+        size=manifest.bytes,
+        warning=warning,
+        hot_share=manifest.hot_share,
     )
     must_crawl = pipeline.catalog_update == "always" and not export.crawled
     if not must_crawl and cloud.glue.has_schema(export, manifest):

@@ -191,11 +191,17 @@ def _check_record_key(name: str, value: Any) -> None:
         raise _InvalidAttribute(name, f"is {preview(value)}: it must be export#SNAPSHOT#EXPORT_ID")
 
 
+def _check_share(name: str, value: Any) -> None:
+    if not 0 <= value <= 1:
+        raise _InvalidAttribute(name, f"is {preview(value)}: it must be a share from 0 to 1")
+
+
 _STATE_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "published_snapshot": _check_snapshot,
     "published_snapshots": _check_snapshots,
     "asked_to_show": _check_snapshot,
     "export_in_flight": _check_record_key,
+    "hot_share": _check_share,
 }
 
 

@@ -261,6 +261,8 @@ class Records:
         known: dict[str, Any]
         if export.stage == Stage.SUCCEEDED:
             known = {"published_snapshot": export.snapshot_timestamp, "last_succeeded_at": export.ended_at}
+            if export.hot_share is not None:
+                known["hot_share"] = export.hot_share
         else:
             known = {"last_failed_at": export.ended_at}
         head = self._get(export.pipeline, HEAD) or {}

@@ -70,6 +70,7 @@ class Export:
     files: int | None = None
     bytes: int | None = None
     warning: str | None = None  # of a possible problem with a snapshot that is proven complete
+    hot_share: Decimal | None = None  # as in the manifest
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
@@ -201,9 +202,11 @@ class Export:
         """The export with the number of its next attempt."""
         return replace(self, attempt=self.attempt + 1)
 
-    def wrote(self, *, items: int, files: int, size: int, warning: str | None) -> Self:
+    def wrote(
+        self, *, items: int, files: int, size: int, warning: str | None, hot_share: Decimal | None = None
+    ) -> Self:
         """The export with what its job wrote."""
-        return replace(self, items=items, files=files, bytes=size, warning=warning)
+        return replace(self, items=items, files=files, bytes=size, warning=warning, hot_share=hot_share)
 
     def advance(self, stage: Stage, awaited_id: str, now: datetime) -> Self:
         """The export in `stage`, waiting for the stage's operation with this ARN, id or name."""

@@ -3,6 +3,7 @@
 import builtins
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Self
 
 from table_exports.domain.errors import PermanentError
@@ -38,17 +39,19 @@ class Manifest:
     columns: tuple[Column, ...]  # all of the snapshot table, in its order, without the partition key
     comments: dict[str, str]  # by column: the attribute, where the name of the column does not say it
     serde_parameters: dict[str, str]  # for the catalog's SerDe, in addition to those of the format
+    hot_share: Decimal | None  # what one segment of the scan had far more of than the others. 0: none. None: not known
 
     @classmethod
     def from_json(cls, text: str | builtins.bytes) -> Self:
         """Parse a manifest. Raises PermanentError if it is malformed, or of another version."""
         try:
-            content = json.loads(text)
+            content = json.loads(text, parse_float=Decimal)
             if content["version"] != VERSION:
                 raise OtherVersion(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services again"
                 )
             content.setdefault("comments", {})  # 0.1.0 wrote none
+            content.setdefault("hot_share", None)  # nor this
             values = {name: content[name] for name in cls.__slots__}
             values["columns"] = tuple(
                 Column(column["name"], column["type"], column["attribute"]) for column in content["columns"]
@@ -86,6 +89,17 @@ class Manifest:
         return [(last[attribute], name) for attribute, name in first.items()]
 
     @property
+    def hot_key(self) -> str | None:
+        """A message for an operator if one segment of the scan had far more to read than the others."""
+        if not self.hot_share:
+            return None
+        return (
+            f"One segment of the scan had {self.hot_share:.0%} of what was read: one partition key has many or large "
+            "items. Only one task can read them, so more workers do not shorten the scan. If that is too slow, read by "
+            "a table export (ReadMode export)"
+        )
+
+    @property
     def warning(self) -> str | None:
         """A message for an operator if the table's own count is far from the number of items written."""
         off = abs(self.items_written - self.items_expected)
@@ -102,6 +116,8 @@ class Manifest:
             _must(isinstance(getattr(self, name), str), f"{name} is not text")
         for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):
             _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, which is not a count")
+        share = self.hot_share
+        _must(share is None or _is_share(share), f"hot_share is {share}, not a share")
         for name in ("serde_parameters", "comments"):
             _must(_is_text_to_text(getattr(self, name)), f"{name} must map text to text")
         _must(bool(self.columns), "it has no columns")
@@ -127,6 +143,10 @@ def _must(holds: bool, otherwise: str) -> None:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _is_text_to_text(value: Any) -> bool:

@@ -89,6 +89,7 @@ class Pipeline:
     published_snapshot: str | None = None
     published_snapshots: tuple[str, ...] = ()  # the newest that were published. A head of 0.1.0 has none
     asked_to_show: str | None = None  # the newest snapshot that the view was asked to show
+    hot_share: Decimal | None = None  # of its last scan: what one segment had far more of than the others. 0: none
     last_succeeded_at: datetime | None = None
     last_failed_at: datetime | None = None
     recent: tuple[End, ...] = ()  # how its last exports ended, the newest last

@@ -20,6 +20,7 @@ DPU_HOUR_USD = 0.44
 
 MB, GB = 2**20, 2**30
 READ_UNIT_BYTES = 8192  # eventually consistent: two blocks of 4 KB
+PARTITION_UNITS = 3000  # per second: no DynamoDB partition serves more, so a segment is read no faster
 MOST_MINUTES = 10_080  # the longest timeout that Glue accepts
 ON_DEMAND_READ_UNITS = 12_000  # per second: the warm throughput that AWS documents for a new on-demand table
 
@@ -80,13 +81,16 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
     """
     rate = table.read_rate(float(read_percentage), float(pipeline.read_capacity_cap))
     units = table.bytes / READ_UNIT_BYTES
-    seconds = units / rate
+    hot = float(pipeline.hot_share or 0)
+    seconds = max(units / rate, hot * units / min(rate, PARTITION_UNITS))
+    skewed = f" (one partition key had {hot:.0%} of the last scan, and is read by one task)" if hot else ""
     scan_usd = (units * READ_UNIT_USD if table.on_demand else 0) + seconds / 3600 * pipeline.dpus * DPU_HOUR_USD
     export_usd = table.bytes / GB * TABLE_EXPORT_GB_USD
     budget = float(pipeline.max_read_cost) or math.inf
     too_slow = seconds > pipeline.timeout_minutes * 60 / 2
     slow = ", more than half of the job's timeout," if too_slow else ""
-    scan = f"a scan at {rate:g} read units per second would take {_duration(seconds)}{slow} and cost {_usd(scan_usd)}"
+    takes = f"{_duration(seconds)}{skewed}{slow}"
+    scan = f"a scan at {rate:g} read units per second would take {takes} and cost {_usd(scan_usd)}"
     export = f"a table export of {_size(table.bytes)} would cost {_usd(export_usd)}"
 
     if pipeline.read_mode in (SCAN, EXPORT):

@@ -83,6 +83,23 @@ def test_an_end_frees_the_lock_and_is_noted_in_the_head(records, begun):
     assert (head.last_succeeded_at, head.last_failed_at) == (NOW, None)
 
 
+@pytest.mark.parametrize(("share", "known"), [("0.85", "0.85"), ("0", "0"), (None, "0.5")])
+def test_the_head_has_the_hot_share_of_the_last_scan(records, begun, share, known):
+    records._client.update_item(
+        TableName=records._table,
+        Key={"pipeline": {"S": begun.pipeline}, "record": {"S": "pipeline"}},
+        UpdateExpression="SET hot_share = :before",
+        ExpressionAttributeValues={":before": {"N": "0.5"}},
+    )
+    hot = Decimal(share) if share else None
+    publishing = an_export(stage=Stage.PUBLISHING, waiting_on="athena-query/q", hot_share=hot)
+    assert records.move(begun, publishing)
+
+    assert records.move(publishing, publishing.succeed(NOW))
+
+    assert records.pipeline("reviews-parquet").hot_share == Decimal(known)
+
+
 def test_an_ended_export_waits_for_nothing_and_expires_with_its_history(records, begun):
     assert records.move(begun, begun.fail("no luck", NOW))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from table_export_job.reading import READ_UNIT_BYTES, read_rate
+from table_export_job.rounds import PARTITION_UNITS
 from table_exports.domain import reading
 from table_exports.domain.reading import Table
 
@@ -39,3 +40,7 @@ def test_the_planned_rate_is_the_rate_of_the_job(table, percentage, cap, rate):
 
 def test_both_count_the_same_bytes_for_a_read_unit():
     assert READ_UNIT_BYTES == reading.READ_UNIT_BYTES
+
+
+def test_both_know_the_same_maximum_of_a_partition():
+    assert PARTITION_UNITS == reading.PARTITION_UNITS

@@ -101,6 +101,9 @@ def test_what_is_no_manifest_is_refused(text):
         ({"bytes": -1}, "bytes is -1, which is not a count"),
         ({"files": True}, "files is True, which is not a count"),
         ({"export_id": 7}, "export_id is not text"),
+        ({"hot_share": 1.5}, "hot_share is 1.5, not a share"),
+        ({"hot_share": True}, "hot_share is True, not a share"),
+        ({"hot_share": "much"}, "hot_share is much, not a share"),
         ({"serde_parameters": {"a": 1}}, "serde_parameters must map text to text"),
         ({"serde_parameters": None}, "serde_parameters must map text to text"),
     ],
@@ -147,3 +150,16 @@ def test_a_count_off_by_more_than_a_tenth_and_a_thousand_is(written, expected):
     warning = a_manifest(items_written=written, items_expected=expected).warning
 
     assert warning.startswith(f"The snapshot has {written} items, the table's own ItemCount is {expected}. ")
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(..., None), (None, None), (0.0, None), (0, None), (0.853, "had 85% of")]
+)
+def test_a_hot_key_is_reported_with_its_share_and_a_remedy(share, expected):
+    found = read(hot_share=share).hot_key
+
+    if expected is None:
+        assert found is None
+    else:
+        assert expected in found
+        assert "read by a table export (ReadMode export)" in found

@@ -193,3 +193,33 @@ def test_what_dynamodb_says_of_its_backups_tells_whether_an_export_is_possible()
     assert Table.described(table, on) == Table(bytes=5, on_demand=False, read_units=7, point_in_time_recovery=True)
     assert not Table.described(table, off).point_in_time_recovery
     assert not Table.described(table, {"ContinuousBackupsStatus": "DISABLED"}).point_in_time_recovery
+
+
+LARGE = {
+    "bytes": 500 * GB,
+    "read_units": 40_000,
+    "point_in_time_recovery": False,
+}  # 10,000 units per second
+
+
+@pytest.mark.parametrize(
+    ("share", "took"),
+    [(None, "1.8 h and"), ("0", "1.8 h and"), ("0.25", "1.8 h (one partition key had 25%"), ("0.5", "3.0 h (one part")],
+)
+def test_a_scan_takes_as_long_as_one_task_reads_the_hot_key(share, took):
+    """One segment is read at 3,000 units per second at most, because it is in one partition at a time."""
+    found = plan(LARGE, hot_share=share and Decimal(share))
+
+    assert f"at 10000 read units per second would take {took}" in found.why
+
+
+def test_the_hot_key_of_the_last_scan_counts_for_the_jobs_timeout():
+    assert plan(LARGE, timeout_minutes=120).mode == "scan"
+    with pytest.raises(PermanentError, match=r"one partition key had 50% of the last scan.*read by a table export"):
+        plan(LARGE, timeout_minutes=120, hot_share=Decimal("0.5"))
+
+
+def test_where_the_rate_is_low_a_hot_key_takes_no_longer():
+    slow = {"bytes": GB, "on_demand": False, "read_units": 400}
+
+    assert plan(slow, hot_share=Decimal("0.9")).cost_usd == plan(slow).cost_usd

@@ -105,6 +105,7 @@ def test_many_pages_of_several_segments_are_each_read_and_written_once(
     assert len(keys_below("staging/pages/")) == 2  # one per segment
     assert manifest("Pages")["read_capacity_units"] == 4  # of which moto says 1 for each page
     assert manifest("Pages")["files"] == 2
+    assert manifest("Pages")["hot_share"] == 0
 
 
 @pytest.mark.parametrize(

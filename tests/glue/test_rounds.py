@@ -3,7 +3,7 @@
 import pytest
 
 from table_export_job.reading import SEGMENT_BYTES, segment_count
-from table_export_job.rounds import Position, hot_segment, next_round, share_out
+from table_export_job.rounds import Position, hot_segment, hot_share, next_round, share_out
 
 KEY = {"id": "x"}
 
@@ -79,4 +79,8 @@ def test_a_segment_with_much_more_than_its_share_is_named(units, hot):
 
 
 def test_a_hot_segment_is_named_with_its_share():
-    assert hot_segment([1] * 30 + [39] + [1] * 9).startswith("Segment 30 of 40 has 50% of what was read")
+    units = [1] * 30 + [39] + [1] * 9
+
+    assert hot_segment(units).startswith("Segment 30 of 40 has 50% of what was read")
+    assert hot_share(units) == 0.5
+    assert hot_share([1] * 40) == 0

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from unittest.mock import Mock
 
 import pytest
@@ -106,6 +107,18 @@ def test_a_count_near_the_tables_own_is_nothing_to_tell(cloud, in_flight, aws_ev
     react(aws_event("glue_job_succeeded"))
 
     assert cloud.the_export().warning is None
+    assert "ItemCountWarnings" not in metrics.metric_set
+
+
+def test_a_hot_key_is_recorded_and_is_no_warning_about_the_count(cloud, in_flight, aws_event, react):
+    in_flight(Stage.EXPORTING, SUCCEEDED)
+    cloud.manifests.manifest = a_manifest(hot_share=Decimal("0.85"))
+    metrics.clear_metrics()
+
+    react(aws_event("glue_job_succeeded"))
+
+    export = cloud.the_export()
+    assert (export.hot_share, export.warning) == (Decimal("0.85"), cloud.manifests.manifest.hot_key)
     assert "ItemCountWarnings" not in metrics.metric_set
 
 
