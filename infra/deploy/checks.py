@@ -32,6 +32,7 @@ class Checks:
 
         self._refuse_another_database(stack, parameters)
         self._refuse_another_key(stack, parameters)
+        self._refuse_another_role_path(stack, parameters)
 
     def _refuse_another_key(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
         """S3 does not encrypt existing objects anew, and the roles may use one key."""
@@ -43,6 +44,27 @@ class Checks:
             'read them any more. Set it to that key again: docs/deploy.md, "Encryption"'
         )
 
+    def _refuse_another_role_path(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
+        """CloudFormation would replace the roles. While stacks import their ARNs, it refuses that halfway."""
+        default = self._default("RolePath")  # a stack of an earlier version has no such parameter
+        before, after = given(stack).get("RolePath", default), parameters.get("RolePath", default)
+        if stack["StackStatus"] in NEVER_CREATED or before == after:
+            return
+        importing = [
+            name
+            for name, each in self._stacks.ours().items()
+            if ownership.is_tagged(TABLE, each) and each["StackStatus"] not in (*NEVER_CREATED, "REVIEW_IN_PROGRESS")
+        ]
+        if importing:
+            raise CannotDeploy(
+                f"parameters.RolePath: it is {before}, and table stacks refer to roles of that path: "
+                f"{', '.join(sorted(importing))}. Set it to {before} again, or see docs/deploy.md, "
+                '"Change the path of the roles"'
+            )
+
+    def _default(self, name: str) -> str:
+        return yaml_parse(self._common_template.read_text())["Parameters"][name]["Default"]
+
     def _refuse_another_database(self, stack: dict[str, Any], parameters: dict[str, str]) -> None:
         """CloudFormation refuses it too, but only after it has begun to update the stack.
 
@@ -50,8 +72,8 @@ class Checks:
         database of that name.
         """
         before = given(stack).get("DatabaseName")
-        default = yaml_parse(self._common_template.read_text())["Parameters"]["DatabaseName"]["Default"]
-        if stack["StackStatus"] in NEVER_CREATED or before in (None, parameters.get("DatabaseName", default)):
+        after = parameters.get("DatabaseName", self._default("DatabaseName"))
+        if stack["StackStatus"] in NEVER_CREATED or before in (None, after):
             return
         raise CannotDeploy(
             f"parameters.DatabaseName: it is {before}, and CloudFormation cannot change it. Set it to {before} again, "

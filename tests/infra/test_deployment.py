@@ -1,10 +1,13 @@
 """Stacks of others are not touched. Failed stacks and data are deleted only after the user agreed."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+from samtranslator.yaml_helper import yaml_parse
 from templates import INFRA
 
 from infra.deploy import CannotDeploy
@@ -337,10 +340,10 @@ def test_a_stack_that_another_deployment_left_otherwise_is_told(deploy):
     assert f"discard {NAMES[1]}" in done
 
 
-def checked(parameters, table_stacks=(), status="CREATE_COMPLETE", **settings):
+def checked(parameters, table_stacks=(), status="CREATE_COMPLETE", statuses=None, **settings):
     """Checks the table stacks and the common stack, which exist with these parameters."""
     changed = replace(SETTINGS, parameters=SETTINGS.parameters | settings)
-    stacks = FakeStacks([], **dict.fromkeys(parameters, status))
+    stacks = FakeStacks([], **dict.fromkeys(parameters, status) | (statuses or {}))
     stacks.kinds, stacks.templates, stacks.parameters = (
         {"table-exports": "common"},
         {"table-exports": COMMON},
@@ -381,6 +384,81 @@ def test_the_key_of_a_common_stack_does_not_change():
             CannotDeploy, match=f"^parameters.KmsKeyArn: .* are encrypted with {key}, .* Set it to that"
         ):
             checked({"table-exports": {"KmsKeyArn": key}}, **given)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "table_stack", "refused"),
+    [
+        ("/", {"RolePath": "/data/"}, "UPDATE_COMPLETE", True),
+        ("/data/", {}, "UPDATE_ROLLBACK_COMPLETE", True),
+        ("/data/", {"RolePath": "/data/"}, "CREATE_COMPLETE", False),
+        ("/", {"RolePath": "/data/"}, "ROLLBACK_COMPLETE", False),  # it has no resources
+        ("/", {"RolePath": "/data/"}, None, False),
+        (None, {}, "CREATE_COMPLETE", False),  # an earlier version, whose roles have no path
+        (None, {"RolePath": "/data/"}, "CREATE_COMPLETE", True),
+    ],
+)
+def test_the_path_of_roles_does_not_change_under_table_stacks(before, after, table_stack, refused):
+    parameters = {"table-exports": {"RolePath": before} if before else {}} | ({NAMES[0]: {}} if table_stack else {})
+    statuses = {NAMES[0]: table_stack} if table_stack else {}
+    if not refused:
+        return checked(parameters, statuses=statuses, **after)
+    with pytest.raises(CannotDeploy) as error:
+        checked(parameters, statuses=statuses, **after)
+
+    path = before or "/"
+    assert str(error.value) == (
+        f"parameters.RolePath: it is {path}, and table stacks refer to roles of that path: {NAMES[0]}. "
+        f'Set it to {path} again, or see docs/deploy.md, "Change the path of the roles"'
+    )
+
+
+def names_in(value):
+    """The references of a part of a template: parameters, resources and conditions."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key in ("Ref", "Condition") and isinstance(part, str):
+                yield part
+            elif key == "Fn::If":
+                yield part[0]
+                yield from names_in(part[1:])
+            elif key == "Fn::GetAtt":
+                yield (part if isinstance(part, str) else part[0]).split(".")[0]
+            elif key == "Fn::Sub":
+                yield from re.findall(r"\$\{([A-Za-z0-9]+)", part if isinstance(part, str) else part[0])
+                yield from names_in(part)
+            else:
+                yield from names_in(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from names_in(part)
+
+
+NAMED_BY = ["/properties/DatabaseInput"]  # which names a Glue database, and other resources do not have
+
+
+def test_each_parameter_that_would_change_an_exported_value_is_checked_before_a_deployment():
+    """CloudFormation refuses such a change in the middle of an update, while other stacks import the value."""
+    found = yaml_parse((INFRA / "common.yaml").read_text())
+    resources, conditions, changing = found["Resources"], found["Conditions"], set()
+    exported = {
+        name for output in found["Outputs"].values() if "Export" in output for name in names_in(output["Value"])
+    }
+    seen: set[str] = set()
+    while open_names := exported - seen:
+        for name in open_names:
+            seen.add(name)
+            if name in found["Parameters"]:
+                changing.add(name)
+            elif name in conditions:
+                exported |= set(names_in(conditions[name]))
+            elif (kind := resources.get(name, {}).get("Type", "")).startswith("AWS::") and "Serverless" not in kind:
+                schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+                for path in [*schema.get("createOnlyProperties", []), *schema["primaryIdentifier"], *NAMED_BY]:
+                    exported |= set(names_in(resources[name]["Properties"].get(path.split("/")[2])))
+
+    assert {"Bucket", "Database", "StartExportRole", "ScheduleRole"} <= seen
+    assert changing - {"AWS"} == {"DatabaseName", "RolePath"}
 
 
 def test_a_deployment_beyond_a_quota_asks_and_changes_nothing(deploy, monkeypatch):

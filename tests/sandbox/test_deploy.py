@@ -573,3 +573,24 @@ def test_a_protected_stack_is_deleted_only_as_the_documentation_says(deployed):
     client.update_termination_protection(StackName=STACKS[0], EnableTerminationProtection=False)
     client.delete_stack(StackName=STACKS[0])
     client.get_waiter("stack_delete_complete").wait(StackName=STACKS[0], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def test_the_path_of_roles_is_changed_as_the_documentation_says(deployed):
+    client = deployed.user.client("cloudformation")
+    deployed.write("tables.yaml", THREE_TABLES)
+    deployed.write("table-exports.toml", SETTINGS)
+    assert deployed.deploy("--yes")[0] == 0
+    deployed.write("table-exports.toml", SETTINGS.replace("HistoryDays", 'RolePath = "/data/"\nHistoryDays'))
+    code, said, _ = deployed.deploy("--yes")
+    assert code == 1
+    assert "parameters.RolePath: it is /, and table stacks refer to roles of that path: table-exports-films-csv" in said
+
+    for name in STACKS:
+        client.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+        client.delete_stack(StackName=name)
+        client.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    code, said, became = deployed.deploy("--yes")
+
+    assert (code, became) == (0, dict.fromkeys(STACKS, "created")), said
+    roles = deployed.user.client("iam").list_roles(PathPrefix="/data/")["Roles"]
+    assert {role["Path"] for role in roles} == {"/data/", "/data/table-exports/"}
