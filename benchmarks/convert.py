@@ -4,10 +4,11 @@ Staged items are gzipped DynamoDB JSON lines. Each contestant reads the same fil
 with zstd, in a process of its own that is held to one core. They are run in turn. The figures are megabytes of lines,
 unpacked, per CPU second, and CPU seconds as ratios to ours; imports are not counted.
 
-The job comes twice. `known`: it knows the columns, as in read mode scan, where reading sees them. `found`: it looks
-for them first, which costs a pass over all lines, as in read mode export.
+The job comes three times. `known`: it knows the columns, as in read mode scan, where reading sees them. `expected`: the
+latest manifest says what to expect, and the job verifies it, as in read mode export. `first export`: as before, but
+there is no manifest.
 
-The others come twice as well. `as it comes`: the lines as they infer them, so columns are structs of one field, named
+The others come twice. `as it comes`: the lines as they infer them, so columns are structs of one field, named
 for DynamoDB's type, and a number is text. `told the types`: they are handed the columns that our job found, and turn
 values into them, by the shortest query we know. That is the like of `known`.
 
@@ -56,12 +57,14 @@ sys.stdout.write(json.dumps({"cpu": cpu, "wall": wall, "peak": peak}))
 JOB = """
 import base64, hashlib
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 import pyarrow.parquet
 from table_export_job.attributes import Seen
 from table_export_job.columns import SnapshotTable, snapshot_columns
 from table_export_job.formats import ParquetWriter
-from table_export_job.staged_lines import RowConverter, observe_lines
+from table_export_job.one_pass import ObservingConverter, observe_start
+from table_export_job.staged_lines import RowConverter
 from table_export_job.staging import StagedFile, as_base64, no_garbage_collection, read_staged
 from table_export_job.types import TypeRules
 
@@ -76,18 +79,31 @@ file = StagedFile(f"s3://x{lines}", task["items"], len(content), as_base64(hashl
 del content
 attributes = {name: Seen.from_json(seen) for name, seen in task["attributes"].items()}
 """
-KNOWN = """
-columns, attributes = snapshot_columns(attributes, task["table"], SnapshotTable([], {}), TypeRules())
-rows = RowConverter(columns, attributes, TypeRules())
+WRITE = """
 with open(parquet, "wb") as out, closing(ParquetWriter(out, rows.schema)) as writing, no_garbage_collection():
     for batches in read_staged(S3(), [file], rows.convert):
         for batch in batches:
             writing.write(batch)
 """
-FOUND = f"""
-with no_garbage_collection():
-    attributes = observe_lines(read_staged(S3(), [file], lambda lines: lines))
-{KNOWN}
+KNOWN = f"""
+columns, attributes = snapshot_columns(attributes, task["table"], SnapshotTable([], {{}}), TypeRules())
+rows = RowConverter(columns, attributes, TypeRules())
+{WRITE}
+"""
+ONE_PASS = f"""
+describe = partial(snapshot_columns, table=task["table"], earlier=earlier, rules=TypeRules())
+columns, expected = describe(observe_start(S3(), file, describe({{}})[1]))
+rows = ObservingConverter(columns, expected, TypeRules(), describe)
+{WRITE}
+assert rows.fits
+"""
+EXPECTED = f"""
+earlier = SnapshotTable(*snapshot_columns(attributes, task["table"], SnapshotTable([], {{}}), TypeRules()))
+{ONE_PASS}
+"""
+FIRST = f"""
+earlier = SnapshotTable([], {{}})
+{ONE_PASS}
 """
 DUCKDB = "import duckdb\nduckdb.execute('SET threads = 1; SET enable_progress_bar = false')"
 POLARS = "import polars as pl"
@@ -95,7 +111,8 @@ POLARS = "import polars as pl"
 # Per contestant: the interpreter, what it imports, what it does.
 CONTESTANTS = {
     "job, known": (OURS, JOB, KNOWN),
-    "job, found": (OURS, JOB, FOUND),
+    "job, expected": (OURS, JOB, EXPECTED),
+    "job, first export": (OURS, JOB, FIRST),
     "job, known, snappy": (OURS, JOB, KNOWN),
     "DuckDB, as it comes": (OTHERS, DUCKDB, "duckdb.execute(task['as_it_comes'], [lines])"),
     "DuckDB, told the types": (OTHERS, DUCKDB, "duckdb.execute(task['told_the_types'], [lines])"),

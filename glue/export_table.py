@@ -21,7 +21,9 @@ Arguments, all of them required:
 
 There are two steps. *Stage*: write the items to S3 as gzipped DynamoDB JSON lines, as DynamoDB's own export does.
 *Convert*: write the staged items as rows. The columns depend on every value of every item (types.py) and on the columns
-of earlier snapshots (columns.py). Spark distributes the work. Arrow and orjson do it.
+of earlier snapshots (columns.py). What a scan stages is observed while it is read. What DynamoDB's export staged is
+observed while it is converted, and written again if it needs other columns than expected (one_pass.py). Spark
+distributes the work. Arrow and orjson do it.
 
 Guarantees:
 - Each item is read from DynamoDB once. Only a retried Spark task reads again what it had to read in its round.
@@ -49,7 +51,8 @@ from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
 from table_export_job.columns import arrow_schema, read_snapshot_table, snapshot_columns
 from table_export_job.errors import run_error
-from table_export_job.reading import find_table_export, read_table_export, scan
+from table_export_job.one_pass import write_as_expected
+from table_export_job.reading import find_table_export, scan
 from table_export_job.s3 import delete
 from table_export_job.snapshot import (
     build_manifest,
@@ -92,15 +95,18 @@ def write(arguments: JobArguments, s3: Any) -> dict[str, Any]:
     clear_after_killed_runs(s3, arguments)
     earlier = read_snapshot_table(s3, arguments)
     table = connect("dynamodb").describe_table(TableName=arguments.table_name)["Table"]
-    table_export = find_table_export(s3, arguments) if arguments.read_mode == "export" else None
+    exported = find_table_export(s3, arguments) if arguments.read_mode == "export" else None
 
     spark = SparkSession.builder.appName(f"export {arguments.table_name}").getOrCreate()
-    staged = read_table_export(spark, table_export) if table_export else scan(spark, arguments, table)
-    columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
-    serde_parameters = arguments.format.serde_parameters(arrow_schema(columns))
-    files = write_snapshot(spark, arguments, staged.files, columns, attributes)
+    staged = exported or scan(spark, arguments, table)
+    if exported:
+        files, columns, attributes = write_as_expected(spark, s3, arguments, staged.files, table, earlier)
+    else:
+        columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
+        files = write_snapshot(spark, arguments, staged.files, columns, attributes)
     verify_counts(staged, files)
     publish(s3, arguments, files)
+    serde_parameters = arguments.format.serde_parameters(arrow_schema(columns))
     manifest = build_manifest(arguments, table, staged, files, columns, serde_parameters, attributes)
     write_manifest(s3, arguments, manifest)
     return manifest

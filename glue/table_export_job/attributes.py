@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 
 KINDS = {"S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"}
 MAP_KEYS = 100  # the keys of a map with more distinct keys than this are data
@@ -59,6 +60,46 @@ class Seen:
             for place, each in enumerate(found.flatten()):
                 self.fields[found.type[place].name].add_array(each, found.type[place].type[0].name)
 
+    def covers(self, other: "Seen") -> bool:
+        """Whether merging `other` would add nothing."""
+        if not (
+            other.kinds <= self.kinds
+            and other.digits <= self.digits
+            and other.scale <= self.scale
+            and other.is_beyond_int64 <= self.is_beyond_int64
+        ):
+            return False
+        if other.element and not (self.element or Seen()).covers(other.element):
+            return False
+        if self.fields is None:
+            return all((self.element or Seen()).covers(inner) for inner in (other.fields or {}).values())
+        if other.fields is None:
+            return False
+        return all(key in self.fields and self.fields[key].covers(inner) for key, inner in other.fields.items())
+
+    def covers_array(self, values: pa.StructArray, kind: str) -> bool:
+        """Whether `add_array` would add nothing."""
+        found, null = values.flatten()
+        if not all(
+            name in self.kinds or each.null_count == len(each) for name, each in ((kind, found), ("NULL", null))
+        ):
+            return False
+        if kind == "N":
+            return self._covers_numbers(found)
+        if kind in ("L", "NS"):
+            elements = found.flatten()
+            if not self.element:
+                return not len(elements)
+            if kind == "NS":
+                return self.element._covers_numbers(elements)
+            return self.element.covers_array(elements, elements.type[0].name)
+        if kind == "M":
+            return all(
+                self.fields[field.name].covers_array(each, field.type[0].name)
+                for field, each in zip(found.type, found.flatten(), strict=True)
+            )
+        return True
+
     def merge(self, other: "Seen") -> "Seen":
         self.kinds |= other.kinds
         self.digits = max(self.digits, other.digits)
@@ -86,6 +127,22 @@ class Seen:
             self.digits = max(self.digits, number.adjusted() + 1)
             self.scale = max(self.scale, -number.as_tuple().exponent)
             self.is_beyond_int64 |= not -(2**63) <= number < 2**63
+
+    def _covers_numbers(self, texts: pa.Array) -> bool:
+        """Arrow compares numbers much faster than their texts can be looked at. False if it cannot tell."""
+        is_integer = not self.scale and not self.is_beyond_int64
+        if not is_integer and self.digits + self.scale > DIGITS:
+            return False
+        try:
+            found = texts.cast(pa.int64() if is_integer else pa.decimal128(DIGITS, self.scale))
+        except pa.ArrowInvalid:  # a value that does not fit, or a notation that Arrow does not read
+            return False
+        least, most = (number.as_py() for number in pyarrow.compute.min_max(found).values())
+        if least is None:
+            return True
+        if not self.is_beyond_int64 and not -(2**63) <= least <= most < 2**63:
+            return False
+        return self.digits > 0 and -(10**self.digits) < least and most < 10**self.digits
 
     def _add_maps(self, maps: list[Item]) -> None:
         for key, values in by_name(maps).items():

@@ -4,8 +4,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from functools import reduce
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import boto3
@@ -13,13 +12,11 @@ import orjson
 from pyspark.sql import SparkSession
 
 from table_export_job.arguments import JobArguments
-from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
 from table_export_job.errors import PermanentError
 from table_export_job.rounds import Position, Task, hot_segment, hot_share, next_round
 from table_export_job.s3 import get, list_objects
-from table_export_job.staged_lines import observe_lines
-from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection, read_staged
+from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection
 
 SEGMENT_BYTES = 32 * 1024 * 1024  # of the table: one task reads a smaller table
 SEGMENTS_PER_CORE = 8  # at most: the smaller the segments are, the more evenly the cores are used
@@ -186,16 +183,10 @@ class SegmentsRead(NamedTuple):
     seconds: float
 
 
-class TableExport(NamedTuple):
-    """DynamoDB's own export of the table to S3."""
+def find_table_export(s3: Any, arguments: JobArguments) -> StagedItems:
+    """The items as DynamoDB's own export staged them. Their attributes are not known yet.
 
-    items_counted: int
-    files: list[StagedFile]
-
-
-def find_table_export(s3: Any, arguments: JobArguments) -> TableExport:
-    """The table export that the arguments name. Raises PermanentError if it is not complete, or not of the table.
-
+    Raises PermanentError if the table export that the arguments name is not complete, or not of the table.
     Its files: DynamoDB developer guide, "DynamoDB table export output format".
     """
     folder = os.path.dirname(arguments.table_export)  # paths in the export's manifests may lack the prefix
@@ -217,21 +208,4 @@ def find_table_export(s3: Any, arguments: JobArguments) -> TableExport:
         if name not in sizes:
             raise PermanentError(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
         files.append(StagedFile(f"{folder}/data/{name}", file["itemCount"], sizes[name], file["md5Checksum"]))
-    return TableExport(summary["itemCount"], files)
-
-
-def read_table_export(spark: SparkSession, export: TableExport) -> StagedItems:
-    """The table as DynamoDB's export staged it, with the attributes that its items have."""
-    return StagedItems(export.items_counted, 0.0, export.files, observe_files(spark, export.files))
-
-
-def observe_files(spark: SparkSession, files: list[StagedFile]) -> Attributes:
-    """The attributes of all items in staged files."""
-    context, region = spark.sparkContext, boto3.Session().region_name
-    tasks = min(len(files), 4 * context.defaultParallelism) or 1
-
-    def observe_some(some: Iterable[StagedFile]) -> list[Attributes]:
-        with no_garbage_collection():
-            return [observe_lines(read_staged(connect("s3", region), some, lambda lines: lines))]
-
-    return reduce(merge, context.parallelize(files, tasks).mapPartitions(observe_some).collect())
+    return StagedItems(summary["itemCount"], 0.0, files, {})

@@ -4,17 +4,19 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 import boto3
+import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from table_export_job.arguments import MARKER_SUFFIX, JobArguments
 from table_export_job.attributes import Attributes
 from table_export_job.clients import CONNECTIONS, connect
-from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, column_comments
+from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema, column_comments
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import (
     abort_uploads,
@@ -45,6 +47,13 @@ class SnapshotFile(NamedTuple):
     parts: list[dict[str, Any]]  # for CompleteMultipartUpload
 
 
+class FileGroup(NamedTuple):
+    """The staged files of which a task makes one file of the snapshot."""
+
+    number: int
+    files: list[StagedFile]
+
+
 # ----------------------------------------------------------------------------------------------------------- write
 
 
@@ -55,27 +64,59 @@ def write_snapshot(
     columns: list[SnapshotColumn],
     attributes: Attributes,
 ) -> list[SnapshotFile]:
-    """Write the files of the snapshot. Each task reads whole staged files and writes one file."""
-    context, region = spark.sparkContext, boto3.Session().region_name
-    tasks = file_count(sum(file.bytes for file in files), context.defaultParallelism)
+    """Write the files of the snapshot. The attributes of all staged items are known."""
+    return write_groups(
+        spark, arguments, file_groups(files, spark.sparkContext.defaultParallelism), columns, attributes
+    )
+
+
+def write_groups(
+    spark: SparkSession,
+    arguments: JobArguments,
+    groups: list[FileGroup],
+    columns: list[SnapshotColumn],
+    attributes: Attributes,
+) -> list[SnapshotFile]:
+    """Write a file for each of these groups of staged files, whose attributes are known."""
+    if not groups:
+        return []
+    region, schema = boto3.Session().region_name, arrow_schema(columns)
+    arguments.format.serde_parameters(schema)  # raises an error if the catalog cannot hold them
+
+    def write(group: FileGroup) -> SnapshotFile:
+        convert = RowConverter(columns, attributes, arguments.format.rules).convert
+        with local_file(arguments, region, group, schema, convert) as path:
+            return upload(connect("s3", region), arguments, group, path)
+
+    return spark.sparkContext.parallelize(groups, len(groups)).map(write).collect()
+
+
+def file_groups(files: list[StagedFile], cores: int) -> list[FileGroup]:
+    count = file_count(sum(file.bytes for file in files), cores)
     by_size = sorted(files, key=lambda file: file.bytes)
+    return [FileGroup(number, by_size[number::count]) for number in range(count)]
 
-    def write_file(task: int) -> SnapshotFile:
-        s3, format = connect("s3", region), arguments.format
-        converter = RowConverter(columns, attributes, format.rules)
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "snapshot")
-            with (
-                open(path, "wb") as file,
-                closing(format.writer(file, converter.schema)) as writer,
-                no_garbage_collection(),
-            ):
-                for batches in read_staged(s3, by_size[task::tasks], converter.convert):
-                    for batch in batches:
-                        writer.write(batch)
-            return upload(s3, path, f"{arguments.location}part-{task:05d}{format.suffix}", format.count_items(path))
 
-    return context.parallelize(range(tasks), tasks).map(write_file).collect()
+@contextmanager
+def local_file(
+    arguments: JobArguments,
+    region: str | None,
+    group: FileGroup,
+    schema: pa.Schema,
+    convert: Callable[[bytes], list[pa.RecordBatch]],
+) -> Iterator[str]:
+    """The path of a file with the rows of a group. The file exists as long as the context."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "snapshot")
+        with (
+            open(path, "wb") as file,
+            closing(arguments.format.writer(file, schema)) as writer,
+            no_garbage_collection(),
+        ):
+            for batches in read_staged(connect("s3", region), group.files, convert):
+                for batch in batches:
+                    writer.write(batch)
+        yield path
 
 
 def file_count(staged_bytes: int, cores: int) -> int:
@@ -83,8 +124,9 @@ def file_count(staged_bytes: int, cores: int) -> int:
     return max(1, math.ceil(staged_bytes / SNAPSHOT_FILE_BYTES), min(cores, staged_bytes // BUSY_FILE_BYTES))
 
 
-def upload(s3: Any, path: str, uri: str, items: int) -> SnapshotFile:
+def upload(s3: Any, arguments: JobArguments, group: FileGroup, path: str) -> SnapshotFile:
     """Upload a file, but do not complete the upload: only `publish` makes the object visible."""
+    uri = f"{arguments.location}part-{group.number:05d}{arguments.format.suffix}"
     place, parts = bucket_and_key(uri), []
     upload_id = s3.create_multipart_upload(**place)["UploadId"]
     with open(path, "rb") as file:
@@ -93,7 +135,7 @@ def upload(s3: Any, path: str, uri: str, items: int) -> SnapshotFile:
             answer = s3.upload_part(**place, UploadId=upload_id, PartNumber=number, Body=content)
             checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
             parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
-    return SnapshotFile(uri, items, os.path.getsize(path), upload_id, parts)
+    return SnapshotFile(uri, arguments.format.count_items(path), os.path.getsize(path), upload_id, parts)
 
 
 # ----------------------------------------------------------------------------------------- verify, publish, describe

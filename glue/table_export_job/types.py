@@ -140,7 +140,8 @@ def struct_of(attributes: Attributes, rules: TypeRules) -> ColumnType:
         return pa.StructArray.from_arrays(arrays, fields=members, mask=nulls(found))
 
     def read(found: pa.StructArray) -> pa.Array:
-        arrays = [types[name].read_tagged(values) for name, values in zip(order, found.flatten(), strict=True)]
+        fields = dict(zip([field.name for field in found.type], found.flatten(), strict=True))
+        arrays = [types[name].read_tagged(fields[name]) for name in order]
         return pa.StructArray.from_arrays(arrays, fields=members, mask=found.is_null())
 
     return ColumnType(pa.struct(members), "M", make, line_struct({name: types[name] for name in order}), read)

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 TINY = [
     ("cold_start", "--runs 1", ["start_export", "on_glue_complete", "on_export_changed"]),
     ("page", "--runs 1 --sizes 3", ["        3 "]),
-    ("convert", "--megabytes 1 --rounds 1 --tables small --alone", ["job, known", "job, found"]),
+    (
+        "convert",
+        "--megabytes 1 --rounds 1 --tables small --alone",
+        ["job, known", "job, expected", "job, first export"],
+    ),
     (
         "formats",
         "--megabytes 0.2 --rounds 1",

@@ -49,14 +49,14 @@ def test_the_same_is_seen_of_lines_as_of_items(size):
 
     for some in (items, simple, simple * 2, simple[::-1]):
         parts = [lines_of(some[start : start + size]) for start in range(0, len(some), size)]
-        assert observe_lines(parts) == seen_in(some)
+        assert observe_lines(parts, {}) == seen_in(some)
 
 
 def test_what_was_only_null_or_empty_at_first_is_seen_when_it_comes():
     first = {"a": NULL, "l": {"L": []}, "m": {"M": {"x": NULL}}, "n": number("1"), "s": {"NS": ["1"]}}
     second = {"a": {"S": "x"}, "l": {"L": [{"S": "y"}]}, "m": {"M": {"x": {"S": "z"}}}, "n": NULL, "s": {"NS": ["2.5"]}}
 
-    assert observe_lines([lines_of([first]), lines_of([second])]) == seen_in([first, second])
+    assert observe_lines([lines_of([first]), lines_of([second])], {}) == seen_in([first, second])
 
 
 def test_batches_of_wide_tables_are_short(monkeypatch):
