@@ -7,13 +7,12 @@ from itertools import count
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.orc
 import pyarrow.parquet
 
 from table_export_job.errors import PermanentError
 from table_export_job.fragments import bounded, content, joined, joined_without_nulls
-from table_export_job.json_text import escaped, json_string, json_text
+from table_export_job.json_text import escaped, json_string, json_text, without_first_comma
 from table_export_job.types import TypeRules
 
 MB = 1024 * 1024
@@ -106,8 +105,7 @@ class JsonWriter(LinesWriter):
 
     def lines(self, columns: list[pa.Array]) -> pa.Array:
         fields = [joined(key, *json_text(values)) for key, values in zip(self._keys, columns, strict=True)]
-        opened = pc.binary_replace_slice(joined_without_nulls(*fields), start=0, stop=1, replacement="{")  # no comma
-        return joined(opened, "}\n")
+        return joined(without_first_comma("{", fields), "}\n")
 
 
 class CsvWriter(LinesWriter):

@@ -1,11 +1,11 @@
-"""JSON text of arrays."""
+"""JSON text of arrays: of columns, and of what Arrow reads of staged lines."""
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from table_export_job.fragments import Fragment, content, joined, joined_in_lists, lists
+from table_export_job.fragments import Fragment, content, joined, joined_in_lists, joined_without_nulls, lists
 
 PLAIN_PLACES = 6  # Arrow writes decimals with more places as 1E-7
 
@@ -48,6 +48,36 @@ def json_objects(values: pa.StructArray) -> pa.Array:
     for number, (field, inner) in enumerate(zip(values.type, values.flatten(), strict=True)):
         fragments += [f"{',' if number else '{'}{json_string(field.name)}:", *with_null(inner)]
     return present(joined(*fragments, "}"), values)
+
+
+def line_json_text(contents: pa.Array, kind: str) -> list[Fragment]:
+    """The same for contents of DynamoDB's values. Numbers keep their digits, and maps have no missing fields."""
+    if kind in ("S", "B", "BOOL"):
+        return json_text(contents)
+    if kind == "N":
+        return [contents]
+    if kind == "M":
+        return [line_json_objects(contents)]
+    elements, lengths = lists(contents)
+    inner = [tagged_json(elements)] if kind == "L" else line_json_text(elements, kind[0])
+    return [in_brackets("[]", inner, contents, lengths)]
+
+
+def line_json_objects(contents: pa.StructArray) -> pa.Array:
+    found = {field.name: values for field, values in zip(contents.type, contents.flatten(), strict=True)}
+    fields = [joined(f",{json_string(name)}:", tagged_json(found[name])) for name in sorted(found)]
+    return present(joined(without_first_comma("{", fields), "}"), contents)
+
+
+def tagged_json(values: pa.StructArray) -> pa.Array:
+    """The JSON of values that are tagged with the one kind that they have. NULL for values that are missing."""
+    texts = joined(*line_json_text(values.flatten()[0], values.type[0].name))
+    return present(pc.fill_null(texts, "null"), values)
+
+
+def without_first_comma(opening: str, fields: list[pa.Array]) -> pa.Array:
+    """The fields that are not NULL, each of which begins with a comma. What opens them takes the place of the first."""
+    return pc.binary_replace_slice(joined_without_nulls(*fields), start=0, stop=1, replacement=opening)
 
 
 def in_brackets(brackets: str, elements: list[Fragment], values: pa.Array, lengths: np.ndarray) -> pa.Array:

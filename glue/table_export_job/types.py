@@ -15,6 +15,8 @@ import orjson
 import pyarrow as pa
 
 from table_export_job.attributes import DIGITS, EXACT, Attributes, Item, Seen, Value
+from table_export_job.fragments import joined
+from table_export_job.json_text import line_json_text
 from table_export_job.names import column_names
 
 TYPE_BYTES = 100_000  # the catalog accepts column types of 131,072 bytes
@@ -58,7 +60,7 @@ def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
     """The type of a column: text in a text-only format, and where the catalog cannot hold the type."""
     if rules.text_only:
         kinds = seen.kinds - {"NULL"} or {"S"}
-        return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else TEXT
+        return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else json_text_of(seen)
     found = value_type(seen, rules)
     return found if len(hive_type_of_arrow(found.arrow).encode()) <= TYPE_BYTES else TEXT
 
@@ -102,6 +104,21 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
 def text_of(kind: str) -> ColumnType:
     # DynamoDB JSON has B in base64 already.
     return ColumnType(pa.string(), kind, lambda texts: pa.array(texts, pa.string()), pa.string())
+
+
+def json_text_of(seen: Seen) -> ColumnType:
+    """The type of a column that has JSON text for the values of an attribute."""
+    found = value_type(seen, TypeRules())
+    if not found.line_type:
+        return TEXT
+
+    def make(found_contents: list[Any]) -> pa.Array:
+        return pa.array([None if each is None else as_json({found.kind: each}) for each in found_contents], pa.string())
+
+    def read(contents: pa.Array) -> pa.Array:
+        return joined(*line_json_text(contents, found.kind))
+
+    return ColumnType(pa.string(), found.kind, make, found.line_type, read)
 
 
 def number_of(type: pa.DataType) -> ColumnType:
@@ -250,7 +267,7 @@ def as_text(value: Value | None) -> str | None:
 
 
 def as_json(value: Value) -> str:
-    """Plain JSON. Numbers keep all their digits, binary values are base64."""
+    """Plain JSON. Numbers keep all their digits, binary values are base64, and maps have their keys in order."""
     [(kind, content)] = value.items()
     if kind == "NULL":
         return "null"
@@ -261,7 +278,7 @@ def as_json(value: Value) -> str:
     if kind == "L":
         return f"[{','.join(map(as_json, content))}]"
     if kind == "M":
-        return "{" + ",".join(f"{as_json({'S': key})}:{as_json(inner)}" for key, inner in content.items()) + "}"
+        return "{" + ",".join(f"{as_json({'S': key})}:{as_json(inner)}" for key, inner in sorted(content.items())) + "}"
     return orjson.dumps(content).decode()
 
 

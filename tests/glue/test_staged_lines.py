@@ -23,6 +23,31 @@ def test_values_are_the_same_whether_arrow_reads_them_or_they_are_made_of_items(
         assert values.equals(made), column
 
 
+NESTED = {"z": {"L": [NULL, {"M": {'q"': {"S": "\\n\n"}}}, {"M": {}}]}, "a": NULL, "ß": {"BOOL": True}}
+NESTED_AS_JSON = '{"a":null,"z":[null,{"q\\"":"\\\\n\\n"},{}],"ß":true}'
+SETS = {"s": {"SS": ['"', ""]}, "n": {"NS": ["1.50", "1E+2"]}, "b": {"BS": ["AP8=", ""]}}
+SETS_AS_JSON = '{"b":["AP8=",""],"n":[1.50,1E+2],"s":["\\"",""]}'
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([{"M": NESTED}, NULL, {"M": {}}], [NESTED_AS_JSON, None, "{}"]),
+        ([{"M": SETS}], [SETS_AS_JSON]),
+        ([{"L": []}, {"L": [{"L": []}, NULL, {"L": [number("7.10")]}]}], ["[]", "[[],null,[7.10]]"]),
+        ([{"M": NESTED}, {"S": "text"}], [NESTED_AS_JSON, "text"]),
+    ],
+)
+def test_csv_has_json_whose_keys_are_in_order(values, expected):
+    items = [{"id": {"S": ""}, "x": value} for value in values]
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, SnapshotTable([], {}), CSV)
+
+    [read] = RowConverter(columns, attributes, CSV).convert(lines_of(items))
+
+    assert read["x"].to_pylist() == expected
+    assert column_type(attributes["x"], CSV).build(values).to_pylist() == expected
+
+
 @pytest.mark.parametrize("rules", [ANY, CSV])
 def test_a_table_none_of_whose_attributes_arrow_can_read_has_rows_too(rules):
     """A table that was made anew with another type of key, say."""
