@@ -3,13 +3,14 @@
 import gzip
 import json
 from collections.abc import Callable
-from itertools import count
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from io import BytesIO
+from typing import BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet
 
+from table_export_job.avro_rows import avro_rows, avro_schema
 from table_export_job.errors import PermanentError
 from table_export_job.fragments import bounded, content, joined, joined_without_nulls
 from table_export_job.json_text import escaped, json_string, json_text, without_first_comma
@@ -19,6 +20,7 @@ MB = 1024 * 1024
 ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
 PARAMETER_CHARACTERS = 512_000  # Glue, the longest value of a table's or SerDe's parameter
 ANY_NUMBER_OF_ROWS = 2**40  # in a row group: ROW_GROUP_BYTES is its limit. PyArrow's default is a million
+AVRO_BLOCK_BYTES = 256 * 1024  # about. A reader has a block in memory
 GZIP_LEVEL = 3  # level 6 makes files 11% smaller and takes twice the time
 CSV_ESCAPES = {"\\": "\\\\", '"': '""', "\r": r"\\r", "\n": r"\\n"}
 
@@ -65,6 +67,13 @@ class OrcWriter:
         self._file.close()
 
 
+class EncodedRows(NamedTuple):
+    """A block of a file, as fastavro expects it."""
+
+    num_records: int
+    bytes_: BytesIO
+
+
 class AvroWriter:
     def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
         import fastavro.write  # shipped with jobs that write Avro only
@@ -72,8 +81,12 @@ class AvroWriter:
         self._file = fastavro.write.Writer(file, avro_schema(schema), codec="deflate")
 
     def write(self, rows: pa.RecordBatch) -> None:
-        for row in rows.to_pylist(maps_as_pydicts="strict"):
-            self._file.write(row)
+        for part in bounded(rows):
+            encoded = avro_rows(part.columns)
+            size = max(1, len(encoded) * AVRO_BLOCK_BYTES // (len(content(encoded)) or 1))
+            for start in range(0, len(encoded), size):
+                block = encoded.slice(start, size)
+                self._file.write_block(EncodedRows(len(block), BytesIO(content(block))))
 
     def close(self) -> None:
         self._file.flush()
@@ -118,26 +131,6 @@ class CsvWriter(LinesWriter):
     def lines(self, columns: list[pa.Array]) -> pa.Array:
         fields = [escaped(values, CSV_ESCAPES) for values in columns]
         return joined('"', joined_without_nulls(*fields, separator='","'), '"\n')
-
-
-def avro_schema(schema: pa.Schema) -> dict[str, Any]:
-    """The Avro schema of rows. Records need names: numbers in order, which stay the same as columns are added."""
-    numbers = count(1)
-
-    def of(type: pa.DataType) -> Any:
-        if pa.types.is_struct(type):
-            name = f"record_{next(numbers)}"
-            members = [{"name": inner.name, "type": ["null", of(inner.type)], "default": None} for inner in type]
-            return {"type": "record", "name": name, "fields": members}
-        if pa.types.is_map(type):
-            return {"type": "map", "values": ["null", of(type.item_type)]}
-        if pa.types.is_list(type):
-            return {"type": "array", "items": ["null", of(type.value_type)]}
-        if pa.types.is_decimal(type):
-            return {"type": "bytes", "logicalType": "decimal", "precision": type.precision, "scale": type.scale}
-        return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[type]
-
-    return of(pa.struct(list(schema)))
 
 
 def count_parquet(path: str) -> int:

@@ -11,12 +11,17 @@ import pyarrow.compute as pc
 
 BATCH_VALUES = 4_000_000  # of columns, fields and elements together: their bytes are in memory at once
 
-Fragment = pa.Array | str  # text for each row, or the same for all rows
+Fragment = pa.Array | str | bytes  # for each row, or the same for all rows
 
 
 def joined(*fragments: Fragment) -> pa.Array:
     """The fragments of each row, one after the other. NULL if one of them is."""
     return pc.binary_join_element_wise(*fragments, "")
+
+
+def joined_bytes(*fragments: Fragment) -> pa.Array:
+    """The same for arrays of bytes, which Arrow does not mix with text."""
+    return pc.binary_join_element_wise(*fragments, b"")
 
 
 def joined_without_nulls(*fragments: Fragment, separator: str = "") -> pa.Array:
