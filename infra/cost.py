@@ -14,6 +14,7 @@ INFRA = Path(__file__).parent
 HOURS = 730.0  # of a month
 PRICES = {  # USD, the list prices of docs/cost.md
     "DPU-hour of Glue": 0.44,
+    "DPU-hour of Glue with ExecutionClass FLEX": 0.29,
     "crawl (10 minutes of 2 DPU)": 0.15,
     "million read units": 0.125,
     "million write units": 0.625,

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from cfnlint.api import lint_all
 from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
 from templates import INFRA
 
 from infra.deploy import CannotDeploy
@@ -65,6 +67,21 @@ def importing(account, summaries):
     return SimpleNamespace(
         id=account.id, region=account.region, client=lambda name: {"cloudformation": cloudformation}[name]
     )
+
+
+def all_retained():
+    found = yaml_parse((INFRA / "common.yaml").read_text())["Resources"]
+    return [name for name, resource in found.items() if resource.get("DeletionPolicy") in RETAIN]
+
+
+@pytest.mark.parametrize("names", [all_retained(), ["StateTable"], ["BucketPolicy"]], ids=" ".join)
+def test_the_template_of_an_import_is_valid_whatever_is_left(retained, names):
+    """A bucket's policy refers to its bucket, which exists if the policy does."""
+    found = dict.fromkeys([*names, *(["Bucket"] if "BucketPolicy" in names else [])], "name")
+
+    matches = lint_all(retained.template(found))
+
+    assert [f"{match.rule.id} {match.message}" for match in matches if match.rule.severity == "error"] == []
 
 
 def test_cloudformation_says_how_each_is_identified(account):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sandbox_user import WITHOUT_SPARK, User, sandbox
+from sandbox_user import ROOT, WITHOUT_SPARK, User, sandbox
 
 from sandbox.cloud import Cloud
 from sandbox.deploy import deploy
@@ -46,3 +46,18 @@ def test_roles_have_the_path_and_the_boundary_and_an_export_succeeds(user):
         role = user.client("iam").get_role(RoleName=name)["Role"]
         assert role["Path"] in ("/data/", "/data/table-exports/")
         assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+
+
+def test_what_the_documentation_says_of_the_network_is_true(user):
+    """docs/sandbox.md lists what this sandbox drops or does not use."""
+    page = (ROOT / "docs/sandbox.md").read_text()
+    assert "`VpcConfig` of functions and `ExecutionClass` of jobs are dropped" in page
+    assert "Jobs keep `Connections`, but do not use them" in page
+
+    function = user.client("lambda").get_function_configuration(FunctionName="table-exports-start_export")
+    assert not function.get("VpcConfig", {}).get("SubnetIds")
+    job = user.client("glue").get_job(JobName="table-exports-governed-parquet")["Job"]
+    assert job["Connections"] == {"Connections": ["network"]}
+    assert "ExecutionClass" not in job
+    with pytest.raises(user.client("glue").exceptions.EntityNotFoundException):
+        user.client("glue").get_connection(Name="network")

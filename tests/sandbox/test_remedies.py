@@ -1,6 +1,7 @@
 """What doctor reports can be cured by the remedy that it names. Each problem is caused, reported, cured and gone."""
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import remedies
 
+from infra.deploy import CannotDeploy
+from infra.deploy.stacks import Stacks
 from table_exports.aws.records import Records
 from table_exports_cli import doctor
 from table_exports_cli.deployed import Deployed
@@ -171,6 +174,54 @@ def test_a_failed_deletion_is_repeated_when_its_reason_is_corrected(user):
 
     assert user.wait_for(status, "end of the deletion") == "DELETE_COMPLETE"
     assert problems() == []
+
+
+@pytest.mark.slow
+def test_a_failed_rollback_is_continued_when_its_reason_is_corrected(user):
+    user.make_table("Stuck", [{"id": "1"}], {"id": "S"})
+    made = user.deploy_pipeline("Stuck", KeepSnapshots="5")
+    name, cloudformation = made["Pipeline"], user.client("cloudformation")
+    [head] = [
+        found for found in Records(user.client("dynamodb"), "table-exports").pipelines() if found.pipeline == name
+    ]
+
+    def update(keep):
+        parameters = [
+            {"ParameterKey": "TableName", "UsePreviousValue": True},
+            {"ParameterKey": "KeepSnapshots", "ParameterValue": keep},
+        ]
+        cloudformation.update_stack(
+            StackName=head.stack_id,
+            UsePreviousTemplate=True,
+            Parameters=parameters,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+
+    def status():
+        found = cloudformation.describe_stacks(StackName=head.stack_id)["Stacks"][0]["StackStatus"]
+        return None if found.endswith("_IN_PROGRESS") else found
+
+    def problems():
+        return [found for found in doctor.stacks(Deployed(System(user))) if found.subject == name]
+
+    with user.denied(user.function_role("register_pipeline"), "dynamodb:*"):
+        update("6")
+        assert user.wait_for(status, "end of the update") == "UPDATE_ROLLBACK_FAILED"
+    [problem] = problems()
+    assert problem.description.startswith("its last deployment could not be rolled back: ")
+    correct, command, deploy = problem.remedy.split(", ")
+    assert (correct, deploy) == ("correct the reason", "then make deploy")
+    with pytest.raises(CannotDeploy, match=re.escape(f"`{command.removeprefix('run ')}`")):
+        Stacks(cloudformation).wait_until_idle(head.stack_id.split("/")[1])
+    remedies.carry_out(command.removeprefix("run "), user.client)
+
+    assert user.wait_for(status, "end of the rollback") == "UPDATE_ROLLBACK_COMPLETE"
+    assert problems() == []
+    record = {"Key": {"pipeline": name, "record": "pipeline"}}
+    assert user.table("table-exports").get_item(**record)["Item"]["keep_snapshots"] == 5
+    update("6")
+    assert user.wait_for(status, "end of the update") == "UPDATE_COMPLETE"
+    assert user.table("table-exports").get_item(**record)["Item"]["keep_snapshots"] == 6
 
 
 @pytest.mark.slow
