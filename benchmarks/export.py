@@ -342,6 +342,7 @@ def arguments(table: str) -> list[str]:
         "export_id": "e1",
         "staging_prefix": f"s3://{BUCKET}/staging/{table}",
         "manifest": f"s3://{BUCKET}/exports/manifests_{table}/{SNAPSHOT}.json",
+        "columns": "-",
     }
     return [part for name, value in given.items() for part in (f"--{name}", value)]
 

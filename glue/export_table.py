@@ -18,6 +18,7 @@ Arguments, all of them required:
                        rule expires them
 --manifest             s3://bucket/folder/key; written last, and only for a complete snapshot. The latest manifest of
                        the folder describes the columns of the snapshot table
+--columns              s3://bucket/.../{SHA-256 of its content}.json with the column contract; - for none
 
 There are two steps. *Stage*: write the items to S3 as gzipped DynamoDB JSON lines, as DynamoDB's own export does.
 *Convert*: write the staged items as rows. The columns depend on every value of every item (types.py) and on the columns
@@ -49,10 +50,17 @@ from pyspark.sql import SparkSession
 
 from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
-from table_export_job.columns import arrow_schema, read_snapshot_table, snapshot_columns
+from table_export_job.columns import (
+    arrow_schema,
+    ensure_names_are_free,
+    read_contract,
+    read_snapshot_table,
+    snapshot_columns,
+)
+from table_export_job.contract import Contract
 from table_export_job.errors import run_error
 from table_export_job.one_pass import write_as_expected
-from table_export_job.reading import find_table_export, scan
+from table_export_job.reading import delete_table_export, find_table_export, scan
 from table_export_job.s3 import delete
 from table_export_job.snapshot import (
     build_manifest,
@@ -60,6 +68,7 @@ from table_export_job.snapshot import (
     clear_after_killed_runs,
     is_complete,
     publish,
+    values_not_converted,
     verify_counts,
     write_manifest,
     write_snapshot,
@@ -77,37 +86,49 @@ def main(argv: list[str]) -> None:
 
 def export(arguments: JobArguments, s3: Any) -> str:
     """Write the snapshot, unless an earlier run for the same export has completed it. Returns what was done."""
+    contract = read_contract(s3, arguments)
     if is_complete(s3, arguments):
         delete(s3, arguments.marker)  # that run may have been killed right after it wrote the manifest
+        delete_hidden_values(s3, arguments, contract)
         return f"An earlier run for this export wrote {arguments.location}"
     try:
-        manifest = write(arguments, s3)
+        manifest = write(arguments, contract, s3)
     except Exception:
         with suppress(Exception):  # the first error is the reason
             clear(s3, arguments)
         raise
+    delete_hidden_values(s3, arguments, contract)
     return f"Wrote {manifest['items_written']} items in {manifest['files']} files to {arguments.location}"
 
 
-def write(arguments: JobArguments, s3: Any) -> dict[str, Any]:
+def delete_hidden_values(s3: Any, arguments: JobArguments, contract: Contract) -> None:
+    """Delete DynamoDB's own files of the table if the snapshot must not have all their values."""
+    if arguments.read_mode == "export" and contract.hides_values:
+        delete_table_export(s3, arguments)
+
+
+def write(arguments: JobArguments, contract: Contract, s3: Any) -> dict[str, Any]:
     """Write snapshot and manifest. Spark starts when everything that can be checked without it has been checked."""
     clear(s3, arguments)
     clear_after_killed_runs(s3, arguments)
     earlier = read_snapshot_table(s3, arguments)
+    ensure_names_are_free(contract, earlier)
     table = connect("dynamodb").describe_table(TableName=arguments.table_name)["Table"]
-    exported = find_table_export(s3, arguments) if arguments.read_mode == "export" else None
+    exported = find_table_export(s3, arguments, contract) if arguments.read_mode == "export" else None
 
     spark = SparkSession.builder.appName(f"export {arguments.table_name}").getOrCreate()
-    staged = exported or scan(spark, arguments, table)
+    staged = exported or scan(spark, arguments, table, contract)
     if exported:
-        files, columns, attributes = write_as_expected(spark, s3, arguments, staged.files, table, earlier)
+        files, columns, attributes = write_as_expected(spark, s3, arguments, staged.files, table, earlier, contract)
     else:
-        columns, attributes = snapshot_columns(staged.attributes, table, earlier, arguments.format.rules)
-        files = write_snapshot(spark, arguments, staged.files, columns, attributes)
+        rules = arguments.format.rules
+        columns, attributes = snapshot_columns(staged.attributes, table, earlier, rules, contract)
+        files = write_snapshot(spark, arguments, staged.files, columns, attributes, contract)
     verify_counts(staged, files)
+    contract.ensure_strict(values_not_converted(files))
     publish(s3, arguments, files)
     serde_parameters = arguments.format.serde_parameters(arrow_schema(columns))
-    manifest = build_manifest(arguments, table, staged, files, columns, serde_parameters, attributes)
+    manifest = build_manifest(arguments, table, staged, files, columns, serde_parameters, attributes, contract)
     write_manifest(s3, arguments, manifest)
     return manifest
 

@@ -192,6 +192,7 @@ def export_as_data(export: Export, now: datetime) -> dict[str, Any]:
         "failed_stage": export.failed_stage,
         "reason": export.reason,
         "warning": export.warning,
+        "not_converted": {each.attribute: each.values for each in export.not_converted},
     }
 
 
@@ -206,6 +207,8 @@ def timeline(found: Timeline, now: datetime, region: str) -> Group:
         parts.append(Text.assemble("Waiting: ", plain(export.blocked_reason, "yellow")))
     if export.warning:
         parts.append(plain(export.warning, "yellow"))
+    for each in export.not_converted:
+        parts.append(plain(f"{each.attribute}: {each.values} values do not fit the type in Columns", "yellow"))
     table = _table("Stage", "Attempt", "From", "Took", "Waited for")
     for wait in found.waits:
         took = duration(wait.seconds) + ("" if wait.until else " so far")

@@ -27,6 +27,7 @@ ALLOWED = {  # by argument: a pattern, and what the error message says about it
     "snapshot_timestamp": (TIMESTAMP, "UTC to the second, such as 2026-11-23T02-00-07Z"),
     "staging_prefix": S3_FOLDER,
     "manifest": (r"s3://[^/]+/.*[^/]", "s3://bucket/key"),
+    "columns": (r"-|s3://[^/]+/(.+/)?[0-9a-f]{64}\.json", "s3://bucket/.../SHA-256 of the content.json, or -"),
 }
 
 
@@ -45,6 +46,7 @@ class JobArguments:
     export_id: str
     staging_prefix: str
     manifest: str
+    columns: str
 
     @classmethod
     def from_argv(cls, argv: list[str]) -> "JobArguments":

@@ -33,6 +33,7 @@ class Seen:
     is_beyond_int64: bool = False
     element: "Seen | None" = None  # of lists, of sets, and of maps whose keys are data
     fields: "dict[str, Seen] | None" = field(default_factory=dict)  # of maps; None if their keys are data
+    declared: str | None = None  # the type that the column contract declares. It is not observed, so not in JSON
 
     def add(self, values: list[Value]) -> None:
         for kind, found in by_kind(values).items():
@@ -108,7 +109,7 @@ class Seen:
         if other.element:
             self._element().merge(other.element)
         if other.fields is None:
-            self._treat_keys_as_data()
+            self.treat_keys_as_data()
         for key, inner in (other.fields or {}).items():
             self._field(key).merge(inner)
         return self
@@ -157,10 +158,10 @@ class Seen:
         if self.fields is not None and key not in self.fields:
             self.fields[key] = Seen()
             if len(self.fields) > MAP_KEYS:
-                self._treat_keys_as_data()
+                self.treat_keys_as_data()
         return self._element() if self.fields is None else self.fields[key]
 
-    def _treat_keys_as_data(self) -> None:
+    def treat_keys_as_data(self) -> None:
         for inner in (self.fields or {}).values():
             self._element().merge(inner)
         self.fields = None

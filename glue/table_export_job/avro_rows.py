@@ -27,7 +27,17 @@ def avro_schema(schema: pa.Schema) -> dict[str, Any]:
             return {"type": "array", "items": ["null", of(type.value_type)]}
         if pa.types.is_decimal(type):
             return {"type": "bytes", "logicalType": "decimal", "precision": type.precision, "scale": type.scale}
-        return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "bytes", pa.int64(): "long"}[type]
+        if pa.types.is_timestamp(type):
+            return {"type": "long", "logicalType": "timestamp-millis"}
+        if pa.types.is_date(type):
+            return {"type": "int", "logicalType": "date"}
+        return {
+            pa.string(): "string",
+            pa.bool_(): "boolean",
+            pa.binary(): "bytes",
+            pa.int64(): "long",
+            pa.float64(): "double",
+        }[type]
 
     return of(pa.struct(list(schema)))
 
@@ -54,6 +64,11 @@ def fragments_of(values: pa.Array) -> list[Fragment]:
         return [varints(pc.binary_length(values).to_numpy()), values.cast(pa.binary())]
     if pa.types.is_int64(type):
         return [varints(values.to_numpy())]
+    if pa.types.is_temporal(type):
+        return [varints(values.view(pa.int32() if pa.types.is_date32(type) else pa.int64()).to_numpy())]
+    if pa.types.is_float64(type):
+        encoded = values.to_numpy().astype("<f8", copy=False).view(np.uint8).reshape(-1, 8)
+        return [cut(encoded, np.ones(encoded.shape, bool))]
     if pa.types.is_boolean(type):
         return [pc.if_else(values, b"\1", b"\0")]
     if pa.types.is_decimal(type):

@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
+from table_export_job.contract import NO_RULES, Contract, verified
 from table_export_job.errors import PermanentError
-from table_export_job.names import column_names, precedence, shortened
+from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import TypeRules, arrow_type_of_hive, column_type, hive_type_of_arrow
 
@@ -98,32 +99,66 @@ def snapshot_without_manifest(s3: Any, arguments: JobArguments, after: str) -> s
     return None
 
 
+def read_contract(s3: Any, arguments: JobArguments) -> Contract:
+    """Raises PermanentError if it is not what a deployment of this version stored."""
+    if arguments.columns == "-":
+        return NO_RULES
+    return verified(get(s3, arguments.columns), arguments.columns, arguments.format.rules)
+
+
+def ensure_names_are_free(contract: Contract, earlier: SnapshotTable) -> None:
+    """Raises PermanentError if another attribute has a column with a name of the contract."""
+    for attribute, name in contract.names.items():
+        for column in earlier.columns:
+            if folded(column.name) == folded(name) and column.attribute != attribute:
+                raise PermanentError(
+                    f"Columns.{attribute}: name {name} is the column of attribute {quoted(column.attribute)} already. "
+                    f"Choose another name, or {START_OVER}."
+                )
+
+
 def snapshot_columns(
-    attributes: Attributes, table: dict[str, Any], earlier: SnapshotTable, rules: TypeRules
+    attributes: Attributes,
+    table: dict[str, Any],
+    earlier: SnapshotTable,
+    rules: TypeRules,
+    contract: Contract = NO_RULES,
 ) -> tuple[list[SnapshotColumn], Attributes]:
     """All columns of the snapshot table, and everything that is known about each attribute.
 
     Columns are only added, at the end, and keep their types. So Athena can read old and new snapshots, by name and by
     position alike. If values of an attribute no longer fit its column, the attribute gets a new column. New columns
     are in the order of the key attributes, then of names. The keys come from DescribeTable, so the snapshot of an empty
-    table has columns, too. If names collide, those of earlier snapshots stay, and then an attribute whose name needs no
-    change keeps it.
+    table has columns, too. If names collide, those of earlier snapshots stay. Then those that the contract gives come
+    first, and then an attribute whose name needs no change keeps it.
     """
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
-    attributes = merge({key: Seen({types[key]}) for key in keys}, attributes)
+    keys = [key for key in keys if not contract.omits(key)]
+    attributes = merge({key: Seen({types[key]}) for key in keys}, contract.without_converted(attributes))
     first_to_name = partial(precedence, ascii_only=rules.ascii_names)
     for seen in attributes.values():
         seen.sort(first_to_name)
     attributes = merge(deepcopy(earlier.attributes), attributes)
+    if not attributes:
+        raise PermanentError("Columns omits all attributes. Keep at least one key attribute of the table.")
+    contract.declare(attributes)
     current = {column.attribute: column.type for column in earlier.columns}
     needed = {name: hive_type_of_arrow(column_type(seen, rules).arrow) for name, seen in attributes.items()}
     added = [name for name in attributes if current.get(name) != needed[name]]
-    added.sort(key=lambda name: (name in current, first_to_name(name)))
-    taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns)]
-    names = column_names(added, taken, ascii_only=rules.ascii_names)
+    wanted = contract.wanted_names
+    added.sort(key=lambda name: (name not in wanted, name in current, first_to_name(name)))
+    reserved = (name for attribute, name in contract.names.items() if attribute not in added)
+    taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns), *reserved]
+    names = column_names(added, taken, ascii_only=rules.ascii_names, wanted=wanted)
     added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
     return [*earlier.columns, *(SnapshotColumn(names[name], needed[name], name) for name in added)], attributes
+
+
+def view_names(columns: list[SnapshotColumn], contract: Contract) -> dict[str, str]:
+    """By attribute: the name that the contract gives it, if its first column has another one."""
+    first = {column.attribute: column.name for column in reversed(columns)}
+    return {attribute: name for attribute, name in contract.names.items() if first.get(attribute, name) != name}
 
 
 def column_comments(columns: list[SnapshotColumn], attributes: Attributes, rules: TypeRules) -> dict[str, str]:

@@ -183,7 +183,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "parquet": Format(".zstd.parquet", ParquetWriter, count_parquet),
-    "orc": Format(".orc", OrcWriter, count_orc),
+    "orc": Format(".orc", OrcWriter, count_orc, TypeRules(whole_seconds_before_1970=True)),
     "avro": Format(".avro", AvroWriter, count_avro, TypeRules(ascii_names=True), avro_serde_parameters),
     "json": Format(".json.gz", JsonWriter, count_lines, TypeRules(binary_as_text=True)),
     "csv": Format(".csv.gz", CsvWriter, count_csv, TypeRules(text_only=True)),

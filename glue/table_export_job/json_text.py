@@ -21,8 +21,10 @@ def json_text(values: pa.Array) -> list[Fragment]:
         return ['"', escaped(values, ESCAPES), '"']
     if pa.types.is_boolean(type):
         return [pc.if_else(values, "true", "false")]
-    if pa.types.is_int64(type):
+    if pa.types.is_int64(type) or pa.types.is_float64(type):
         return [values.cast(pa.string())]
+    if pa.types.is_temporal(type):  # as Hive's and OpenX's SerDe read it: 2026-11-23 02:00:07.000
+        return ['"', values.cast(pa.string()), '"']
     if pa.types.is_decimal(type):
         return [plain(values)]
     if pa.types.is_struct(type):

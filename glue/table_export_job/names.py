@@ -1,7 +1,7 @@
 """The names of columns and of nested fields: docs/schema.md, "Names"."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 NAME_BYTES = 255  # the longest column name that the Glue Data Catalog accepts
 
@@ -19,14 +19,17 @@ NEWER_THAN_JAVA_8 = re.compile(
 )
 
 
-def column_names(attributes: Iterable[str], taken: Iterable[str], *, ascii_only: bool) -> dict[str, str]:
+def column_names(
+    attributes: Iterable[str], taken: Iterable[str], *, ascii_only: bool, wanted: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The column name of each attribute: lower case, only letters, digits and `_`, and unique.
 
     If several attributes get the same name, the first one keeps it, and `_2`, `_3`, ... is added to the others.
+    An attribute in `wanted` is named after that instead.
     """
     used, names = {folded(name) for name in taken}, {}
     for attribute in dict.fromkeys(attributes):
-        name = candidate = plain_name(attribute, ascii_only=ascii_only)
+        name = candidate = plain_name((wanted or {}).get(attribute, attribute), ascii_only=ascii_only)
         number = 1
         while folded(candidate) in used or POSITION.fullmatch(candidate):
             number += 1

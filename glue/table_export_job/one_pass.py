@@ -20,8 +20,17 @@ from table_export_job.arguments import JobArguments
 from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
 from table_export_job.columns import SnapshotColumn, SnapshotTable, arrow_schema, snapshot_columns
+from table_export_job.contract import Contract
 from table_export_job.s3 import abort_uploads
-from table_export_job.snapshot import FileGroup, SnapshotFile, file_groups, local_file, upload, write_groups
+from table_export_job.snapshot import (
+    FileGroup,
+    NotConverted,
+    SnapshotFile,
+    file_groups,
+    local_file,
+    upload,
+    write_groups,
+)
 from table_export_job.staged_lines import LineObserver, RowConverter, batches, observe_lines
 from table_export_job.staging import MB, StagedFile, no_garbage_collection, read_staged
 from table_export_job.types import TypeRules
@@ -55,19 +64,21 @@ def write_as_expected(
     files: list[StagedFile],
     table: dict[str, Any],
     earlier: SnapshotTable,
+    contract: Contract,
 ) -> WrittenFiles:
     """Write the files of the snapshot, and observe the attributes of all staged items."""
     context, region, rules = spark.sparkContext, boto3.Session().region_name, arguments.format.rules
-    describe: Describe = partial(snapshot_columns, table=table, earlier=earlier, rules=rules)
+    describe: Describe = partial(snapshot_columns, table=table, earlier=earlier, rules=rules, contract=contract)
     _, known = describe({})
     columns, expected = describe(observe_sample(spark, files, known))
     schema = arrow_schema(columns)
     arguments.format.serde_parameters(schema)  # raises an error if the catalog cannot hold them
 
     def write(group: FileGroup) -> GroupWritten:
-        converter = ObservingConverter(columns, expected, rules, describe)
-        with local_file(arguments, region, group, schema, converter.convert) as path:
+        converter, counts = ObservingConverter(columns, expected, rules, describe), NotConverted(columns, contract)
+        with local_file(arguments, region, group, schema, counts.counted(converter.convert)) as path:
             file = upload(connect("s3", region), arguments, group, path) if converter.fits else None
+        file = file and file._replace(not_converted=counts.found)
         return GroupWritten(group.number, file, converter.added)
 
     groups = file_groups(files, context.defaultParallelism)
@@ -80,7 +91,8 @@ def write_as_expected(
     rest = [group for group in groups if group.number not in kept]
     if rest:
         print(f"Writing {len(rest)} of {len(groups)} files again: their items need other columns than expected")
-    return WrittenFiles([*kept.values(), *write_groups(spark, arguments, rest, needed, attributes)], needed, attributes)
+    others = write_groups(spark, arguments, rest, needed, attributes, contract)
+    return WrittenFiles([*kept.values(), *others], needed, attributes)
 
 
 def observe_sample(spark: SparkSession, files: list[StagedFile], known: Attributes) -> Attributes:

@@ -13,9 +13,10 @@ from pyspark.sql import SparkSession
 
 from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
+from table_export_job.contract import Contract
 from table_export_job.errors import PermanentError
 from table_export_job.rounds import Position, Task, hot_segment, hot_share, next_round
-from table_export_job.s3 import get, list_objects
+from table_export_job.s3 import delete_all_versions, get, list_objects
 from table_export_job.staging import SegmentWriter, StagedFile, StagedItems, no_garbage_collection
 
 SEGMENT_BYTES = 32 * 1024 * 1024  # of the table: one task reads a smaller table
@@ -27,7 +28,7 @@ LEAST_PAGE_UNITS = 1  # DynamoDB charges half a unit for the smallest page
 PAGE_ITEMS = 100_000  # no page of 1 MB holds more
 
 
-def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any]) -> StagedItems:
+def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any], contract: Contract) -> StagedItems:
     """Stage the table by a parallel scan: in rounds of Spark tasks, each with its share of the rate.
 
     A task reports what it did as its result, not through an accumulator: a retried task would count twice.
@@ -46,7 +47,7 @@ def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any]) ->
                 if limiter.elapsed() >= task.seconds:
                     break
                 name = f"{position.segment:05d}" + (f"-{position.parts}" if position.parts else "")
-                writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{name}")
+                writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{name}", contract)
                 request = {"TableName": arguments.table_name, "Segment": position.segment, "TotalSegments": segments}
                 if position.start_key:
                     request["ExclusiveStartKey"] = position.start_key
@@ -183,10 +184,11 @@ class SegmentsRead(NamedTuple):
     seconds: float
 
 
-def find_table_export(s3: Any, arguments: JobArguments) -> StagedItems:
+def find_table_export(s3: Any, arguments: JobArguments, contract: Contract) -> StagedItems:
     """The items as DynamoDB's own export staged them. Their attributes are not known yet.
 
     Raises PermanentError if the table export that the arguments name is not complete, or not of the table.
+    DynamoDB wrote its files without the contract, so whoever reads them applies it.
     Its files: DynamoDB developer guide, "DynamoDB table export output format".
     """
     folder = os.path.dirname(arguments.table_export)  # paths in the export's manifests may lack the prefix
@@ -207,5 +209,11 @@ def find_table_export(s3: Any, arguments: JobArguments) -> StagedItems:
         name = os.path.basename(file["dataFileS3Key"])
         if name not in sizes:
             raise PermanentError(f"The table export lacks its file {folder}/data/{name}. Run the export again.")
-        files.append(StagedFile(f"{folder}/data/{name}", file["itemCount"], sizes[name], file["md5Checksum"]))
+        uri, items, md5 = f"{folder}/data/{name}", file["itemCount"], file["md5Checksum"]
+        files.append(StagedFile(uri, items, sizes[name], md5, contract))
     return StagedItems(summary["itemCount"], 0.0, files, {})
+
+
+def delete_table_export(s3: Any, arguments: JobArguments) -> None:
+    """Delete the items that DynamoDB's export holds, with all versions: no later step and no other run needs them."""
+    delete_all_versions(s3, f"{os.path.dirname(arguments.table_export)}/data/")

@@ -45,9 +45,22 @@ def delete_all(s3: Any, folder: str) -> None:
     bucket = bucket_and_key(folder)["Bucket"]
     for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
         if keys := [{"Key": found["Key"]} for found in page.get("Contents", [])]:
-            answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-            for refused in answer.get("Errors", []):
-                raise ExportFailed(f"Could not delete {folder}: {refused['Code']} for {refused['Key']}.")
+            delete_objects(s3, bucket, folder, keys)
+
+
+def delete_all_versions(s3: Any, folder: str) -> None:
+    """Delete all objects below a folder for good. In a versioned bucket, `delete_all` keeps what they contain."""
+    bucket = bucket_and_key(folder)["Bucket"]
+    for page in s3.get_paginator("list_object_versions").paginate(**bucket_and_prefix(folder)):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if versions := [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]:
+            delete_objects(s3, bucket, folder, versions)
+
+
+def delete_objects(s3: Any, bucket: str, folder: str, objects: list[dict[str, str]]) -> None:
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+    for refused in answer.get("Errors", []):
+        raise ExportFailed(f"Could not delete {folder}: {refused['Code']} for {refused['Key']}.")
 
 
 def abort_uploads(s3: Any, folder: str) -> None:

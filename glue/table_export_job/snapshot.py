@@ -4,6 +4,7 @@ import json
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -16,7 +17,8 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import MARKER_SUFFIX, JobArguments
 from table_export_job.attributes import Attributes
 from table_export_job.clients import CONNECTIONS, connect
-from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema, column_comments
+from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema, column_comments, view_names
+from table_export_job.contract import Contract
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import (
     abort_uploads,
@@ -45,6 +47,7 @@ class SnapshotFile(NamedTuple):
     bytes: int
     upload_id: str
     parts: list[dict[str, Any]]  # for CompleteMultipartUpload
+    not_converted: dict[str, int]  # by attribute: how many values do not fit the type that the contract declares
 
 
 class FileGroup(NamedTuple):
@@ -63,11 +66,11 @@ def write_snapshot(
     files: list[StagedFile],
     columns: list[SnapshotColumn],
     attributes: Attributes,
+    contract: Contract,
 ) -> list[SnapshotFile]:
     """Write the files of the snapshot. The attributes of all staged items are known."""
-    return write_groups(
-        spark, arguments, file_groups(files, spark.sparkContext.defaultParallelism), columns, attributes
-    )
+    groups = file_groups(files, spark.sparkContext.defaultParallelism)
+    return write_groups(spark, arguments, groups, columns, attributes, contract)
 
 
 def write_groups(
@@ -76,6 +79,7 @@ def write_groups(
     groups: list[FileGroup],
     columns: list[SnapshotColumn],
     attributes: Attributes,
+    contract: Contract,
 ) -> list[SnapshotFile]:
     """Write a file for each of these groups of staged files, whose attributes are known."""
     if not groups:
@@ -84,11 +88,37 @@ def write_groups(
     arguments.format.serde_parameters(schema)  # raises an error if the catalog cannot hold them
 
     def write(group: FileGroup) -> SnapshotFile:
-        convert = RowConverter(columns, attributes, arguments.format.rules).convert
+        counts = NotConverted(columns, contract)
+        convert = counts.counted(RowConverter(columns, attributes, arguments.format.rules).convert)
         with local_file(arguments, region, group, schema, convert) as path:
-            return upload(connect("s3", region), arguments, group, path)
+            return upload(connect("s3", region), arguments, group, path)._replace(not_converted=counts.found)
 
     return spark.sparkContext.parallelize(groups, len(groups)).map(write).collect()
+
+
+class NotConverted:
+    """Counts the values that do not fit the types that the contract declares: those in columns of other values."""
+
+    def __init__(self, columns: list[SnapshotColumn], contract: Contract) -> None:
+        attributes = [contract.other_values.get(column.attribute) for column in columns]
+        self._places = [(place, attribute) for place, attribute in enumerate(attributes) if attribute]
+        self._counts: Counter[str] = Counter()
+
+    def counted(self, convert: Callable[[bytes], list[pa.RecordBatch]]) -> Callable[[bytes], list[pa.RecordBatch]]:
+        """The same conversion, whose rows are counted."""
+
+        def convert_and_count(lines: bytes) -> list[pa.RecordBatch]:
+            batches = convert(lines)
+            for batch in batches:
+                for place, attribute in self._places:
+                    self._counts[attribute] += len(batch) - batch.column(place).null_count
+            return batches
+
+        return convert_and_count
+
+    @property
+    def found(self) -> dict[str, int]:
+        return dict(+self._counts)
 
 
 def file_groups(files: list[StagedFile], cores: int) -> list[FileGroup]:
@@ -135,7 +165,7 @@ def upload(s3: Any, arguments: JobArguments, group: FileGroup, path: str) -> Sna
             answer = s3.upload_part(**place, UploadId=upload_id, PartNumber=number, Body=content)
             checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
             parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
-    return SnapshotFile(uri, arguments.format.count_items(path), os.path.getsize(path), upload_id, parts)
+    return SnapshotFile(uri, arguments.format.count_items(path), os.path.getsize(path), upload_id, parts, {})
 
 
 # ----------------------------------------------------------------------------------------- verify, publish, describe
@@ -149,6 +179,14 @@ def verify_counts(staged: StagedItems, files: list[SnapshotFile]) -> None:
             f"The snapshot is not complete: DynamoDB counted {staged.items_counted} items, {items_staged} were staged, "
             f"{items_written} written. Run the export again."
         )
+
+
+def values_not_converted(files: list[SnapshotFile]) -> dict[str, int]:
+    """By attribute: how many values do not fit the type that the contract declares, if there are any."""
+    found = Counter()
+    for file in files:
+        found.update(file.not_converted)
+    return dict(sorted(found.items()))
 
 
 def publish(s3: Any, arguments: JobArguments, files: list[SnapshotFile]) -> None:
@@ -184,6 +222,7 @@ def build_manifest(
     columns: list[SnapshotColumn],
     serde_parameters: dict[str, str],
     attributes: Attributes,
+    contract: Contract,
 ) -> dict[str, Any]:
     """The manifest of a complete snapshot."""
     return {
@@ -203,6 +242,9 @@ def build_manifest(
         "hot_share": staged.hot_share,
         "columns": [column._asdict() for column in columns],
         "comments": column_comments(columns, attributes, arguments.format.rules),
+        "view_names": view_names(columns, contract),
+        "not_converted": values_not_converted(files),
+        "contract": arguments.columns,
         "serde_parameters": serde_parameters,
         "attributes": {name: seen.to_json() for name, seen in attributes.items()},
     }

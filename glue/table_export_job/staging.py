@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from table_export_job.attributes import Attributes, Item, merge, observe
+from table_export_job.contract import NO_RULES, Contract
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import bucket_and_key, put
 
@@ -28,6 +29,7 @@ class StagedFile(NamedTuple):
     items: int
     bytes: int
     md5: str  # of its content, in base64
+    contract: Contract = NO_RULES  # that is applied whenever the file is read
 
 
 class StagedItems(NamedTuple):
@@ -56,8 +58,8 @@ class SegmentWriter:
     overwritten, or is not part of the result.
     """
 
-    def __init__(self, s3: Any, prefix: str) -> None:
-        self._s3, self._prefix = s3, prefix
+    def __init__(self, s3: Any, prefix: str, contract: Contract = NO_RULES) -> None:
+        self._s3, self._prefix, self._contract = s3, prefix, contract
         self._counted, self._units, self._files, self._attributes = 0, 0.0, [], {}
         self._open()
 
@@ -67,6 +69,7 @@ class SegmentWriter:
 
     def add(self, page: dict[str, Any]) -> None:
         items = page["Items"]
+        self._contract.apply(items)
         self._lines.write(b"".join(orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE) for item in items))
         observe(items, self._attributes)
         self._items += len(items)
@@ -102,7 +105,7 @@ def read_staged(s3: Any, files: Iterable[StagedFile], parse: Callable[[bytes], A
         try:
             for lines in whole_lines(content):
                 count += lines.count(b"\n")
-                yield parse(lines)
+                yield parse(file.contract.apply_to_lines(lines) if file.contract.changes_items else lines)
         except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, KeyError) as error:
             raise ExportFailed(f"The staged file {file.uri} is damaged ({error}). Run the export again.") from error
         if count != file.items:

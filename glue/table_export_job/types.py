@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from table_export_job.attributes import DIGITS, EXACT, Attributes, Item, Seen, Value
 from table_export_job.fragments import joined
-from table_export_job.json_text import line_json_text
+from table_export_job.json_text import line_json_text, plain
 from table_export_job.names import column_names
 
 TYPE_BYTES = 100_000  # the catalog accepts column types of 131,072 bytes
@@ -28,6 +28,7 @@ class TypeRules(NamedTuple):
     text_only: bool = False  # all columns are text
     binary_as_text: bool = False  # binary values are text, in base64
     ascii_names: bool = False  # names are ASCII and do not start with a digit
+    whole_seconds_before_1970: bool = False  # the writer cannot write fractions of them that readers accept
 
 
 class ColumnType(NamedTuple):
@@ -58,6 +59,8 @@ class ColumnType(NamedTuple):
 
 def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
     """The type of a column: text in a text-only format, and where the catalog cannot hold the type."""
+    if seen.declared:
+        return declared_type(seen.declared, rules)
     if rules.text_only:
         kinds = seen.kinds - {"NULL"} or {"S"}
         return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else json_text_of(seen)
@@ -77,6 +80,8 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
     - Several of these kinds in one attribute are string: scalars as their text, the rest as JSON. No value is lost.
     - Binary values are text, in base64, in a format that has no binary type.
     """
+    if seen.declared:
+        return declared_type(seen.declared, rules)
     kinds = seen.kinds - {"NULL"} or {"S"}
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind == "S" or (kind == "B" and rules.binary_as_text):
@@ -99,6 +104,25 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
         element = value_type(seen.element or Seen(), rules)
         return ColumnType(pa.map_(pa.string(), element.arrow), kind, lambda found: maps(found, element))
     return TEXT
+
+
+def declared_type(declared: str, rules: TypeRules) -> ColumnType:
+    """The type that a column contract declares. Values have been converted to its kind: conversions.py."""
+    if declared in ("string", "json"):
+        return text_of("S")
+    type, kind = arrow_type_of_hive(declared), "BOOL" if declared == "boolean" else "N"
+    line_type = pa.bool_() if kind == "BOOL" else pa.string()
+
+    def read(found: pa.Array) -> pa.Array:
+        if pa.types.is_temporal(type):
+            found = found.cast(pa.int32() if pa.types.is_date32(type) else pa.int64())
+        found = found.cast(type)
+        if not rules.text_only:
+            return found
+        return plain(found) if pa.types.is_decimal(type) else found.cast(pa.string())
+
+    column = pa.string() if rules.text_only else type
+    return ColumnType(column, kind, lambda values: read(pa.array(values, line_type)), line_type, read)
 
 
 def text_of(kind: str) -> ColumnType:
@@ -173,6 +197,17 @@ def line_struct(types: dict[str, ColumnType]) -> pa.DataType | None:
 # ------------------------------------------------------------------------------------------------- Hive and Arrow
 
 
+SIMPLE_TYPES = {  # of Hive, and of Arrow. Times are in UTC, and have no time zone
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "binary": pa.binary(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "timestamp": pa.timestamp("ms"),
+    "date": pa.date32(),
+}
+
+
 def hive_type_of_arrow(type: pa.DataType) -> str:
     if pa.types.is_struct(type):
         return f"struct<{','.join(f'{inner.name}:{hive_type_of_arrow(inner.type)}' for inner in type)}>"
@@ -182,7 +217,7 @@ def hive_type_of_arrow(type: pa.DataType) -> str:
         return f"array<{hive_type_of_arrow(type.value_type)}>"
     if pa.types.is_decimal(type):
         return f"decimal({type.precision},{type.scale})"
-    return {pa.string(): "string", pa.bool_(): "boolean", pa.binary(): "binary", pa.int64(): "bigint"}[type]
+    return {arrow: hive for hive, arrow in SIMPLE_TYPES.items()}[type]
 
 
 def arrow_type_of_hive(hive: str) -> pa.DataType:
@@ -204,7 +239,7 @@ def arrow_type_of_hive(hive: str) -> pa.DataType:
         return pa.list_(arrow_type_of_hive(parts[0]))
     if decimal := re.fullmatch(r"decimal\((\d+),(\d+)\)", hive):
         return pa.decimal128(int(decimal[1]), int(decimal[2]))
-    return {"string": pa.string(), "boolean": pa.bool_(), "binary": pa.binary(), "bigint": pa.int64()}[hive]
+    return SIMPLE_TYPES[hive]
 
 
 # ---------------------------------------------------------------------------------------------- values and arrays

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import CannotDeploy, adoption, artifacts, checks, quotas, retention
+from infra.deploy import CannotDeploy, adoption, artifacts, checks, contracts, quotas, retention
 from infra.deploy.account import Account
 from infra.deploy.functions import Functions
 from infra.deploy.ownership import COMMON, TABLE, TAG
@@ -263,9 +263,15 @@ class Deployment:
                 if table_stack.stack not in deletable:
                     raise CannotDeploy("Its creation failed a moment ago. Run this command again")
                 self.stacks.delete(table_stack.stack)
-            return self.stacks.plan(self._stack(table_stack.stack, table_stack.parameters), self.version)
+            return self.stacks.plan(self._stack(table_stack.stack, self._parameters(table_stack)), self.version)
 
         return outcome_of(table_stack.stack, plan)
+
+    def _parameters(self, table_stack: TableStack) -> dict[str, str]:
+        if table_stack.columns is None:
+            return table_stack.parameters
+        location = f"{self.settings.artifacts_bucket}/{contracts.key(table_stack.columns)}"
+        return table_stack.parameters | {contracts.PARAMETER: location}
 
     def _execute(self, plan: Plan) -> Outcome:
         def execute() -> Outcome:

@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 
 import yaml
 
-from infra.deploy import CannotDeploy, files
+from infra.deploy import CannotDeploy, contracts, files
 from infra.deploy.parameters import Parameter
 from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRequest
@@ -18,7 +18,7 @@ from table_exports.domain.errors import InvalidRequest
 COMMON_STACK = "table-exports"
 MAX_STACK_NAME = 128
 STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
-NO_DEFAULT = ("CatalogName", "StackName")  # names of one pipeline: a default for two would be a conflict
+NO_DEFAULT = ("CatalogName", "StackName", "Columns")  # of one pipeline: its names, and what its items have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class TableStack:
     catalog_name: str
     parameters: dict[str, str]
     line: int = 0  # where the file names the stack
+    columns: bytes | None = None  # the column contract, as the deployment stores it
 
     @property
     def table(self) -> str:
@@ -96,6 +97,7 @@ class TablesFile:
         return [table_stack for table_stack in found if table_stack]
 
     def _table_stack(self, where: str, table: str, node: yaml.Node, defaults: dict[str, str]) -> TableStack | None:
+        columns = self._columns(node, where)
         own = self._values(node, where)
         stack = own.pop("StackName", None)
         named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
@@ -109,7 +111,9 @@ class TablesFile:
         stack = stack or stack_name(catalog_name, output_format)
         self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
         self._claim(self._stacks, stack, where, node, "StackName", "stack")
-        return TableStack(stack=stack, catalog_name=catalog_name, parameters=values, line=line_of(named))
+        return TableStack(
+            stack=stack, catalog_name=catalog_name, parameters=values, line=line_of(named), columns=columns
+        )
 
     def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
         if name in taken:
@@ -120,11 +124,36 @@ class TablesFile:
         """Returns the valid values, and reports the problems of the others."""
         values = {}
         for name, value in self._entries(node, where).items():
+            if name == contracts.PARAMETER and where != "defaults":
+                continue
             if problem := self._problem(name, value, where):
                 self._report(value, f"{where}.{name}: {problem}")
             else:
                 values[name] = value.value
         return values
+
+    def _columns(self, node: yaml.Node, where: str) -> bytes | None:
+        """Returns the column contract if there is one. Reports its problems."""
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        block = next((value for key, value in node.value if key.value == contracts.PARAMETER), None)
+        if block is None:
+            return None
+        where = f"{where}.{contracts.PARAMETER}"
+        places, columns = {(): block}, {}
+        for path, rule in self._entries(block, where).items():
+            places[(path,)] = rule
+            if isinstance(rule, yaml.MappingNode):
+                fields = self._entries(rule, f"{where}.{path}")
+                places |= {(path, name): value for name, value in fields.items()}
+                columns[path] = {
+                    name: self._loader.construct_object(value, deep=True) for name, value in fields.items()
+                }
+            else:
+                columns[path] = self._loader.construct_object(rule, deep=True)
+        for place, problem in contracts.problems(columns):
+            self._report(places.get(place, places[place[:1]]), f"{'.'.join([where, *place])}: {problem}")
+        return contracts.content(columns) if columns and not self.problems else None
 
     def _problem(self, name: str, node: yaml.Node, where: str) -> str | None:
         parameter = self._parameters.get(name)

@@ -72,6 +72,7 @@ def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
         size=manifest.bytes,
         warning=warning,
         hot_share=manifest.hot_share,
+        not_converted=manifest.not_converted,
     )
     must_crawl = pipeline.catalog_update == "always" and not export.crawled
     if not must_crawl and cloud.glue.has_schema(export, manifest):

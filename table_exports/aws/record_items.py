@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from table_exports.domain import naming
 from table_exports.domain.catalog import FORMATS
 from table_exports.domain.errors import InvalidRecord
-from table_exports.domain.export import Export, IllegalTransition, Step
+from table_exports.domain.export import Export, IllegalTransition, NotConverted, Step
 from table_exports.domain.foreign import preview
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.stages import STAGES, Stage, parse_waiting_on
@@ -253,7 +253,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     datetime: _moment,
     Stage: _stage,
 }
-_PARTS = {tuple[Step, ...]: Step, tuple[End, ...]: End}
+_PARTS = {tuple[Step, ...]: Step, tuple[NotConverted, ...]: NotConverted, tuple[End, ...]: End}
 
 
 # These are cached because the dashboard reads thousands of ends at a time.

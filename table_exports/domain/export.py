@@ -1,6 +1,6 @@
 """An export: one run of a pipeline, from the request to the published view."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,14 @@ class Step:
     waiting_on: str
     attempt: int = 1
     until: datetime | None = None  # set if the export ended here. Otherwise the next step's `since` ends this one
+
+
+@dataclass(frozen=True, slots=True)
+class NotConverted:
+    """How many values of an attribute do not fit the type that the column contract declares."""
+
+    attribute: str
+    values: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,7 @@ class Export:
     bytes: int | None = None
     warning: str | None = None  # of a possible problem with a snapshot that is proven complete
     hot_share: Decimal | None = None  # as in the manifest
+    not_converted: tuple[NotConverted, ...] = ()
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
@@ -203,10 +212,26 @@ class Export:
         return replace(self, attempt=self.attempt + 1)
 
     def wrote(
-        self, *, items: int, files: int, size: int, warning: str | None, hot_share: Decimal | None = None
+        self,
+        *,
+        items: int,
+        files: int,
+        size: int,
+        warning: str | None,
+        hot_share: Decimal | None = None,
+        not_converted: Mapping[str, int] | None = None,
     ) -> Self:
         """The export with what its job wrote."""
-        return replace(self, items=items, files=files, bytes=size, warning=warning, hot_share=hot_share)
+        counts = tuple(NotConverted(attribute, values) for attribute, values in (not_converted or {}).items())
+        return replace(
+            self,
+            items=items,
+            files=files,
+            bytes=size,
+            warning=warning,
+            hot_share=hot_share,
+            not_converted=counts,
+        )
 
     def advance(self, stage: Stage, awaited_id: str, now: datetime) -> Self:
         """The export in `stage`, waiting for the stage's operation with this ARN, id or name."""

@@ -2,7 +2,7 @@
 
 import builtins
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Self
 
@@ -40,6 +40,8 @@ class Manifest:
     comments: dict[str, str]  # by column: the attribute, where the name of the column does not say it
     serde_parameters: dict[str, str]  # for the catalog's SerDe, in addition to those of the format
     hot_share: Decimal | None  # what one segment of the scan had far more of than the others. 0: none. None: not known
+    view_names: dict[str, str] = field(default_factory=dict)  # by attribute: its name in the view, where declared
+    not_converted: dict[str, int] = field(default_factory=dict)  # by attribute: values that do not fit its type
 
     @classmethod
     def from_json(cls, text: str | builtins.bytes) -> Self:
@@ -50,8 +52,9 @@ class Manifest:
                 raise OtherVersion(
                     f"The manifest has version {content['version']}, not {VERSION}: deploy job and services again"
                 )
-            content.setdefault("comments", {})  # 0.1.0 wrote none
-            content.setdefault("hot_share", None)  # nor this
+            for name in ("comments", "view_names", "not_converted"):  # earlier versions do not write all of them
+                content.setdefault(name, {})
+            content.setdefault("hot_share", None)  # 0.1.0 does not write it
             values = {name: content[name] for name in cls.__slots__}
             values["columns"] = tuple(
                 Column(column["name"], column["type"], column["attribute"]) for column in content["columns"]
@@ -80,13 +83,16 @@ class Manifest:
 
     @property
     def view_columns(self) -> list[tuple[str, str]]:
-        """Each attribute once: its last column, and its name in the view, which is that of its first column."""
+        """Each attribute once: its last column, and its name in the view.
+
+        That is the name that the column contract declares, or else the name of its first column.
+        """
         first: dict[str, str] = {}
         last: dict[str, str] = {}
         for column in self.columns:
             first.setdefault(column.attribute, column.name)
             last[column.attribute] = column.name
-        return [(last[attribute], name) for attribute, name in first.items()]
+        return [(last[attribute], self.view_names.get(attribute, name)) for attribute, name in first.items()]
 
     @property
     def hot_key(self) -> str | None:
@@ -116,9 +122,10 @@ class Manifest:
             _must(isinstance(getattr(self, name), str), f"{name} is not text")
         for name in ("items_counted", "items_written", "items_expected", "files", "bytes"):
             _must(_is_count(getattr(self, name)), f"{name} is {getattr(self, name)!r}, which is not a count")
-        share = self.hot_share
+        share, counts = self.hot_share, self.not_converted
         _must(share is None or _is_share(share), f"hot_share is {share}, not a share")
-        for name in ("serde_parameters", "comments"):
+        _must(isinstance(counts, dict) and all(map(_is_count, counts.values())), "not_converted must have counts")
+        for name in ("serde_parameters", "comments", "view_names"):
             _must(_is_text_to_text(getattr(self, name)), f"{name} must map text to text")
         _must(bool(self.columns), "it has no columns")
         names = set()
@@ -134,6 +141,8 @@ class Manifest:
                 folded != PARTITION_KEY, f"a column is named {PARTITION_KEY}, which is reserved for the partition key"
             )
             names.add(folded)
+        shown = [name.lower() for _, name in self.view_columns]
+        _must(len(set(shown)) == len(shown), "two columns of the view have the same name")
 
 
 def _must(holds: bool, otherwise: str) -> None:

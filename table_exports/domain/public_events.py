@@ -111,4 +111,6 @@ def _specific_to(detail_type: str, export: Export) -> dict[str, Any]:
 
 def _written(export: Export) -> dict[str, Any]:
     warning = {"warning": export.warning} if export.warning else {}
-    return {"items": export.items, "files": export.files, "bytes": export.bytes, **warning}
+    counts = {each.attribute: each.values for each in export.not_converted}
+    not_converted = {"not_converted": counts} if counts else {}
+    return {"items": export.items, "files": export.files, "bytes": export.bytes, **warning, **not_converted}

@@ -77,6 +77,7 @@ def test_no_other_client_of_s3_is_made():
         "table_exports_cli/deployed.py": {"self.client"},  # in s3
         "table_exports_cli/repairing.py": {"system.client"},
         "infra/deploy/artifacts.py": {"account.client"},  # Account.client names the owner
+        "infra/deploy/contracts.py": {"account.client"},
         "infra/deploy/adoption.py": {"client"},
         "infra/deploy/retention.py": {"account.client"},
     }

@@ -44,10 +44,18 @@ def accepted(parameter):
 @settings(deadline=None, database=None, max_examples=200)
 @given(
     st.fixed_dictionaries(
-        {name: accepted(name) for name in ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacityCap")}
+        {name: accepted(name) for name in ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacityCap", "Columns")}
     )
 )
-@example({"TableName": "_-.", "OutputFormat": "csv", "ReadPercentage": Decimal("1"), "ReadCapacityCap": Decimal(0)})
+@example(
+    {
+        "TableName": "_-.",
+        "OutputFormat": "csv",
+        "ReadPercentage": Decimal("1"),
+        "ReadCapacityCap": Decimal(0),
+        "Columns": "",
+    }
+)
 def test_the_job_reads_each_value_that_the_template_accepts(values):
     export = an_export(
         table_name=values["TableName"],
@@ -56,13 +64,17 @@ def test_the_job_reads_each_value_that_the_template_accepts(values):
         read_mode="scan",
         table_export=None,
     )
-    given_to_glue = _arguments(export) | {"--read_capacity_cap": str(values["ReadCapacityCap"])}
+    given_to_glue = _arguments(export) | {
+        "--read_capacity_cap": str(values["ReadCapacityCap"]),
+        "--columns": f"s3://{values['Columns']}" if values["Columns"] else "-",
+    }
 
     read = JobArguments.from_argv(["export_table.py", *(text for pair in given_to_glue.items() for text in pair)])
 
     assert (read.table_name, read.output_format) == (values["TableName"], values["OutputFormat"])
     assert read.read_percentage == float(values["ReadPercentage"])
     assert read.read_capacity_cap == float(values["ReadCapacityCap"])
+    assert read.columns == given_to_glue["--columns"]
 
 
 @pytest.mark.parametrize("name", sorted({f"--{name}" for name in JobArguments.__dataclass_fields__}))
@@ -72,7 +84,7 @@ def test_each_argument_of_the_job_is_given_by_the_template_or_by_the_function_th
 
 def test_an_argument_that_glue_reads_has_an_effect():
     """`--enable-metrics`, for example, has none without a GlueContext, and would cost money with one."""
-    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap"}
+    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns"}
 
 
 def test_the_template_says_why_a_name_that_begins_with_a_hyphen_is_refused():

@@ -163,3 +163,27 @@ def test_a_hot_key_is_reported_with_its_share_and_a_remedy(share, expected):
     else:
         assert expected in found
         assert "read by a table export (ReadMode export)" in found
+
+
+def test_the_view_has_the_declared_name():
+    columns = (Column("id", "string", "id"), Column("custid", "bigint", "custId"), Column("x_2", "string", "custId"))
+
+    manifest = a_manifest(columns=columns, view_names={"custId": "customer_id"})
+
+    assert manifest.view_columns == [("id", "id"), ("x_2", "customer_id")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"view_names": {"other": "ID"}}, "two columns of the view have the same name"),
+        ({"view_names": {"other": 1}}, "view_names must map text to text"),
+        ({"not_converted": {"other": "2"}}, "not_converted must have counts"),
+        ({"not_converted": []}, "not_converted must have counts"),
+    ],
+)
+def test_a_manifest_that_no_job_wrote_is_refused(changed, problem):
+    columns = [{"name": name, "type": "string", "attribute": name} for name in ("id", "other")]
+
+    with pytest.raises(PermanentError, match=problem):
+        read(columns=columns, **changed)

@@ -72,6 +72,18 @@ def test_a_snapshot_that_needs_no_crawl_is_written_and_cataloged_at_once():
 WARNED = EXPORTING.wrote(items=2, files=1, size=1234, warning="Far off").advance(Stage.PUBLISHING, "q", NOW)
 
 
+def test_the_counts_of_values_that_do_not_fit_are_told_with_the_snapshot_and_at_the_end():
+    written = EXPORTING.wrote(items=2, files=1, size=9, warning=None, not_converted={"at": 2}).crawl(True, NOW)
+    done = written.advance(Stage.PUBLISHING, "q", NOW).succeed(NOW)
+
+    told = public_events.of_change(EXPORTING, done)
+
+    assert {event.detail_type: event.detail["not_converted"] for event in told if "not_converted" in event.detail} == {
+        "Snapshot Written": {"at": 2},
+        "Export Succeeded": {"at": 2},
+    }
+
+
 def test_a_warning_is_told_with_the_snapshot_and_at_the_end():
     told = [*public_events.of_change(EXPORTING, WARNED), *public_events.of_change(WARNED, WARNED.succeed(NOW))]
 

@@ -133,6 +133,7 @@ def arguments():
             "export_id": "e1",
             "staging_prefix": f"s3://{BUCKET}/staging/{folder}",
             "manifest": f"s3://{BUCKET}/exports/manifests_{folder}/{SNAPSHOT_TIMESTAMP}.json",
+            "columns": "-",
         } | changed
         return ["export_table.py", *(part for name, value in given.items() for part in (f"--{name}", value))]
 

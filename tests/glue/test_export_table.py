@@ -57,6 +57,9 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
             {"name": "text", "type": "string", "attribute": "text"},
         ],
         "comments": {},
+        "view_names": {},
+        "not_converted": {},
+        "contract": "-",
         "serde_parameters": {},
         "attributes": {"id": {"kinds": ["S"]}, "stars": {"kinds": ["N"], "digits": 1}, "text": {"kinds": ["S"]}},
     }

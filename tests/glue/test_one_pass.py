@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+from copy import deepcopy
 from itertools import count
 from unittest import mock
 
@@ -14,16 +15,19 @@ from hypothesis import strategies as st
 
 from table_export_job import one_pass, snapshot, staged_lines, staging
 from table_export_job.arguments import JobArguments
+from table_export_job.attributes import Seen
 from table_export_job.columns import SnapshotTable, snapshot_columns
+from table_export_job.contract import NO_RULES, Contract
 from table_export_job.errors import PermanentError
 from table_export_job.one_pass import write_as_expected
 from table_export_job.snapshot import write_snapshot
 from table_export_job.staging import StagedFile
+from table_export_job.types import TypeRules
 from tests.glue.made_items import ID_TABLE, NULL, lines_of, number, seen_in
-from tests.glue.random_items import snapshots
+from tests.glue.random_items import ATTRIBUTES, snapshots
 from tests.local_spark.pyspark.sql import SESSION, TaskError
 
-NOTHING = SnapshotTable([], {})
+NOTHING, ANY = SnapshotTable([], {}), TypeRules()
 
 
 class S3:
@@ -88,38 +92,43 @@ def arguments_for(output_format="parquet"):
         export_id="e1",
         staging_prefix="s3://b/staging",
         manifest="s3://b/manifests/2026-11-23T02-00-07Z.json",
+        columns="-",
     )
 
 
-def stage(*groups):
+def stage(*groups, contract=NO_RULES):
     """A staged file for each of these lists of items. Longer lists come later."""
     files = []
     for items in groups:
         key, content = f"staging/{len(files)}", gzip.compress(lines_of(items))
         objects.objects[key] = content
         md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
-        files.append(StagedFile(f"s3://b/{key}", len(items), len(files), md5))
+        files.append(StagedFile(f"s3://b/{key}", len(items), len(files), md5, contract))
     return files
 
 
-def table_after(*earlier, rules):
-    """The snapshot table after snapshots of these items."""
+def table_after(*earlier, rules, contract=NO_RULES):
+    """The snapshot table after snapshots of these items, as the manifest has it."""
     table = NOTHING
-    for items in earlier:
-        table = SnapshotTable(*snapshot_columns(seen_in(items), ID_TABLE, table, rules))
+    for items in deepcopy(earlier):
+        contract.apply(items)
+        columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, table, rules, contract)
+        table = SnapshotTable(columns, {name: Seen.from_json(seen.to_json()) for name, seen in attributes.items()})
     return table
 
 
-def convert(files, earlier=NOTHING, output_format="parquet"):
+def convert(files, earlier=NOTHING, output_format="parquet", contract=NO_RULES):
     """The columns, the attributes as in the manifest, and the content of each file by name."""
-    written = write_as_expected(SESSION, objects, arguments_for(output_format), files, ID_TABLE, earlier)
+    written = write_as_expected(SESSION, objects, arguments_for(output_format), files, ID_TABLE, earlier, contract)
     return described(written.columns, written.attributes, written.files, output_format)
 
 
-def convert_in_two_passes(files, items, earlier, output_format):
-    arguments = arguments_for(output_format)
-    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, earlier, arguments.format.rules)
-    return described(columns, attributes, write_snapshot(SESSION, arguments, files, columns, attributes), output_format)
+def convert_in_two_passes(files, items, earlier, output_format, contract=NO_RULES):
+    arguments, items = arguments_for(output_format), deepcopy(items)
+    contract.apply(items)
+    columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, earlier, arguments.format.rules, contract)
+    written = write_snapshot(SESSION, arguments, files, columns, attributes, contract)
+    return described(columns, attributes, written, output_format)
 
 
 def described(columns, attributes, files, output_format):
@@ -175,6 +184,53 @@ def test_it_writes_what_two_passes_write(
 
     assert len(objects.uploads) == snapshot_files
     assert found == convert_in_two_passes(staged, items, earlier, output_format)
+
+
+RULES = st.sampled_from(
+    [
+        {"omit": True},
+        {"map": True},
+        {"as": "timestamp", "from": "epoch_s"},
+        {"as": "decimal(20,1)"},
+        {"as": "double"},
+        {"as": "boolean"},
+        {"as": "string"},
+        {"as": "json"},
+        {"name": "named"},
+    ]
+)
+
+
+@settings(
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    history=snapshots(items=8),
+    declared=st.sets(st.sampled_from(ATTRIBUTES), min_size=1, max_size=3),
+    rules=st.lists(RULES, min_size=3, max_size=3, unique_by=str),
+    declared_before=st.booleans(),
+    files=st.integers(1, 4),
+)
+def test_it_writes_the_same_with_a_column_contract(memory, history, declared, rules, declared_before, files):
+    """Whether earlier snapshots had the contract or not."""
+    objects.clear()
+    memory.setattr(snapshot, "file_count", lambda staged_bytes, cores: 2)
+    memory.setattr(staging, "BATCH_BYTES", 100)
+    memory.setattr(staged_lines, "FIRST_ITEMS", 1)
+    memory.setattr(one_pass, "SAMPLE_BYTES", 1)
+    memory.setattr(one_pass, "SAMPLED_FILES", 1)
+    contract = Contract(dict(zip(sorted(declared), rules, strict=False)))
+    *before, items = history
+    earlier = table_after(*before, rules=ANY, contract=contract if declared_before else NO_RULES)
+    staged = stage(*(items[start::files] for start in range(files)), contract=contract)
+
+    found = convert(staged, earlier, contract=contract)
+
+    assert found == convert_in_two_passes(staged, items, earlier, "parquet", contract)
 
 
 REVIEWS = [{"id": {"S": f"{n}"}, "stars": number("5")} for n in range(6)]

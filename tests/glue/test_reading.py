@@ -24,6 +24,7 @@ from botocore.retries.bucket import TokenBucket
 import export_table
 from table_export_job import reading, rounds
 from table_export_job.arguments import JobArguments
+from table_export_job.contract import NO_RULES
 from table_export_job.errors import ExportFailed, run_error
 from table_export_job.reading import scan
 from table_export_job.s3 import get
@@ -80,7 +81,7 @@ def read(endpoint, arguments, monkeypatch):
             limiter = partial(reading.RateLimiter, clock=clock, sleep=clock.sleep)
             monkeypatch.setattr(reading, "RateLimiter", limiter)
         table = boto3.client("dynamodb").describe_table(TableName=table_name)["Table"]
-        return scan(Threads(segments, clock), JobArguments.from_argv(arguments(table_name, **changed)), table)
+        return scan(Threads(segments, clock), JobArguments.from_argv(arguments(table_name, **changed)), table, NO_RULES)
 
     monkeypatch.setattr(reading, "connect", connect_safely)
     monkeypatch.setattr(reading, "SEGMENT_BYTES", 1)  # as many segments as may be

@@ -7,6 +7,7 @@ from templates import INFRA
 
 from infra.deploy import CannotDeploy, tables_file
 from infra.deploy.parameters import parameters
+from table_export_job.contract import Contract
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.parameters import PARAMETERS
 
@@ -55,6 +56,32 @@ def test_several_formats_are_a_list(read):
 
     assert [film.stack for film in films] == ["table-exports-films-parquet", "table-exports-films-csv-csv"]
     assert {film.table for film in films} == {"Films"}
+
+
+def test_the_column_contract_is_what_the_job_reads(read):
+    text = """
+        tables:
+          Orders:
+          - Columns:
+              2024: {omit: true}
+              address.street: {omit: true}
+              at: {as: timestamp, from: epoch_ms, strict: true}
+              price: {as: "decimal(18,2)", name: net}
+          - CatalogName: all_orders
+        """
+    private, complete = read(text)
+
+    assert complete.columns is None
+    assert "Columns" not in private.parameters
+    [item] = items = [
+        {"2024": {"N": "1"}, "address": {"M": {"street": {"S": "x"}}}, "at": {"N": "1"}, "price": {"S": "1"}}
+    ]
+    Contract.from_json(private.columns).apply(items)
+    assert item == {"address": {"M": {}}, "at": {"N": "1"}, "price": {"N": "1"}}
+
+
+def test_an_empty_block_is_no_contract(read):
+    assert read("tables:\n  Orders: {Columns: }\n")[0].columns is None
 
 
 def test_a_stack_that_is_there_under_another_name_keeps_it(read):
@@ -131,6 +158,25 @@ def test_no_table_is_no_mistake(read, text):
             "tables:\n  Films: {StackName: one}\n  Orders: {StackName: one}",
             "3: Orders: Films has the same stack, one. Set another StackName",
         ),
+        ("tables:\n  Orders: {Columns: bucket/key}", "2: Orders.Columns: must have entries in the form"),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: omit",
+            "4: Orders.Columns.a: must have a rule, such as {omit: true}",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {hide: true}",
+            "4: Orders.Columns.a.hide: unknown rule. Use one of omit",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a:\n        as: timestamp\n        from: epoch",
+            "6: Orders.Columns.a.from: epoch must be epoch_s, epoch_ms, iso8601 or a pattern",
+        ),
+        ("tables:\n  Orders:\n    Columns:\n      a:\n        as: date", "5: Orders.Columns.a.from: must be epoch_s"),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {map: true}\n      a: {omit: true}",
+            "5: Orders.Columns.a: occurs twice",
+        ),
+        ("defaults: {Columns: {a: {omit: true}}}", "1: defaults.Columns: cannot be a default"),
         ("tables:\n\tOrders:", "found character '\\t' that cannot start any token"),
     ],
 )

@@ -143,6 +143,9 @@ def of_schedules() -> Iterator[Requirement]:
                 )
 
 
+FETCHED_BY_GLUE = ("--extra-py-files", "--additional-python-modules")
+
+
 def of_jobs() -> Iterator[Requirement]:
     """Glue fetches the script and what it imports, logs and measures in the job's role."""
     for found in resources("table", "AWS::Glue::Job").values():
@@ -150,10 +153,12 @@ def of_jobs() -> Iterator[Requirement]:
         given = job["DefaultArguments"]
         files = [
             job["Command"]["ScriptLocation"],
-            *(value for value in given.values() if str(value).startswith("s3://")),
+            *(given[name] for name in FETCHED_BY_GLUE if name in given),
         ]
         objects = [file.replace("s3://", "arn:aws:s3:::", 1) for listed in files for file in listed.split(",")]
         yield from _each(role, "Glue's fetching of the script", ["s3:GetObject"], at(*objects), sources.GLUE_ARGUMENTS)
+        versions = at(places.TABLE_EXPORT_FILE)  # DeleteObjects with versions
+        yield from _each(role, "A deletion for good", ["s3:DeleteObjectVersion"], versions, sources.S3_OPERATIONS)
         yield from _logging(role, "/aws-glue/jobs/error", "/aws-glue/jobs/output")
         if "Connections" in job:
             yield from _of_connection(role)

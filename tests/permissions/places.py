@@ -25,6 +25,7 @@ TABLE_EXPORT_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/
 SUMMARY = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01695353076000-a1b2c3d4/manifest-summary.json"
 QUERY_RESULT = f"{BUCKET}/query-results/7d0a4f2c.txt"
 ARTIFACTS = "arn:aws:s3:::artifacts"
+CONTRACT = f"{ARTIFACTS}/table-exports/columns/{'0' * 64}.json"
 
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 JOB, CRAWLER = f"{GLUE}:job/table-exports-reviews-avro", f"{GLUE}:crawler/table-exports-reviews-avro"

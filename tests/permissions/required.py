@@ -25,6 +25,7 @@ PREFIXES = {"dynamodbstreams": "dynamodb"}  # of actions, where botocore names t
 # Operations whose permission has another name, and those that are checked against more than one.
 ACTIONS: dict[Operation, tuple[str, str]] = {
     ("s3", "ListObjectsV2"): ("s3:ListBucket", sources.S3_OPERATIONS),
+    ("s3", "ListObjectVersions"): ("s3:ListBucketVersions", sources.S3_OPERATIONS),
     ("s3", "ListMultipartUploads"): ("s3:ListBucketMultipartUploads", sources.S3_OPERATIONS),
     ("s3", "CreateMultipartUpload"): ("s3:PutObject", sources.S3_OPERATIONS),
     ("s3", "UploadPart"): ("s3:PutObject", sources.S3_OPERATIONS),
@@ -102,6 +103,8 @@ JOB_FOLDERS = {
     "staging/reviews/": places.STAGED_FILE,
 }
 
+TABLE_EXPORT_FOLDER = f"{places.TABLE_EXPORT_FILE.removeprefix(f'{places.BUCKET}/').rpartition('/')[0]}/"
+
 ENDS = (
     "Object Created",
     "Table Export State Change",
@@ -154,11 +157,14 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ],
     ("OnExportSucceededRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.MANIFEST),
     ("JobRole", ("dynamodb", "Scan")): at(places.TABLE),
-    ("JobRole", ("s3", "GetObject")): at(places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE),
+    ("JobRole", ("s3", "GetObject")): at(
+        places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE, places.CONTRACT
+    ),
     ("JobRole", ("s3", "PutObject")): at(places.MANIFEST, places.STAGED_FILE),
     ("JobRole", ("s3", "DeleteObject")): at(places.MANIFEST, places.STAGED_FILE),
     ("JobRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.STAGED_FILE),
     ("JobRole", ("s3", "ListObjectsV2")): [Place(places.BUCKET, {"s3:prefix": prefix}) for prefix in JOB_FOLDERS],
+    ("JobRole", ("s3", "ListObjectVersions")): [Place(places.BUCKET, {"s3:prefix": TABLE_EXPORT_FOLDER})],
     ("JobRole", ("s3", "ListMultipartUploads")): at(places.BUCKET),
     **dict.fromkeys(
         [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from contracts_of_columns import store_contract
 from examples import an_export
 
 from acceptance.zoo import as_boto3, value_as_boto3
@@ -109,11 +110,12 @@ class Lake:
         table_export: str | None = None,
         keep_partitions: bool = False,
         crawl: bool = False,
+        columns: dict[str, Any] | None = None,
     ) -> Manifest:
         """Export the table, catalog the snapshot as `snapshots_{name}`, and have Trino create the view `name`.
 
         `keep_partitions` leaves older partitions with the columns that they were cataloged with. `crawl` has a crawler
-        catalog the snapshot first.
+        catalog the snapshot first. `columns` is the column contract.
         """
         timestamp = timestamp_of(day)
         export = an_export(
@@ -137,6 +139,7 @@ class Lake:
             export_id=export.export_id,
             staging_prefix=f"s3://{BUCKET}/staging/{name}",
             manifest=export.manifest_uri,
+            columns=store_contract(self.s3, BUCKET, columns) if columns else "-",
         )
         bucket, _, key = export.manifest_uri.removeprefix("s3://").partition("/")
         manifest = Manifest.from_json(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
