@@ -1,11 +1,12 @@
 """Checks of what runs: that jobs and functions run the artifacts of the version that the common stack has."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from table_exports_cli.deployed import Deployed
-from table_exports_cli.deployed_code import JOB_PARAMETERS, DeployedCode, stored_checksum
-from table_exports_cli.findings import RESTORE, Problem
+from table_exports_cli.deployed_code import JOB_PARAMETERS, LAYER, DeployedCode, artifact, stored_checksum
+from table_exports_cli.findings import DEPLOY, RESTORE, Problem
 
 CODE_ARGUMENTS = ("--extra-py-files", "--additional-python-modules")
 
@@ -42,10 +43,14 @@ def is_in(folder: str, address: str) -> bool:
 def code(deployed: Deployed) -> Iterator[Problem]:
     """each function runs the code of the common stack's version"""
     bucket, prefix = deployed.artifacts
-    running = DeployedCode(
-        deployed.client("lambda"), lambda name: stored_checksum(deployed.s3, bucket, f"{prefix}/{name}")
-    )
-    for function in deployed.names("::Function"):
+    stored = cache(lambda name: stored_checksum(deployed.s3, bucket, f"{prefix}/{name}"))
+    running = DeployedCode(deployed.client("lambda"), stored)
+    functions = deployed.names("::Function")
+    if gone := [name for name in [LAYER, *map(artifact, functions)] if stored(name) is None]:
+        what = f"lacks {', '.join(gone)}, so no function can be compared with it, or restored"
+        yield Problem(f"s3://{bucket}/{prefix}/", what, f"{DEPLOY}: it uploads the artifacts again")
+        return
+    for function in functions:
         if missing := running.missing(function):
             yield Problem(function, f"runs other code than {' and '.join(missing)} in s3://{bucket}/{prefix}/", RESTORE)
 

@@ -565,6 +565,21 @@ def test_a_function_runs_the_artifacts_of_the_version(deployed, own, layer, miss
     )
 
 
+def test_artifacts_that_are_gone_are_no_change_of_the_functions(deployed):
+    found = deployed(
+        resources=[resource("AWS::Lambda::Function", "table-exports-start_export")],
+        head_object=ClientError({"Error": {"Code": "404"}}, "HeadObject"),
+    )
+
+    [problem] = running.code(found)
+
+    assert (problem.subject, problem.description, problem.remedy) == (
+        f"{HERE}/",
+        "lacks layer.zip, start_export.zip, so no function can be compared with it, or restored",
+        "make deploy: it uploads the artifacts again",
+    )
+
+
 def test_each_function_of_the_template_is_compared_with_its_own_artifact():
 
     expected = {
