@@ -35,11 +35,11 @@ def roles(account: Account) -> Usage:
 
 
 def jobs(account: Account) -> Usage:
-    return in_glue(account, "list_jobs", "JobNames", "Max jobs per account", 2000)
+    return in_glue(account, "get_jobs", "Jobs", "Max jobs per account", 2000)
 
 
 def crawlers(account: Account) -> Usage:
-    return in_glue(account, "list_crawlers", "CrawlerNames", "Max crawlers per account", 1000)
+    return in_glue(account, "get_crawlers", "Crawlers", "Max crawlers per account", 1000)
 
 
 def in_glue(account: Account, operation: str, key: str, quota: str, default: int) -> Usage:

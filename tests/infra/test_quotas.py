@@ -1,7 +1,10 @@
 """A deployment that the account has no room for is refused before anything changes."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -27,8 +30,8 @@ def account(*, roles=(10, 1000), jobs=0, crawlers=0, applied=None):
         return [{"Quotas": [{"QuotaName": name, "Value": float(value)} for name, value in applied.items()]}]
 
     pages = {
-        "list_jobs": lambda: [{"JobNames": ["x"] * jobs}],
-        "list_crawlers": lambda: [{"CrawlerNames": ["x"] * crawlers}],
+        "get_jobs": lambda: [{"Jobs": ["x"] * jobs}],
+        "get_crawlers": lambda: [{"Crawlers": ["x"] * crawlers}],
         "list_service_quotas": quotas_of,
     }
     client = SimpleNamespace(
@@ -86,3 +89,20 @@ def test_who_may_not_count_is_told_and_can_go_on():
 
 def test_an_update_that_adds_nothing_asks_nothing():
     assert quotas.exceeded(None, [plan(*TABLE, action="Modify"), plan("AWS::Scheduler::Schedule")]) == ([], [])
+
+
+def test_each_operation_that_is_paginated_has_a_paginator():
+    """`list_crawlers` has none, so that the quota of crawlers could never be read."""
+    root = Path(__file__).parents[2]
+    folders = ("infra", "table_exports", "table_exports_cli", "services", "acceptance")
+    texts = [file.read_text() for folder in folders for file in (root / folder).rglob("*.py")]
+    called = {
+        found
+        for text in texts
+        for pattern in (r'client\("([\w-]+)"\)\.get_paginator\("(\w+)"\)', r'_all\(\s*"(\w+)", "(\w+)"')
+        for found in re.findall(pattern, text)
+    } | {("glue", found) for text in texts for found in re.findall(r'in_glue\(account, "(\w+)"', text)}
+
+    assert len(called) > 15
+    clients = {service: boto3.client(service, region_name="us-east-1") for service, _ in called}
+    assert [pair for pair in sorted(called) if not clients[pair[0]].can_paginate(pair[1])] == []
