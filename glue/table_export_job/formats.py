@@ -56,8 +56,14 @@ class ParquetWriter:
 
 
 class OrcWriter:
+    """Writes small batches if columns are nested: in them, lists take less time and many columns more.
+
+    Rows must not be slices, of which Arrow 22 writes wrong structs.
+    """
+
     def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
-        self._file = pyarrow.orc.ORCWriter(file, compression="zstd")
+        rows = 512 if any(map(pa.types.is_nested, schema.types)) else 1024
+        self._file = pyarrow.orc.ORCWriter(file, compression="zstd", batch_size=rows)
         self._file.write(schema.empty_table())  # a file without rows has columns, too
 
     def write(self, rows: pa.RecordBatch) -> None:

@@ -8,6 +8,8 @@ from decimal import Decimal
 import fastavro
 import orjson
 import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,6 +135,18 @@ avro_names = st.sampled_from(["id", "a", "_1", "B_2", "größe".encode("punycode
 @given(batches(types(avro_names, ["binary", "decimal"]), avro_names))
 def test_fastavro_reads_from_avro_what_the_rows_have(batches):
     assert list(fastavro.reader(io.BytesIO(written("avro", *batches)))) == python_rows(batches[1])
+
+
+@many_times
+@given(batches(types(scalars=["binary", "decimal"])))
+def test_arrow_reads_from_parquet_and_orc_what_the_rows_have(batches):
+    schema, rows = batches
+    copies = [each.take(pa.array(range(len(each)), pa.int64())) for each in rows]  # not slices
+    parquet = pyarrow.parquet.read_table(io.BytesIO(written("parquet", schema, rows)))
+    orc = pyarrow.orc.read_table(io.BytesIO(written("orc", schema, copies)))
+
+    assert parquet.schema.names == orc.schema.names == schema.names
+    assert python_rows([parquet]) == python_rows([orc]) == python_rows(rows)
 
 
 @many_times
