@@ -343,6 +343,7 @@ def arguments(table: str) -> list[str]:
         "staging_prefix": f"s3://{BUCKET}/staging/{table}",
         "manifest": f"s3://{BUCKET}/exports/manifests_{table}/{SNAPSHOT}.json",
         "columns": "-",
+        "hash_secret": "-",
     }
     return [part for name, value in given.items() for part in (f"--{name}", value)]
 

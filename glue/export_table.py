@@ -19,6 +19,7 @@ Arguments, all of them required:
 --manifest             s3://bucket/folder/key; written last, and only for a complete snapshot. The latest manifest of
                        the folder describes the columns of the snapshot table
 --columns              s3://bucket/.../{SHA-256 of its content}.json with the column contract; - for none
+--hash_secret          the ARN of the secret whose value is the key for hashes; - for none
 
 There are two steps. *Stage*: write the items to S3 as gzipped DynamoDB JSON lines, as DynamoDB's own export does.
 *Convert*: write the staged items as rows. The columns depend on every value of every item (types.py) and on the columns

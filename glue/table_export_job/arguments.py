@@ -28,6 +28,7 @@ ALLOWED = {  # by argument: a pattern, and what the error message says about it
     "staging_prefix": S3_FOLDER,
     "manifest": (r"s3://[^/]+/.*[^/]", "s3://bucket/key"),
     "columns": (r"-|s3://[^/]+/(.+/)?[0-9a-f]{64}\.json", "s3://bucket/.../SHA-256 of the content.json, or -"),
+    "hash_secret": (r"-|arn:.+:secret:.+", "the ARN of a secret, or -"),
 }
 
 
@@ -47,6 +48,7 @@ class JobArguments:
     staging_prefix: str
     manifest: str
     columns: str
+    hash_secret: str
 
     @classmethod
     def from_argv(cls, argv: list[str]) -> "JobArguments":

@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
-from table_export_job.contract import NO_RULES, Contract, verified
+from table_export_job.clients import connect
+from table_export_job.contract import NO_RULES, Contract, has_hash, verified
 from table_export_job.errors import PermanentError
+from table_export_job.hashing import Hasher
 from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import TypeRules, arrow_type_of_hive, column_type, hive_type_of_arrow
@@ -37,6 +39,7 @@ class SnapshotTable(NamedTuple):
 
     columns: list[SnapshotColumn]
     attributes: Attributes
+    hashed: list[str] = []  # noqa: RUF012  # paths of attributes whose values are hashed
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any]) -> "SnapshotTable":
@@ -47,7 +50,8 @@ class SnapshotTable(NamedTuple):
         arrow_schema(columns)
         if not columns or not all(isinstance(text, str) for column in columns for text in column):
             raise ValueError(f"columns {columns!r}")
-        return cls(columns, {name: Seen.from_json(known) for name, known in manifest["attributes"].items()})
+        attributes = {name: Seen.from_json(known) for name, known in manifest["attributes"].items()}
+        return cls(columns, attributes, [str(path) for path in manifest.get("hashed", [])])
 
 
 def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
@@ -100,10 +104,17 @@ def snapshot_without_manifest(s3: Any, arguments: JobArguments, after: str) -> s
 
 
 def read_contract(s3: Any, arguments: JobArguments) -> Contract:
-    """Raises PermanentError if it is not what a deployment of this version stored."""
+    """Raises PermanentError if it is not what a deployment of this version stored, or lacks the key for hashes."""
     if arguments.columns == "-":
         return NO_RULES
-    return verified(get(s3, arguments.columns), arguments.columns, arguments.format.rules)
+    columns = verified(get(s3, arguments.columns), arguments.columns)
+    hasher = None
+    if has_hash(columns):
+        if arguments.hash_secret == "-":
+            raise PermanentError("Columns hashes attributes, but the stack has no HashSecretArn. Set it.")
+        secret = connect("secretsmanager").get_secret_value(SecretId=arguments.hash_secret)
+        hasher = Hasher(secret.get("SecretString", ""))
+    return Contract(columns, arguments.format.rules, hasher)
 
 
 def ensure_names_are_free(contract: Contract, earlier: SnapshotTable) -> None:
@@ -135,7 +146,8 @@ def snapshot_columns(
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
     keys = [key for key in keys if not contract.omits(key)]
-    attributes = merge({key: Seen({types[key]}) for key in keys}, contract.without_converted(attributes))
+    seen_keys = {key: Seen({contract.kind_of_key(key, types[key])}) for key in keys}
+    attributes = merge(seen_keys, contract.without_converted(attributes))
     first_to_name = partial(precedence, ascii_only=rules.ascii_names)
     for seen in attributes.values():
         seen.sort(first_to_name)
@@ -145,7 +157,8 @@ def snapshot_columns(
     contract.declare(attributes)
     current = {column.attribute: column.type for column in earlier.columns}
     needed = {name: hive_type_of_arrow(column_type(seen, rules).arrow) for name, seen in attributes.items()}
-    added = [name for name in attributes if current.get(name) != needed[name]]
+    rehashed = {name for name in current if contract.hashes_otherwise(name, earlier.hashed)}
+    added = [name for name in attributes if current.get(name) != needed[name] or name in rehashed]
     wanted = contract.wanted_names
     added.sort(key=lambda name: (name not in wanted, name in current, first_to_name(name)))
     reserved = (name for attribute, name in contract.names.items() if attribute not in added)

@@ -6,7 +6,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -14,17 +14,19 @@ import orjson
 from table_export_job.attributes import Attributes, Item, Seen, Value
 from table_export_job.conversions import Conversion, type_problem
 from table_export_job.errors import PermanentError
+from table_export_job.hashing import Hasher
 from table_export_job.names import POSITION
 from table_export_job.types import TypeRules
 
 VERSION = 1
 PARTITION_KEY = "snapshot_timestamp"
 ANY = "*"  # in a path: each key of a map
+HASH = "sha256"
 MOST_RULES = 500
 MOST_CHARACTERS = 255  # of a path. An event has up to 256 KB for the counts of all attributes
 MOST_DOTS = 8  # in a path. DynamoDB nests deeper, but each dot doubles the ways to read the path
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}")
-FIELDS = ("omit", "map", "name", "as", "from", "strict")
+FIELDS = ("omit", "hash", "map", "name", "as", "from", "strict")
 OTHER_VALUES = " (not converted)"  # after the attribute's name: the values that do not fit the type of `as`
 OTHER_VALUES_COLUMN = "_not_converted"  # after the column's name
 
@@ -68,7 +70,11 @@ def _rule_problems(path: Any, rule: Any) -> Iterator[Problem]:
             yield (field,), "must be true. Remove it otherwise"
     if "omit" in rule and len(rule) > 1:
         yield ("omit",), f"an omitted attribute has no column. Remove {_others(rule, 'omit')}"
-    if "map" in rule and not rule.keys() <= {"map", "name"}:
+    if rule.get("hash", HASH) != HASH:
+        yield ("hash",), f"must be {HASH}"
+    if "hash" in rule and not rule.keys() <= {"hash", "name"}:
+        yield ("hash",), f"cannot be together with {_others(rule, 'hash', 'name')}"
+    if "map" in rule and not rule.keys() <= {"map", "name", "hash"}:
         yield ("map",), f"cannot be together with {_others(rule, 'map', 'name')}"
     if "name" in rule and not (isinstance(rule["name"], str) and NAME.fullmatch(rule["name"])):
         yield ("name",), f"{rule['name']} must be lowercase letters, digits and underscores, at most 128 characters"
@@ -126,22 +132,22 @@ class Level:
             if path[:dot] and path[dot + 1 :]:
                 self.inner.setdefault(path[:dot], Level()).add(path[dot + 1 :])
 
-    def remove_from(self, item: Item) -> None:
-        for name in self.ends:
-            item.pop(name, None)
-        if ANY in self.ends:
-            item.clear()
+    def change(self, item: Item, action: Callable[[Item, str], Any]) -> None:
+        """Do something with each attribute that a path ends at."""
+        for name in list(item) if ANY in self.ends else self.ends:
+            if name in item:
+                action(item, name)
         for name, level in self.inner.items():
             for value in item.values() if name == ANY else filter(None, [item.get(name)]):
-                level._remove_from_value(value)
+                level._change_in(value, action)
 
-    def _remove_from_value(self, value: Value) -> None:
+    def _change_in(self, value: Value, action: Callable[[Item, str], Any]) -> None:
         [(kind, content)] = value.items()
         if kind == "M":
-            self.remove_from(content)
+            self.change(content, action)
         elif kind == "L":
             for element in content:
-                self._remove_from_value(element)
+                self._change_in(element, action)
 
     def treat_keys_as_data(self, attributes: Attributes) -> None:
         for name, seen in attributes.items():
@@ -169,42 +175,40 @@ def treat_keys_as_data(seen: Seen) -> None:
 class Contract:
     """The rules of a valid block."""
 
-    def __init__(self, columns: dict[str, dict[str, Any]], rules: TypeRules = ANY_FORMAT) -> None:
+    def __init__(
+        self, columns: dict[str, dict[str, Any]], rules: TypeRules = ANY_FORMAT, hasher: Hasher | None = None
+    ) -> None:
         self._conversions = {
             path: Conversion(rule["as"], rule.get("from"), rules) for path, rule in columns.items() if "as" in rule
         }
         self._omitted = level_of(path for path, rule in columns.items() if "omit" in rule)
+        self._hashed, self._hasher = level_of(path for path, rule in columns.items() if "hash" in rule), hasher
+        self.hashed_paths = sorted(path for path, rule in columns.items() if "hash" in rule)
         self._maps = level_of(path for path, rule in columns.items() if "map" in rule)
         self._strict = {path for path, rule in columns.items() if "strict" in rule}
         self.names = {path: rule["name"] for path, rule in columns.items() if "name" in rule}
         self.other_values = {other_values(path): path for path in self._conversions}
 
-    @classmethod
-    def from_json(cls, content: bytes, rules: TypeRules = ANY_FORMAT) -> "Contract":
-        """Raises ValueError if no deployment of this version stored this."""
-        found = json.loads(content)
-        if not isinstance(found, dict) or found.get("version") != VERSION:
-            raise ValueError(f"it is not of version {VERSION}")
-        for place, problem in problems(found.get("columns")):
-            raise ValueError(": ".join([".".join(place), problem]))
-        return cls(found["columns"], rules)
-
     # ------------------------------------------------------------------------------------------------------ on items
 
     @property
     def changes_items(self) -> bool:
-        return bool(self._omitted or self._conversions)
+        return bool(self._omitted or self._hashed or self._conversions)
 
     @property
     def hides_values(self) -> bool:
         """Whether the table has values that the snapshot must not have."""
-        return bool(self._omitted)
+        return bool(self._omitted or self._hashed)
 
     def apply(self, items: list[Item]) -> None:
         """Change the items to what the snapshot has of them."""
         if self._omitted:
             for item in items:
-                self._omitted.remove_from(item)
+                self._omitted.change(item, dict.pop)
+        if self._hashed:
+            assert self._hasher is not None
+            for item in items:
+                self._hashed.change(item, self._hasher.hash_attribute)
         for name, conversion in self._conversions.items():
             other = other_values(name)
             for item in items:
@@ -225,6 +229,15 @@ class Contract:
 
     def omits(self, attribute: str) -> bool:
         return self._omitted is not None and not self._omitted.ends.isdisjoint((attribute, ANY))
+
+    def kind_of_key(self, attribute: str, kind: str) -> str:
+        """The kind of values of a key attribute, which DynamoDB says is `kind`."""
+        return "S" if self._hashed and not self._hashed.ends.isdisjoint((attribute, ANY)) else kind
+
+    def hashes_otherwise(self, attribute: str, earlier_paths: list[str]) -> bool:
+        """Whether other values of the attribute, or in it, are hashed than by a contract with these paths."""
+        other = {*earlier_paths} ^ {*self.hashed_paths}
+        return any(path == name or path.startswith(f"{name}.") for path in other for name in (attribute, ANY))
 
     @property
     def wanted_names(self) -> dict[str, str]:
@@ -270,14 +283,28 @@ def level_of(paths: Iterator[str]) -> Level | None:
     return level if level.ends else None
 
 
-def verified(content: bytes, uri: str, rules: TypeRules = ANY_FORMAT) -> Contract:
-    """The contract that was stored under this URI. Raises PermanentError if it is another one, or is not valid."""
+def verified(content: bytes, uri: str) -> dict[str, dict[str, Any]]:
+    """The rules that were stored under this URI. Raises PermanentError if they were changed, or are not valid."""
     if hashlib.sha256(content).hexdigest() != uri.rpartition("/")[2].removesuffix(".json"):
         raise PermanentError(f"{uri} was changed: its SHA-256 is not its name. Delete it and deploy the table again.")
     try:
-        return Contract.from_json(content, rules)
+        return parsed(content)
     except ValueError as error:
         raise PermanentError(f"{uri} is not a valid column contract ({error}). Deploy the table again.") from error
+
+
+def parsed(content: bytes) -> dict[str, dict[str, Any]]:
+    """The opposite of `dump`. Raises ValueError for what no deployment of this version stores."""
+    found = json.loads(content)
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        raise ValueError(f"it is not of version {VERSION}")
+    for place, problem in problems(found.get("columns")):
+        raise ValueError(": ".join([".".join(place), problem]))
+    return found["columns"]
+
+
+def has_hash(columns: dict[str, dict[str, Any]]) -> bool:
+    return any("hash" in rule for rule in columns.values())
 
 
 NO_RULES = Contract({})

@@ -36,7 +36,7 @@ def run_error(error: Exception, table_name: str) -> ExportFailed:
         r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \(reached max retries: \d+\))?: (.*)", text
     ):
         code, operation, message = refused.groups()
-        kind, remedy = remedy_of(code, table_name)
+        kind, remedy = remedy_of(operation, code, table_name)
         return kind(f"{operation} failed with {code}: {message}. {remedy}")
     causes = re.findall(
         r"^(?:Caused by: |: )?([\w.$]+(?:Error|Exception): .*(?<!Traceback \(most recent call last\):))$", text, re.M
@@ -44,9 +44,11 @@ def run_error(error: Exception, table_name: str) -> ExportFailed:
     return ExportFailed(causes[-1] if causes else f"{type(error).__name__}: {text}")
 
 
-def remedy_of(code: str, table_name: str) -> tuple[type[ExportFailed], str]:
+def remedy_of(operation: str, code: str, table_name: str) -> tuple[type[ExportFailed], str]:
     """The kind of an error that AWS answered with, and what the operator can do about it."""
     match code:
+        case "ResourceNotFoundException" if operation == "GetSecretValue":
+            return PermanentError, "Check HashSecretArn."
         case "ResourceNotFoundException":
             return PermanentError, f"There is no table {table_name} in this account and Region: check --table_name."
         case "AccessDenied" | "AccessDeniedException":

@@ -245,6 +245,7 @@ def build_manifest(
         "view_names": view_names(columns, contract),
         "not_converted": values_not_converted(files),
         "contract": arguments.columns,
+        "hashed": contract.hashed_paths,
         "serde_parameters": serde_parameters,
         "attributes": {name: seen.to_json() for name, seen in attributes.items()},
     }

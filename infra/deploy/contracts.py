@@ -14,6 +14,7 @@ from infra.deploy.account import Account
 
 FOLDER = "table-exports/columns"
 PARAMETER = "Columns"
+KEY_PARAMETER = "HashSecretArn"
 
 sys.path.append(str(Path(__file__).parents[2] / "glue"))  # the job's own rules decide what is valid
 from table_export_job import contract as rules  # noqa: E402
@@ -22,6 +23,11 @@ from table_export_job import contract as rules  # noqa: E402
 def problems(columns: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     """Returns what is wrong with a block, each problem with its place in it."""
     return rules.problems(columns)
+
+
+def needs_key(content: bytes) -> bool:
+    """Returns whether the contract hashes attributes."""
+    return rules.has_hash(rules.parsed(content))
 
 
 def key(content: bytes) -> str:

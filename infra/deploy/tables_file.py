@@ -102,6 +102,9 @@ class TablesFile:
         stack = own.pop("StackName", None)
         named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
         values = {**defaults, **own, "TableName": table}
+        if columns and contracts.needs_key(columns) and contracts.KEY_PARAMETER not in values:
+            how = 'docs/columns.md, "Hashed attributes"'
+            self._report(node, f"{where}.{contracts.PARAMETER}: to hash, set {contracts.KEY_PARAMETER}: {how}")
         output_format = values.get("OutputFormat", self._parameters["OutputFormat"].default or "")
         try:
             catalog_name = naming.catalog_name(table, values.get("CatalogName", ""))

@@ -41,12 +41,11 @@ def accepted(parameter):
     return st.from_regex(found["AllowedPattern"], fullmatch=True)
 
 
+PASSED_TO_THE_JOB = ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacityCap", "Columns", "HashSecretArn")
+
+
 @settings(deadline=None, database=None, max_examples=200)
-@given(
-    st.fixed_dictionaries(
-        {name: accepted(name) for name in ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacityCap", "Columns")}
-    )
-)
+@given(st.fixed_dictionaries({name: accepted(name) for name in PASSED_TO_THE_JOB}))
 @example(
     {
         "TableName": "_-.",
@@ -54,6 +53,7 @@ def accepted(parameter):
         "ReadPercentage": Decimal("1"),
         "ReadCapacityCap": Decimal(0),
         "Columns": "",
+        "HashSecretArn": "",
     }
 )
 def test_the_job_reads_each_value_that_the_template_accepts(values):
@@ -67,6 +67,7 @@ def test_the_job_reads_each_value_that_the_template_accepts(values):
     given_to_glue = _arguments(export) | {
         "--read_capacity_cap": str(values["ReadCapacityCap"]),
         "--columns": f"s3://{values['Columns']}" if values["Columns"] else "-",
+        "--hash_secret": values["HashSecretArn"] or "-",
     }
 
     read = JobArguments.from_argv(["export_table.py", *(text for pair in given_to_glue.items() for text in pair)])
@@ -75,6 +76,7 @@ def test_the_job_reads_each_value_that_the_template_accepts(values):
     assert read.read_percentage == float(values["ReadPercentage"])
     assert read.read_capacity_cap == float(values["ReadCapacityCap"])
     assert read.columns == given_to_glue["--columns"]
+    assert read.hash_secret == given_to_glue["--hash_secret"]
 
 
 @pytest.mark.parametrize("name", sorted({f"--{name}" for name in JobArguments.__dataclass_fields__}))
@@ -84,7 +86,7 @@ def test_each_argument_of_the_job_is_given_by_the_template_or_by_the_function_th
 
 def test_an_argument_that_glue_reads_has_an_effect():
     """`--enable-metrics`, for example, has none without a GlueContext, and would cost money with one."""
-    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns"}
+    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns", "--hash_secret"}
 
 
 def test_the_template_says_why_a_name_that_begins_with_a_hyphen_is_refused():

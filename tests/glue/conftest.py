@@ -134,6 +134,7 @@ def arguments():
             "staging_prefix": f"s3://{BUCKET}/staging/{folder}",
             "manifest": f"s3://{BUCKET}/exports/manifests_{folder}/{SNAPSHOT_TIMESTAMP}.json",
             "columns": "-",
+            "hash_secret": "-",
         } | changed
         return ["export_table.py", *(part for name, value in given.items() for part in (f"--{name}", value))]
 

@@ -56,10 +56,12 @@ def rows_of(items, rules, earlier=EMPTY, types=ANY):
         ({"a": True}, "a", "must have a rule, such as {omit: true}"),
         ({"a": {}}, "a", "must have a rule, such as {omit: true}"),
         ({1: {"omit": True}}, "1", "1 is not the name of an attribute. Put quotation marks around it"),
-        ({"a": {"hide": True}}, "a.hide", "unknown rule. Use one of omit, map, name, as, from, strict"),
+        ({"a": {"hide": True}}, "a.hide", "unknown rule. Use one of omit, hash, map, name, as, from, strict"),
         ({"a": {"omit": False}}, "a.omit", "must be true. Remove it otherwise"),
         ({"a": {"omit": True, "name": "b"}}, "a.omit", "an omitted attribute has no column. Remove name"),
         ({"a": {"map": True, "as": "json"}}, "a.map", "cannot be together with as"),
+        ({"a": {"hash": "md5"}}, "a.hash", "must be sha256"),
+        ({"a": {"hash": "sha256", "as": "json"}}, "a.hash", "cannot be together with as"),
         ({"a": {"name": "B"}}, "a.name", "B must be lowercase letters, digits and underscores, at most 128 characters"),
         ({"a": {"name": "_col1"}}, "a.name", "_col1 has a meaning of its own. Choose another name"),
         (
@@ -95,7 +97,8 @@ def test_a_contract_that_was_changed_is_not_applied():
 
 
 @pytest.mark.parametrize(
-    "content", [b"[]", b"{}", b"not json", b'{"version":2,"columns":{}}', b'{"version":1,"columns":{"a":{"hash":1}}}']
+    "content",
+    [b"[]", b"{}", b"not json", b'{"version":2,"columns":{}}', b'{"version":1,"columns":{"a":{"hash":"md5"}}}'],
 )
 def test_a_contract_of_another_version_is_not_applied(content):
     with pytest.raises(PermanentError, match="is not a valid column contract"):

@@ -60,6 +60,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
         "view_names": {},
         "not_converted": {},
         "contract": "-",
+        "hashed": [],
         "serde_parameters": {},
         "attributes": {"id": {"kinds": ["S"]}, "stars": {"kinds": ["N"], "digits": 1}, "text": {"kinds": ["S"]}},
     }

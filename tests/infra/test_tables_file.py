@@ -7,7 +7,7 @@ from templates import INFRA
 
 from infra.deploy import CannotDeploy, tables_file
 from infra.deploy.parameters import parameters
-from table_export_job.contract import Contract
+from table_export_job.contract import Contract, parsed
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.parameters import PARAMETERS
 
@@ -76,7 +76,7 @@ def test_the_column_contract_is_what_the_job_reads(read):
     [item] = items = [
         {"2024": {"N": "1"}, "address": {"M": {"street": {"S": "x"}}}, "at": {"N": "1"}, "price": {"S": "1"}}
     ]
-    Contract.from_json(private.columns).apply(items)
+    Contract(parsed(private.columns)).apply(items)
     assert item == {"address": {"M": {}}, "at": {"N": "1"}, "price": {"N": "1"}}
 
 
@@ -175,6 +175,10 @@ def test_no_table_is_no_mistake(read, text):
         (
             "tables:\n  Orders:\n    Columns:\n      a: {map: true}\n      a: {omit: true}",
             "5: Orders.Columns.a: occurs twice",
+        ),
+        (
+            "tables:\n  Orders: {Columns: {a: {hash: sha256}}}",
+            '2: Orders.Columns: to hash, set HashSecretArn: docs/columns.md, "Hashed attributes"',
         ),
         ("defaults: {Columns: {a: {omit: true}}}", "1: defaults.Columns: cannot be a default"),
         ("tables:\n\tOrders:", "found character '\\t' that cannot start any token"),

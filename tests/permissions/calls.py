@@ -203,7 +203,7 @@ def calls_of_job() -> set[Operation]:
     for path in sorted((ROOT / "glue").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             for name in _client_methods(node):
-                for service in ("s3", "dynamodb"):
+                for service in ("s3", "dynamodb", "secretsmanager"):
                     if name in operations(service):
                         found[service].add(operations(service)[name])
     return {(service, name) for service, names in found.items() for name in names}

@@ -25,6 +25,7 @@ TABLE_EXPORT_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/
 SUMMARY = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01695353076000-a1b2c3d4/manifest-summary.json"
 QUERY_RESULT = f"{BUCKET}/query-results/7d0a4f2c.txt"
 ARTIFACTS = "arn:aws:s3:::artifacts"
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:table-exports-hashes-a1b2c3"
 CONTRACT = f"{ARTIFACTS}/table-exports/columns/{'0' * 64}.json"
 
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
@@ -49,6 +50,7 @@ REDELIVERABLE = [  # the functions whose events can end up in a dead-letter queu
 
 # What no role of ours may touch, whatever the action.
 FOREIGN = [
+    f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:payroll-a1b2c3",
     f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll",
     f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll/index/waiting_on",
     f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Payroll/stream/2026-11-23T01:00:00.000",

@@ -29,6 +29,7 @@ GIVEN = {  # with everything that needs a permission more
     "SubnetIds": "subnet-1",
     "SecurityGroupIds": "sg-1",
     "GlueConnection": "network",
+    "HashSecretArn": places.SECRET,
     "Columns": places.CONTRACT.rpartition(":")[2],
 }
 PIPELINE = {  # the attributes of a table stack's custom resource

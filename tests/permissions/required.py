@@ -157,6 +157,7 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ],
     ("OnExportSucceededRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.MANIFEST),
     ("JobRole", ("dynamodb", "Scan")): at(places.TABLE),
+    ("JobRole", ("secretsmanager", "GetSecretValue")): at(places.SECRET),
     ("JobRole", ("s3", "GetObject")): at(
         places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE, places.CONTRACT
     ),

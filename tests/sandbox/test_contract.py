@@ -1,6 +1,7 @@
 """A pipeline with a column contract, with the roles enforced: no omitted value is left anywhere."""
 
 import gzip
+import hmac
 import io
 import json
 from decimal import Decimal
@@ -20,7 +21,9 @@ COLUMNS = {
     "created_at": {"as": "timestamp", "from": "epoch_ms"},
     "custId": {"name": "customer_id"},
     "events": {"map": True},
+    "email": {"hash": "sha256"},
 }
+KEY = "0123456789abcdef" * 2
 ITEMS = [
     {
         "id": str(number),
@@ -29,6 +32,7 @@ ITEMS = [
         "orders": [{"price": Decimal("1.5"), "to": CANARY}],
         "created_at": 1700000000123 if number else "soon",
         "custId": number,
+        "email": f"{CANARY}@example.com",
         "events": {f"day-{number}": number},
     }
     for number in range(5)
@@ -42,6 +46,11 @@ def customers(user):
         TableName="Customers", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     return "Customers"
+
+
+@pytest.fixture(scope="module")
+def secret(user):
+    return user.client("secretsmanager").create_secret(Name="hashes", SecretString=KEY)["ARN"]
 
 
 def buckets(user):
@@ -93,10 +102,13 @@ def files(folder):
 
 
 @pytest.mark.parametrize("read_mode", ["scan", "export"])
-def test_no_omitted_value_is_left_and_the_view_has_the_declared_columns(user, customers, read_mode, tmp_path_factory):
+def test_no_omitted_value_is_left_and_the_view_has_the_declared_columns(
+    user, customers, secret, read_mode, tmp_path_factory
+):
     uri = store_contract(user.client("s3"), BUCKET, COLUMNS)
     view = f"customers_{read_mode}"
-    pipeline = user.deploy_pipeline(customers, ReadMode=read_mode, CatalogName=view, Columns=uri.removeprefix("s3://"))
+    given = {"Columns": uri.removeprefix("s3://"), "HashSecretArn": secret}
+    pipeline = user.deploy_pipeline(customers, ReadMode=read_mode, CatalogName=view, **given)
     with user.listening({"source": ["table-exports", "aws.glue", "aws.athena", "aws.s3"]}) as listener:
         [export] = user.export(pipeline)
         told = [listener.wait_for(name) for name in ("Snapshot Written", "Export Succeeded")]
@@ -118,9 +130,12 @@ def test_no_omitted_value_is_left_and_the_view_has_the_declared_columns(user, cu
             "event": "1",
         },
     ]
+    hashed = hmac.new(KEY.encode(), f"{CANARY}@example.com".encode(), "sha256").hexdigest()
+    assert user.query(f"SELECT DISTINCT email FROM {view}") == [{"email": hashed}]
     searched = [*contents(user), *records(user), *logs(user), *catalog(user), *files(tmp_path_factory.getbasetemp())]
     assert any(b"Rome" in content for _, content in searched)
     assert [place for place, content in searched if CANARY.encode() in content] == []
+    assert [place for place, content in searched if KEY.encode() in content] == []
     assert CANARY not in json.dumps(told)
     [view_columns] = [content for place, content in searched if place == "catalog"]
     assert b"passport" not in view_columns

@@ -140,6 +140,7 @@ class Lake:
             staging_prefix=f"s3://{BUCKET}/staging/{name}",
             manifest=export.manifest_uri,
             columns=store_contract(self.s3, BUCKET, columns) if columns else "-",
+            hash_secret="-",
         )
         bucket, _, key = export.manifest_uri.removeprefix("s3://").partition("/")
         manifest = Manifest.from_json(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
