@@ -58,8 +58,8 @@ class Checks:
         if importing:
             raise CannotDeploy(
                 f"parameters.RolePath: it is {before}, and table stacks refer to roles of that path: "
-                f"{', '.join(sorted(importing))}. Set it to {before} again, or see docs/deploy.md, "
-                '"Change the path of the roles"'
+                f"{', '.join(sorted(importing))}. Set it to {before} again, or see "
+                'docs/deploy.md, "Change the path of the roles"'
             )
 
     def _default(self, name: str) -> str:
