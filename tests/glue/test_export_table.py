@@ -51,6 +51,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
         "files": 1,
         "bytes": boto3.client("s3").head_object(Bucket=BUCKET, Key=file)["ContentLength"],
         "read_capacity_units": 2.0,  # two segments; moto says 1 of each
+        "hot_share": 0.0,
         "columns": [
             {"name": "id", "type": "string", "attribute": "id"},
             {"name": "stars", "type": "bigint", "attribute": "stars"},
