@@ -49,8 +49,8 @@ class Seen:
 
     def add_array(self, values: pa.StructArray, kind: str) -> None:
         """Add values of one kind and NULL, as Arrow read them from staged lines."""
-        found, null = values.flatten()
-        self.kinds.update(name for name, each in ((kind, found), ("NULL", null)) if each.null_count < len(each))
+        found = values.flatten()[0]
+        self.kinds.update(kinds_of(values))
         if kind == "N":
             self._add_numbers(found.unique().drop_null().to_pylist())
         elif kind == "L":
@@ -80,10 +80,8 @@ class Seen:
 
     def covers_array(self, values: pa.StructArray, kind: str) -> bool:
         """Whether `add_array` would add nothing."""
-        found, null = values.flatten()
-        if not all(
-            name in self.kinds or each.null_count == len(each) for name, each in ((kind, found), ("NULL", null))
-        ):
+        found = values.flatten()[0]
+        if not self.kinds.issuperset(kinds_of(values)):
             return False
         if kind == "N":
             return self._covers_numbers(found)
@@ -216,6 +214,12 @@ def merge(one: Attributes, other: Attributes) -> Attributes:
     for name, seen in other.items():
         one[name] = one[name].merge(seen) if name in one else seen
     return one
+
+
+def kinds_of(values: pa.StructArray) -> set[str]:
+    """The kinds of values that Arrow read."""
+    arrays = zip(values.type, values.flatten(), strict=True)
+    return {kind.name for kind, found in arrays if found.null_count < len(found)}
 
 
 def by_kind(values: list[Value]) -> dict[str, list[Any]]:

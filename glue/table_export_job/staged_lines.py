@@ -11,7 +11,7 @@ import pyarrow.json
 from table_export_job.attributes import Attributes, Seen, observe
 from table_export_job.columns import SnapshotColumn, arrow_schema
 from table_export_job.staging import items_of
-from table_export_job.types import ColumnType, TypeRules, column_type, line_struct, value_type
+from table_export_job.types import ColumnType, TypeRules, column_type, value_type
 
 BATCH_CELLS = 4_000_000  # rows times columns
 FIRST_ITEMS = 500  # that are observed as Python objects before Arrow tries again
@@ -35,12 +35,19 @@ class ParsedLines:
 class LineParser:
     """Reads lines of items whose attributes have these types."""
 
-    def __init__(self, types: Mapping[str, ColumnType]) -> None:
+    def __init__(self, types: Mapping[str, ColumnType], attributes: Attributes) -> None:
         self._readable = {name: each for name, each in types.items() if each.line_type}
         self.unreadable = types.keys() - self._readable.keys()
-        schema = pa.schema([("Item", line_struct(self._readable))])
+        members = [(name, self._tagged(each, attributes[name])) for name, each in self._readable.items()]
+        schema = pa.schema([("Item", pa.struct(members))])
         self._parsing = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
         self._parsing_some = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+
+    @staticmethod
+    def _tagged(type: ColumnType, seen: Seen) -> pa.DataType:
+        """The type of the values. Arrow spends time on each field of each item, so NULL is one only if it is needed."""
+        null = [("NULL", pa.bool_())] if "NULL" in seen.kinds or seen.declared else []
+        return pa.struct([(type.kind, type.line_type), *null])
 
     def parse(self, lines: bytes) -> ParsedLines:
         """Raises ArrowInvalid if the lines contain something else, unless Arrow cannot read some of the attributes."""
@@ -72,7 +79,7 @@ class LineObserver:
     def _prepare(self) -> None:
         types = {name: value_type(seen, TypeRules()) for name, seen in self.attributes.items()}
         self._kinds = {name: each.kind for name, each in types.items()}
-        self._parser = LineParser(types)
+        self._parser = LineParser(types, self.attributes)
 
     def observe(self, lines: bytes) -> ParsedLines:
         """Add what the lines contain to the attributes. Returns the lines as they were read for it."""
@@ -147,7 +154,7 @@ class RowConverter:
         self._sources = [column.attribute if current[column.attribute] is column else None for column in columns]
         self.schema = arrow_schema(columns)
         self._types = {name: column_type(seen, rules) for name, seen in attributes.items()}
-        self._parser = LineParser(self._types)
+        self._parser = LineParser(self._types, attributes)
 
     def convert(self, lines: bytes) -> list[pa.RecordBatch]:
         return [self.rows(self._parser.parse(some)) for some in batches(lines, len(self._types))]
