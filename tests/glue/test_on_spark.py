@@ -1,10 +1,13 @@
 """The script on Spark, in its own process: what the stand-in for Spark cannot show."""
 
+import hmac
+from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 
 import boto3
 import pytest
+from contracts_of_columns import store_contract
 
 from acceptance.zoo import ZOO, as_boto3, columns_of
 from table_export_job.formats import FORMATS
@@ -130,3 +133,51 @@ def test_every_format_is_written_by_executors(run_on_spark, make_table, argument
         expected |= columns_of(case, output_format)
     assert {column["name"]: column["type"] for column in manifest("Zoo")["columns"]} == expected
     assert sorted(row["id"] for row in snapshot("Zoo")) == sorted(item["id"]["S"] for item in items)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read_mode", ["scan", "export"])
+def test_a_column_contract_reaches_the_executors(
+    run_on_spark, make_table, arguments, snapshot, manifest, export_by_dynamodb, read_mode
+):
+    """With its key, which is in no output of driver or executors."""
+    table, key = f"Declared-{read_mode}", "key-of-these-hashes-" + "k" * 20
+    items = [
+        {"id": {"S": str(number)}, "email": {"S": "ana@example.com"}, "secret": {"S": "x"}, "at": {"N": "1700000000"}}
+        for number in range(3)
+    ] + [{"id": {"S": "3"}, "at": {"S": "soon"}}]
+    make_table(table, items)
+    summary = export_by_dynamodb(items, table.lower(), table=table) if read_mode == "export" else "-"
+    secret = boto3.client("secretsmanager").create_secret(Name=table, SecretString=key)["ARN"]
+    rules = {
+        "email": {"hash": "sha256"},
+        "secret": {"omit": True},
+        "at": {"as": "timestamp", "from": "epoch_s"},
+        "id": {"name": "number"},
+    }
+    uri = store_contract(boto3.client("s3"), BUCKET, rules)
+
+    run = run_on_spark(arguments(table, columns=uri, hash_secret=secret, read_mode=read_mode, table_export=summary))
+
+    assert run.returncode == 0, run.stderr
+    assert key not in run.stdout + run.stderr
+    assert manifest(table)["not_converted"] == {"at": 1}
+    rows = sorted(snapshot(table), key=itemgetter("number"))
+    hashed = hmac.new(key.encode(), b"ana@example.com", "sha256").hexdigest()
+    assert [row["email"] for row in rows] == [hashed] * 3 + [None]
+    assert rows[0] == {
+        "number": "0", "at": datetime(2023, 11, 14, 22, 13, 20), "at_not_converted": None, "email": hashed
+    }  # fmt: skip
+    assert (rows[3]["at"], rows[3]["at_not_converted"]) == (None, "soon")
+
+
+@pytest.mark.slow
+def test_a_conversion_that_fails_on_an_executor_is_a_permanent_error(run_on_spark, make_table, arguments):
+    make_table("Colliding", [{"id": {"S": "1"}, "at": {"S": "soon"}, "at (not converted)": {"S": ""}}])
+    uri = store_contract(boto3.client("s3"), BUCKET, {"at": {"as": "timestamp", "from": "epoch_s"}})
+
+    run = run_on_spark(arguments("Colliding", columns=uri))
+
+    assert run.returncode != 0
+    message = "Permanent error: An item has an attribute at (not converted). Rename it, or remove `as` of at."
+    assert message in run.stderr.splitlines()[-1]
