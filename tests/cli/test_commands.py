@@ -112,6 +112,21 @@ def test_show_tells_the_story_of_an_export_or_of_a_pipelines_latest(cli, failed,
     assert (data["may_resume"], data["why_not_resume"]) == (True, None)
 
 
+def test_show_counts_values_that_do_not_fit(cli, registered):
+    export = a_pipeline().begin("e1", Decimal("0.25"), NOW)
+    assert registered.begin(export)
+    running = export.run_job("jr_1", NOW)
+    assert registered.move(export, running)
+    written = running.wrote(items=5, files=1, size=9, warning=None, not_converted={"at": 2, "\x1b[31m": 1})
+    assert registered.move(running, written.crawl(True, NOW))
+
+    shown = cli("show", "reviews-parquet")
+
+    assert "at: 2 values do not fit the type in Columns" in shown.out
+    assert "\x1b" not in shown.out
+    assert cli("show", "reviews-parquet", "-o", "json").data["not_converted"] == {"at": 2, "\x1b[31m": 1}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_names_and_reasons_hold_is_text_on_a_terminal(cli, registered, name):
     hostile = a_pipeline(pipeline="h-parquet", table_name=name, catalog_name="h")
