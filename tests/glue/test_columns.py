@@ -250,7 +250,7 @@ def comments_of(*snapshots, rules=ANY):
         table = SnapshotTable(
             *snapshot_columns(seen_in([{"id": {"S": "1"}} | one for one in items]), ID_TABLE, table, rules)
         )
-    return column_comments(*table, rules)
+    return column_comments(table.columns, table.attributes, rules)
 
 
 def test_columns_of_an_attribute_whose_type_changed_all_name_it():
