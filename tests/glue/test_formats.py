@@ -45,6 +45,10 @@ def types(draw, names=names, scalars=("decimal",), depth=2):
             return pa.decimal128(38, scale), decimals(scale)
         case "binary":
             return pa.binary(), st.binary(max_size=4) | st.integers(60, 70).map(bytes)
+        case "double":
+            return pa.float64(), st.floats(allow_nan=False)
+        case "date":
+            return pa.date32(), st.dates()
         case "list":
             inner, values = draw(types(names, scalars, depth - 1))
             return pa.list_(inner), st.lists(st.none() | values, max_size=3)
@@ -132,13 +136,13 @@ avro_names = st.sampled_from(["id", "a", "_1", "B_2", "größe".encode("punycode
 
 
 @many_times
-@given(batches(types(avro_names, ["binary", "decimal"]), avro_names))
+@given(batches(types(avro_names, ["binary", "decimal", "double", "date"]), avro_names))
 def test_fastavro_reads_from_avro_what_the_rows_have(batches):
     assert list(fastavro.reader(io.BytesIO(written("avro", *batches)))) == python_rows(batches[1])
 
 
 @many_times
-@given(batches(types(scalars=["binary", "decimal"])))
+@given(batches(types(scalars=["binary", "decimal", "double"])))
 def test_arrow_reads_from_parquet_and_orc_what_the_rows_have(batches):
     schema, rows = batches
     copies = [each.take(pa.array(range(len(each)), pa.int64())) for each in rows]  # not slices
@@ -150,7 +154,7 @@ def test_arrow_reads_from_parquet_and_orc_what_the_rows_have(batches):
 
 
 @many_times
-@given(batches(types(avro_names, ["binary"]), avro_names))
+@given(batches(types(avro_names, ["binary", "double", "date"]), avro_names))
 def test_avro_is_that_of_each_row(batches):
     """As fastavro writes it, but for decimals: theirs have more bytes than they need."""
     theirs = io.BytesIO()
