@@ -80,7 +80,7 @@ del content
 attributes = {name: Seen.from_json(seen) for name, seen in task["attributes"].items()}
 """
 WRITE = """
-with open(parquet, "wb") as out, closing(ParquetWriter(out, rows.schema)) as writing, no_garbage_collection():
+with open(parquet, "wb") as out, closing(ParquetWriter(out, rows.schema, {})) as writing, no_garbage_collection():
     for batches in read_staged(S3(), [file], rows.convert):
         for batch in batches:
             writing.write(batch)

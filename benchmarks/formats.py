@@ -46,7 +46,8 @@ def run_once(format: Format, staged: Staged, parts: list[bytes], path: str) -> R
     columns, attributes = snapshot_columns(staged.attributes, KEY, SnapshotTable([], {}), format.rules)
     started = time.process_time()
     rows = RowConverter(columns, attributes, format.rules)
-    with open(path, "wb") as file, closing(format.writer(file, rows.schema)) as writer, no_garbage_collection():
+    known = format.serde_parameters(rows.schema, None)
+    with open(path, "wb") as file, closing(format.writer(file, rows.schema, known)) as writer, no_garbage_collection():
         for part in parts:
             for batch in rows.convert(part):
                 writer.write(batch)

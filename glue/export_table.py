@@ -124,11 +124,11 @@ def write(arguments: JobArguments, contract: Contract, s3: Any) -> dict[str, Any
     else:
         rules = arguments.format.rules
         columns, attributes = snapshot_columns(staged.attributes, table, earlier, rules, contract)
-        files = write_snapshot(spark, arguments, staged.files, columns, attributes, contract)
+        files = write_snapshot(spark, arguments, staged.files, columns, attributes, earlier, contract)
     verify_counts(staged, files)
     contract.ensure_strict(values_not_converted(files))
     publish(s3, arguments, files)
-    serde_parameters = arguments.format.serde_parameters(arrow_schema(columns))
+    serde_parameters = arguments.format.serde_parameters(arrow_schema(columns), earlier.serde_parameters)
     manifest = build_manifest(arguments, table, staged, files, columns, serde_parameters, attributes, contract)
     write_manifest(s3, arguments, manifest)
     return manifest

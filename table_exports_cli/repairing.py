@@ -102,7 +102,7 @@ class _Repair:
         self._glue.ensure_own_names(export)
         self._glue.restore_table(export, manifest)
         added = self._add_partitions(latest)
-        self._glue.correct_partitions(export, manifest)
+        self._glue.correct_partitions(export, manifest, self._pipeline.published_snapshot)
         self._show(export, manifest)
         return Repaired(latest, added, created, restored, tuple(self._notes))
 

@@ -111,7 +111,7 @@ class FakeGlue:
         self._refuse()
         self.cataloged.append("table")
 
-    def correct_partitions(self, export: Export, manifest: Manifest) -> None:
+    def correct_partitions(self, export: Export, manifest: Manifest, published: str | None) -> None:
         self.cataloged.append("partitions of before")
 
     def ensure_partition(self, export: Export, manifest: Manifest) -> None:

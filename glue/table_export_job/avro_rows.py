@@ -1,5 +1,6 @@
 """Rows as Avro encodes them, from arrays: each column, element and field is a union of null and its type."""
 
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -12,19 +13,23 @@ from table_export_job.fragments import Fragment, joined_bytes, joined_in_lists, 
 NULL, VALUE = b"\0", b"\2"  # the places of both in a union, as Avro encodes them
 
 
-def avro_schema(schema: pa.Schema) -> dict[str, Any]:
-    """The Avro schema of rows. Records need names: numbers in order, which stay the same as columns are added."""
-    numbers = count(1)
+def avro_schema(schema: pa.Schema, earlier: Any = None) -> dict[str, Any]:
+    """The Avro schema of rows. Records need names, and keep those that they have in the earlier schema."""
+    names = dict(record_names(earlier))
+    numbers = count(len(names) + 1)
 
-    def of(type: pa.DataType) -> Any:
+    def of(type: pa.DataType, path: str) -> Any:
         if pa.types.is_struct(type):
-            name = f"record_{next(numbers)}"
-            members = [{"name": inner.name, "type": ["null", of(inner.type)], "default": None} for inner in type]
+            name = names.get(path) or f"record_{next(numbers)}"
+            members = [
+                {"name": inner.name, "type": ["null", of(inner.type, f"{path}.{inner.name}")], "default": None}
+                for inner in type
+            ]
             return {"type": "record", "name": name, "fields": members}
         if pa.types.is_map(type):
-            return {"type": "map", "values": ["null", of(type.item_type)]}
+            return {"type": "map", "values": ["null", of(type.item_type, f"{path}[]")]}
         if pa.types.is_list(type):
-            return {"type": "array", "items": ["null", of(type.value_type)]}
+            return {"type": "array", "items": ["null", of(type.value_type, f"{path}[]")]}
         if pa.types.is_decimal(type):
             return {"type": "bytes", "logicalType": "decimal", "precision": type.precision, "scale": type.scale}
         if pa.types.is_timestamp(type):
@@ -39,7 +44,21 @@ def avro_schema(schema: pa.Schema) -> dict[str, Any]:
             pa.float64(): "double",
         }[type]
 
-    return of(pa.struct(list(schema)))
+    return of(pa.struct(list(schema)), "")
+
+
+def record_names(avro: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The path and the name of each record in an Avro schema."""
+    match avro:
+        case list():
+            for each in avro:
+                yield from record_names(each, path)
+        case {"type": "record", "name": name, "fields": fields}:
+            yield path, name
+            for field in fields:
+                yield from record_names(field["type"], f"{path}.{field['name']}")
+        case {"type": "map", "values": inner} | {"type": "array", "items": inner}:
+            yield from record_names(inner, f"{path}[]")
 
 
 def avro_rows(columns: list[pa.Array]) -> pa.Array:

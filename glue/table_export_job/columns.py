@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,7 +17,15 @@ from table_export_job.errors import PermanentError
 from table_export_job.hashing import Hasher
 from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
-from table_export_job.types import TypeRules, arrow_type_of_hive, column_type, hive_type_of_arrow
+from table_export_job.types import (
+    SAME_NAMES,
+    KnownType,
+    TypeRules,
+    arrow_type_of_hive,
+    column_type,
+    hive_type_of_arrow,
+    is_extended,
+)
 
 MANIFEST_VERSION = 2
 COMMENT = "DynamoDB attribute "  # so begin the comments of columns. The services recognize them by it
@@ -32,6 +39,22 @@ class SnapshotColumn(NamedTuple):
     name: str
     type: str  # as the catalog writes it
     attribute: str
+    fields: dict[str, str] | None = SAME_NAMES  # as ColumnType.fields; None in manifests of 0.1.0
+
+    def known_type(self, seen: Seen | None, rules: TypeRules) -> KnownType | None:
+        """What is known of the type of a column with structs. None if the attributes of its fields are not known.
+
+        `seen` is what was known of the attribute when the column got its type.
+        """
+        if "struct<" not in self.type or seen is None:
+            return None
+        arrow, fields = arrow_type_of_hive(self.type), self.fields
+        if fields is None:
+            by_rule = column_type(seen, rules)
+            if by_rule.arrow != arrow:
+                return None
+            fields = by_rule.fields
+        return KnownType(arrow, fields)
 
 
 class SnapshotTable(NamedTuple):
@@ -40,6 +63,7 @@ class SnapshotTable(NamedTuple):
     columns: list[SnapshotColumn]
     attributes: Attributes
     hashed: list[str] = []  # noqa: RUF012  # paths of attributes whose values are hashed
+    serde_parameters: dict[str, str] | None = None
 
     @classmethod
     def from_manifest(cls, manifest: dict[str, Any]) -> "SnapshotTable":
@@ -48,10 +72,16 @@ class SnapshotTable(NamedTuple):
             raise ValueError(f"version {manifest['version']}")
         columns = [SnapshotColumn(**column) for column in manifest["columns"]]
         arrow_schema(columns)
-        if not columns or not all(isinstance(text, str) for column in columns for text in column):
+        if not columns or not all(isinstance(text, str) for column in columns for text in column[:3]):
             raise ValueError(f"columns {columns!r}")
+        fields = manifest.get("fields")
+        for place, column in enumerate(columns):
+            columns[place] = column._replace(fields=None if fields is None else fields.get(column.name, {}))
+        if not all(isinstance(text, str) for each in (fields or {}).values() for pair in each.items() for text in pair):
+            raise ValueError(f"fields {fields!r}")
         attributes = {name: Seen.from_json(known) for name, known in manifest["attributes"].items()}
-        return cls(columns, attributes, [str(path) for path in manifest.get("hashed", [])])
+        hashed = [str(path) for path in manifest.get("hashed", [])]
+        return cls(columns, attributes, hashed, manifest.get("serde_parameters"))
 
 
 def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
@@ -137,11 +167,12 @@ def snapshot_columns(
 ) -> tuple[list[SnapshotColumn], Attributes]:
     """All columns of the snapshot table, and everything that is known about each attribute.
 
-    Columns are only added, at the end, and keep their types. So Athena can read old and new snapshots, by name and by
-    position alike. If values of an attribute no longer fit its column, the attribute gets a new column. New columns
-    are in the order of the key attributes, then of names. The keys come from DescribeTable, so the snapshot of an empty
-    table has columns, too. If names collide, those of earlier snapshots stay. Then those that the contract gives come
-    first, and then an attribute whose name needs no change keeps it.
+    Columns are only added, at the end. They keep their types, except that structs get additional fields at their end.
+    So Athena can read old and new snapshots, by name and by position alike. If values of an attribute no longer fit its
+    column, the attribute gets a new column. New columns are in the order of the key attributes, then of names. The keys
+    come from DescribeTable, so the snapshot of an empty table has columns, too. If names collide, those of earlier
+    snapshots stay. Then those that the contract gives come first, and then an attribute whose name needs no change
+    keeps it.
     """
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
@@ -151,21 +182,34 @@ def snapshot_columns(
     first_to_name = partial(precedence, ascii_only=rules.ascii_names)
     for seen in attributes.values():
         seen.sort(first_to_name)
+    current = {column.attribute: column for column in earlier.columns}
+    known = {name: column.known_type(earlier.attributes.get(name), rules) for name, column in current.items()}
     attributes = merge(deepcopy(earlier.attributes), attributes)
     if not attributes:
         raise PermanentError("Columns omits all attributes. Keep at least one key attribute of the table.")
     contract.declare(attributes)
-    current = {column.attribute: column.type for column in earlier.columns}
-    needed = {name: hive_type_of_arrow(column_type(seen, rules).arrow) for name, seen in attributes.items()}
     rehashed = {name for name in current if contract.hashes_otherwise(name, earlier.hashed)}
-    added = [name for name in attributes if current.get(name) != needed[name] or name in rehashed]
+    known |= dict.fromkeys(rehashed)
+    needed = {name: column_type(seen, rules, known.get(name)) for name, seen in attributes.items()}
+    columns, fitting = list(earlier.columns), set()
+    for place, column in enumerate(columns):
+        found, before = needed[column.attribute], known[column.attribute]
+        hive = hive_type_of_arrow(found.arrow)
+        fits = column.type == hive or (before is not None and is_extended(before.type, found.arrow))
+        if fits and column is current[column.attribute] and column.attribute not in rehashed:
+            columns[place] = SnapshotColumn(column.name, hive, column.attribute, found.fields)
+            fitting.add(column.attribute)
+    added = [name for name in attributes if name not in fitting]
     wanted = contract.wanted_names
     added.sort(key=lambda name: (name not in wanted, name in current, first_to_name(name)))
     reserved = (name for attribute, name in contract.names.items() if attribute not in added)
-    taken = [PARTITION_COLUMN, *(column.name for column in earlier.columns), *reserved]
+    taken = [PARTITION_COLUMN, *(column.name for column in columns), *reserved]
     names = column_names(added, taken, ascii_only=rules.ascii_names, wanted=wanted)
     added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))
-    return [*earlier.columns, *(SnapshotColumn(names[name], needed[name], name) for name in added)], attributes
+    for name in added:
+        found = needed[name]
+        columns.append(SnapshotColumn(names[name], hive_type_of_arrow(found.arrow), name, found.fields))
+    return columns, attributes
 
 
 def view_names(columns: list[SnapshotColumn], contract: Contract) -> dict[str, str]:
@@ -174,7 +218,7 @@ def view_names(columns: list[SnapshotColumn], contract: Contract) -> dict[str, s
     return {attribute: name for attribute, name in contract.names.items() if first.get(attribute, name) != name}
 
 
-def column_comments(columns: list[SnapshotColumn], attributes: Attributes, rules: TypeRules) -> dict[str, str]:
+def column_comments(columns: list[SnapshotColumn]) -> dict[str, str]:
     """By column name: a comment that names the attribute, where the names of column and fields alone do not.
 
     An older column of an attribute, from before its type changed, has the fields of its time. They are not listed.
@@ -182,26 +226,13 @@ def column_comments(columns: list[SnapshotColumn], attributes: Attributes, rules
     current = {column.attribute: column for column in columns}
     comments = {}
     for column in columns:
-        of_structs = "struct<" in column.type and current[column.attribute] is column
-        fields = list(renamed_fields(attributes[column.attribute], rules)) if of_structs else []
+        fields = (column.fields or {}) if current[column.attribute] is column else {}
         if fields or column.name != column.attribute:
-            listed = ", ".join(f"{field} {quoted(name)}" for field, name in fields)
+            listed = ", ".join(f"{field} {quoted(name)}" for field, name in fields.items())
             comment = f"{COMMENT}{quoted(column.attribute)}{', its fields: ' if fields else ''}{listed}"
             fits = shortened(comment, COMMENT_BYTES)
             comments[column.name] = fits if fits == comment else f"{shortened(comment, COMMENT_BYTES - 3)}…"
     return comments
-
-
-def renamed_fields(seen: Seen, rules: TypeRules, path: str = "") -> Iterator[tuple[str, str]]:
-    """The fields whose names differ from those of the attributes, with the names of the attributes."""
-    if len(seen.kinds - {"NULL"}) > 1:  # text, which has no fields
-        return
-    if seen.element:
-        yield from renamed_fields(seen.element, rules, path)
-    for attribute, name in column_names(seen.fields or {}, [], ascii_only=rules.ascii_names).items():
-        if name != attribute:
-            yield f"{path}{name}", attribute
-        yield from renamed_fields(seen.fields[attribute], rules, f"{path}{name}.")
 
 
 def quoted(attribute: str) -> str:

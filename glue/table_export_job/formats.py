@@ -19,6 +19,7 @@ from table_export_job.types import TypeRules
 MB = 1024 * 1024
 ROW_GROUP_BYTES = 128 * MB  # of rows in memory, before Parquet encodes them
 PARAMETER_CHARACTERS = 512_000  # Glue, the longest value of a table's or SerDe's parameter
+SCHEMA_LITERAL = "avro.schema.literal"
 ANY_NUMBER_OF_ROWS = 2**40  # in a row group: ROW_GROUP_BYTES is its limit. PyArrow's default is a million
 AVRO_BLOCK_BYTES = 256 * 1024  # about. A reader has a block in memory
 GZIP_LEVEL = 3  # level 6 makes files 11% smaller and takes twice the time
@@ -28,7 +29,7 @@ CSV_ESCAPES = {"\\": "\\\\", '"': '""', "\r": r"\\r", "\n": r"\\n"}
 class Writer(Protocol):
     """Writes one file of a format."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None: ...
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None: ...
     def write(self, rows: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
 
@@ -36,7 +37,7 @@ class Writer(Protocol):
 class ParquetWriter:
     """Writes row groups of the size that suits query engines, whatever the size of the batches."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
         self._file = pyarrow.parquet.ParquetWriter(file, schema, compression="zstd", store_schema=False)
         self._schema, self._group = schema, []
 
@@ -61,7 +62,7 @@ class OrcWriter:
     Rows must not be slices, of which Arrow 22 writes wrong structs.
     """
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
         rows = 512 if any(map(pa.types.is_nested, schema.types)) else 1024
         self._file = pyarrow.orc.ORCWriter(file, compression="zstd", batch_size=rows)
         self._file.write(schema.empty_table())  # a file without rows has columns, too
@@ -81,10 +82,10 @@ class EncodedRows(NamedTuple):
 
 
 class AvroWriter:
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
         import fastavro.write  # shipped with jobs that write Avro only
 
-        self._file = fastavro.write.Writer(file, avro_schema(schema), codec="deflate")
+        self._file = fastavro.write.Writer(file, json.loads(serde_parameters[SCHEMA_LITERAL]), codec="deflate")
 
     def write(self, rows: pa.RecordBatch) -> None:
         for part in bounded(rows):
@@ -101,7 +102,7 @@ class AvroWriter:
 class LinesWriter:
     """Writes gzipped lines."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
         self._file = gzip.GzipFile(fileobj=file, mode="wb", compresslevel=GZIP_LEVEL)
 
     def write(self, rows: pa.RecordBatch) -> None:
@@ -118,8 +119,8 @@ class LinesWriter:
 class JsonWriter(LinesWriter):
     """Writes one line per row, without the fields that are NULL. Decimals are numbers with all their digits."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
-        super().__init__(file, schema)
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
+        super().__init__(file, schema, serde_parameters)
         self._keys = [f",{json_string(name)}:" for name in schema.names]
 
     def lines(self, columns: list[pa.Array]) -> pa.Array:
@@ -130,8 +131,8 @@ class JsonWriter(LinesWriter):
 class CsvWriter(LinesWriter):
     """Writes what Athena's OpenCSVSerDe reads: a header, all fields quoted, a backslash to escape, no line breaks."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema) -> None:
-        super().__init__(file, schema)
+    def __init__(self, file: BinaryIO, schema: pa.Schema, serde_parameters: dict[str, str]) -> None:
+        super().__init__(file, schema, serde_parameters)
         self._file.write(content(self.lines([pa.array([name]) for name in schema.names])))
 
     def lines(self, columns: list[pa.Array]) -> pa.Array:
@@ -163,20 +164,20 @@ def count_csv(path: str) -> int:
     return count_lines(path) - 1  # the header
 
 
-def no_serde_parameters(schema: pa.Schema) -> dict[str, str]:
+def no_serde_parameters(schema: pa.Schema, earlier: dict[str, str] | None) -> dict[str, str]:
     return {}
 
 
-def avro_serde_parameters(schema: pa.Schema) -> dict[str, str]:
-    """Raises PermanentError if the catalog cannot hold the schema."""
-    literal = json.dumps(avro_schema(schema))
+def avro_serde_parameters(schema: pa.Schema, earlier: dict[str, str] | None) -> dict[str, str]:
+    """`earlier` are those of the latest snapshot. Raises PermanentError if the catalog cannot hold the schema."""
+    literal = json.dumps(avro_schema(schema, json.loads((earlier or {}).get(SCHEMA_LITERAL, "null"))))
     if len(literal) > PARAMETER_CHARACTERS:
         raise PermanentError(
             f"The Avro schema of {len(schema)} columns has {len(literal):,} characters, and the Glue Data Catalog "
             f"accepts {PARAMETER_CHARACTERS:,}. Deploy a table stack with its own CatalogName and OutputFormat parquet,"
             ' or put attributes whose names are data into a map, then start over: docs/schema.md, "Start over".'
         )
-    return {"avro.schema.literal": literal}
+    return {SCHEMA_LITERAL: literal}
 
 
 class Format(NamedTuple):
@@ -184,7 +185,7 @@ class Format(NamedTuple):
     writer: type[Writer]
     count_items: Callable[[str], int]  # in a finished file, as a reader of the format finds them
     rules: TypeRules = TypeRules()
-    serde_parameters: Callable[[pa.Schema], dict[str, str]] = no_serde_parameters  # of the catalog's table
+    serde_parameters: Callable[[pa.Schema, dict[str, str] | None], dict[str, str]] = no_serde_parameters
 
 
 FORMATS = {

@@ -72,11 +72,12 @@ def write_as_expected(
     _, known = describe({})
     columns, expected = describe(observe_sample(spark, files, known))
     schema = arrow_schema(columns)
-    arguments.format.serde_parameters(schema)  # raises an error if the catalog cannot hold them
+    serde_parameters = arguments.format.serde_parameters(schema, earlier.serde_parameters)
 
     def write(group: FileGroup) -> GroupWritten:
         converter, counts = ObservingConverter(columns, expected, rules, describe), NotConverted(columns, contract)
-        with local_file(arguments, region, group, schema, counts.counted(converter.convert)) as path:
+        convert = counts.counted(converter.convert)
+        with local_file(arguments, region, group, schema, serde_parameters, convert) as path:
             file = upload(connect("s3", region), arguments, group, path) if converter.fits else None
         file = file and file._replace(not_converted=counts.found)
         return GroupWritten(group.number, file, converter.added)
@@ -91,7 +92,7 @@ def write_as_expected(
     rest = [group for group in groups if group.number not in kept]
     if rest:
         print(f"Writing {len(rest)} of {len(groups)} files again: their items need other columns than expected")
-    others = write_groups(spark, arguments, rest, needed, attributes, contract)
+    others = write_groups(spark, arguments, rest, needed, attributes, earlier, contract)
     return WrittenFiles([*kept.values(), *others], needed, attributes)
 
 

@@ -17,7 +17,14 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import MARKER_SUFFIX, JobArguments
 from table_export_job.attributes import Attributes
 from table_export_job.clients import CONNECTIONS, connect
-from table_export_job.columns import MANIFEST_VERSION, SnapshotColumn, arrow_schema, column_comments, view_names
+from table_export_job.columns import (
+    MANIFEST_VERSION,
+    SnapshotColumn,
+    SnapshotTable,
+    arrow_schema,
+    column_comments,
+    view_names,
+)
 from table_export_job.contract import Contract
 from table_export_job.errors import ExportFailed
 from table_export_job.s3 import (
@@ -66,11 +73,12 @@ def write_snapshot(
     files: list[StagedFile],
     columns: list[SnapshotColumn],
     attributes: Attributes,
+    earlier: SnapshotTable,
     contract: Contract,
 ) -> list[SnapshotFile]:
     """Write the files of the snapshot. The attributes of all staged items are known."""
     groups = file_groups(files, spark.sparkContext.defaultParallelism)
-    return write_groups(spark, arguments, groups, columns, attributes, contract)
+    return write_groups(spark, arguments, groups, columns, attributes, earlier, contract)
 
 
 def write_groups(
@@ -79,18 +87,19 @@ def write_groups(
     groups: list[FileGroup],
     columns: list[SnapshotColumn],
     attributes: Attributes,
+    earlier: SnapshotTable,
     contract: Contract,
 ) -> list[SnapshotFile]:
     """Write a file for each of these groups of staged files, whose attributes are known."""
     if not groups:
         return []
     region, schema = boto3.Session().region_name, arrow_schema(columns)
-    arguments.format.serde_parameters(schema)  # raises an error if the catalog cannot hold them
+    serde_parameters = arguments.format.serde_parameters(schema, earlier.serde_parameters)
 
     def write(group: FileGroup) -> SnapshotFile:
         counts = NotConverted(columns, contract)
         convert = counts.counted(RowConverter(columns, attributes, arguments.format.rules).convert)
-        with local_file(arguments, region, group, schema, convert) as path:
+        with local_file(arguments, region, group, schema, serde_parameters, convert) as path:
             return upload(connect("s3", region), arguments, group, path)._replace(not_converted=counts.found)
 
     return spark.sparkContext.parallelize(groups, len(groups)).map(write).collect()
@@ -133,6 +142,7 @@ def local_file(
     region: str | None,
     group: FileGroup,
     schema: pa.Schema,
+    serde_parameters: dict[str, str],
     convert: Callable[[bytes], list[pa.RecordBatch]],
 ) -> Iterator[str]:
     """The path of a file with the rows of a group. The file exists as long as the context."""
@@ -140,7 +150,7 @@ def local_file(
         path = os.path.join(folder, "snapshot")
         with (
             open(path, "wb") as file,
-            closing(arguments.format.writer(file, schema)) as writer,
+            closing(arguments.format.writer(file, schema, serde_parameters)) as writer,
             no_garbage_collection(),
         ):
             for batches in read_staged(connect("s3", region), group.files, convert):
@@ -240,8 +250,9 @@ def build_manifest(
         "bytes": sum(file.bytes for file in files),
         "read_capacity_units": staged.read_capacity_units,
         "hot_share": staged.hot_share,
-        "columns": [column._asdict() for column in columns],
-        "comments": column_comments(columns, attributes, arguments.format.rules),
+        "columns": [{"name": each.name, "type": each.type, "attribute": each.attribute} for each in columns],
+        "comments": column_comments(columns),
+        "fields": {column.name: column.fields for column in columns if column.fields},
         "view_names": view_names(columns, contract),
         "not_converted": values_not_converted(files),
         "contract": arguments.columns,

@@ -153,7 +153,8 @@ class RowConverter:
         current = {column.attribute: column for column in columns}
         self._sources = [column.attribute if current[column.attribute] is column else None for column in columns]
         self.schema = arrow_schema(columns)
-        self._types = {name: column_type(seen, rules) for name, seen in attributes.items()}
+        known = {name: column.known_type(attributes[name], rules) for name, column in current.items()}
+        self._types = {name: column_type(seen, rules, known[name]) for name, seen in attributes.items()}
         self._parser = LineParser(self._types, attributes)
 
     def convert(self, lines: bytes) -> list[pa.RecordBatch]:

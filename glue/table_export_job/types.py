@@ -31,6 +31,9 @@ class TypeRules(NamedTuple):
     whole_seconds_before_1970: bool = False  # the writer cannot write fractions of them that readers accept
 
 
+SAME_NAMES: dict[str, str] = {}  # of fields that all have the names of their attributes
+
+
 class ColumnType(NamedTuple):
     """A type, and how to make arrays of it: from the values of items, or, much faster, from lines that Arrow has read.
 
@@ -42,6 +45,7 @@ class ColumnType(NamedTuple):
     make: Callable[[list[Any]], pa.Array]  # from the contents of values, None for NULL
     line_type: pa.DataType | None = None  # the type as which Arrow reads the content of a value; None if it cannot
     read: Callable[[pa.Array], pa.Array] = lambda found: found  # from such contents
+    fields: dict[str, str] = SAME_NAMES  # those with other names than their attributes: {"ship_to.zip_2": "zip"}
 
     def build(self, values: list[Value | None]) -> pa.Array:
         return self.make(contents(values, self.kind) if self.kind else values)
@@ -54,22 +58,78 @@ class ColumnType(NamedTuple):
         return self.read(values.flatten()[0])
 
 
+class KnownType(NamedTuple):
+    """The type that a column, an element or a field has in earlier snapshots."""
+
+    type: pa.DataType
+    attributes: dict[str, str]  # of the column's fields, by path: as ColumnType.fields
+    path: str = ""  # of this element or field
+
+    @property
+    def element(self) -> "KnownType | None":
+        """The type of the elements of a list, or of the values of a map."""
+        if pa.types.is_list(self.type):
+            return self._replace(type=self.type.value_type)
+        return self._replace(type=self.type.item_type) if pa.types.is_map(self.type) else None
+
+    @property
+    def fields(self) -> dict[str, tuple[str, "KnownType"]]:
+        """By name: the attribute and the type of each field of a struct."""
+        members = list(self.type) if pa.types.is_struct(self.type) else []
+        return {
+            member.name: (
+                self.attributes.get(f"{self.path}{member.name}", member.name),
+                KnownType(member.type, self.attributes, f"{self.path}{member.name}."),
+            )
+            for member in members
+        }
+
+
 # ------------------------------------------------------------------------------------------------------- the rules
 
 
-def column_type(seen: Seen, rules: TypeRules) -> ColumnType:
+def column_type(seen: Seen, rules: TypeRules, known: KnownType | None = None) -> ColumnType:
     """The type of a column: text in a text-only format, and where the catalog cannot hold the type."""
     if seen.declared:
         return declared_type(seen.declared, rules)
     if rules.text_only:
         kinds = seen.kinds - {"NULL"} or {"S"}
         return text_of(*kinds) if len(kinds) == 1 and kinds <= {"S", "N", "B"} else json_text_of(seen)
-    found = value_type(seen, rules)
-    return found if len(hive_type_of_arrow(found.arrow).encode()) <= TYPE_BYTES else TEXT
+    found = value_type(seen, rules, known)
+    if known and is_too_long(found.arrow):
+        found = value_type(seen, rules)  # without the fields that are no longer filled
+    return TEXT if is_too_long(found.arrow) else found
 
 
-def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
-    """The type of an attribute, of an element or of a field.
+def value_type(seen: Seen, rules: TypeRules, known: KnownType | None = None) -> ColumnType:
+    """The type of an attribute, of an element or of a field. If it can, it is the known type with additional fields."""
+    if known:
+        found = needed_type(seen, rules, known)
+        if is_extended(known.type, found.arrow):
+            return found
+    return needed_type(seen, rules, None)
+
+
+def is_extended(type: pa.DataType, by: pa.DataType) -> bool:
+    """Whether `by` is the same type, or has additional fields at the end of structs. Engines read both alike."""
+    if pa.types.is_struct(type) and pa.types.is_struct(by):
+        pairs = list(zip(type, by, strict=False))
+        return len(pairs) == len(list(type)) and all(
+            one.name == other.name and is_extended(one.type, other.type) for one, other in pairs
+        )
+    if pa.types.is_map(type) and pa.types.is_map(by):
+        return is_extended(type.item_type, by.item_type)
+    if pa.types.is_list(type) and pa.types.is_list(by):
+        return is_extended(type.value_type, by.value_type)
+    return type == by
+
+
+def is_too_long(type: pa.DataType) -> bool:
+    return len(hive_type_of_arrow(type).encode()) > TYPE_BYTES
+
+
+def needed_type(seen: Seen, rules: TypeRules, known: KnownType | None) -> ColumnType:
+    """The type for these values, whatever is known of it. Structs have the fields of the known type.
 
     - S is string, BOOL boolean, B binary.
     - N is bigint if all values are integers of 64 bits. Otherwise decimal(38, s), with as many digits after the point
@@ -97,12 +157,13 @@ def value_type(seen: Seen, rules: TypeRules) -> ColumnType:
     if kind == "N":
         return text_of(kind)
     if kind == "M" and seen.fields:
-        return struct_of(seen.fields, rules)
+        return struct_of(seen.fields, rules, known.fields if known else {})
     if kind in ("L", "SS", "NS", "BS"):
-        return array_of(kind, value_type(seen.element or Seen(), rules))
+        return array_of(kind, value_type(seen.element or Seen(), rules, known and known.element))
     if kind == "M":
-        element = value_type(seen.element or Seen(), rules)
-        return ColumnType(pa.map_(pa.string(), element.arrow), kind, lambda found: maps(found, element))
+        element = value_type(seen.element or Seen(), rules, known and known.element)
+        map_type = pa.map_(pa.string(), element.arrow)
+        return ColumnType(map_type, kind, lambda found: maps(found, element), fields=element.fields)
     return TEXT
 
 
@@ -165,27 +226,58 @@ def array_of(kind: str, element: ColumnType) -> ColumnType:
 
     inner = element.tagged_line_type if is_list else element.line_type
     line_type = pa.list_(inner) if inner else None
-    return ColumnType(pa.list_(element.arrow), kind, lambda found: lists(found, make), line_type, read_all)
+    array_type = pa.list_(element.arrow)
+    return ColumnType(array_type, kind, lambda found: lists(found, make), line_type, read_all, element.fields)
 
 
-def struct_of(attributes: Attributes, rules: TypeRules) -> ColumnType:
-    names = column_names(
-        attributes, [], ascii_only=rules.ascii_names
-    )  # fields that were known earlier come first and keep their names
-    order = sorted(attributes, key=names.__getitem__)
-    types = {name: value_type(attributes[name], rules) for name in order}
-    members = [pa.field(names[name], types[name].arrow) for name in order]
+def struct_of(attributes: Attributes, rules: TypeRules, known: dict[str, tuple[str, KnownType]]) -> ColumnType:
+    """The type of a struct. The known fields come first, in their order, and the others by name.
+
+    If values of an attribute no longer fit its field, the attribute gets another one, and nothing fills the old one.
+    """
+    latest = {attribute: name for name, (attribute, _) in known.items() if attribute in attributes}
+    types = {
+        attribute: value_type(seen, rules, known[latest[attribute]][1] if attribute in latest else None)
+        for attribute, seen in attributes.items()
+    }
+    kept = {
+        name: attribute
+        for attribute, name in latest.items()
+        if is_extended(known[name][1].type, types[attribute].arrow)
+    }
+    having = set(kept.values())
+    added = [attribute for attribute in attributes if attribute not in having]
+    added.sort(key=lambda attribute: attribute in latest)  # an attribute without a field comes first
+    names = column_names(added, known, ascii_only=rules.ascii_names)
+    filled = kept | {names[attribute]: attribute for attribute in sorted(names, key=names.__getitem__)}
+    order = [*known, *(name for name in filled if name not in known)]
+    members = [pa.field(name, types[filled[name]].arrow if name in filled else known[name][1].type) for name in order]
+    sources = [filled.get(name) for name in order]  # None for a field that nothing fills any more
+    in_lines = {attribute: types[attribute] for attribute in sources if attribute is not None}
+
+    def struct(arrays: dict[str, pa.Array], is_null: pa.Array) -> pa.Array:
+        children = [
+            pa.nulls(len(is_null), member.type) if attribute is None else arrays[attribute]
+            for attribute, member in zip(sources, members, strict=True)
+        ]
+        return pa.StructArray.from_arrays(children, fields=members, mask=is_null)
 
     def make(found: list[Item | None]) -> pa.Array:
-        arrays = [types[name].build(values) for name, values in in_columns(found, order).items()]
-        return pa.StructArray.from_arrays(arrays, fields=members, mask=nulls(found))
+        columns = in_columns(found, list(in_lines))
+        return struct({name: types[name].build(values) for name, values in columns.items()}, nulls(found))
 
     def read(found: pa.StructArray) -> pa.Array:
         fields = dict(zip([field.name for field in found.type], found.flatten(), strict=True))
-        arrays = [types[name].read_tagged(fields[name]) for name in order]
-        return pa.StructArray.from_arrays(arrays, fields=members, mask=found.is_null())
+        arrays = {name: each.read_tagged(fields[name]) for name, each in in_lines.items()}
+        return struct(arrays, found.is_null())
 
-    return ColumnType(pa.struct(members), "M", make, line_struct({name: types[name] for name in order}), read)
+    fields: dict[str, str] = {}
+    for name, attribute in zip(order, sources, strict=True):
+        called = known[name][0] if attribute is None else attribute
+        fields |= {name: called} if name != called else {}
+        inner = types[attribute].fields if attribute is not None else {}
+        fields |= {f"{name}.{path}": each for path, each in inner.items()}
+    return ColumnType(pa.struct(members), "M", make, line_struct(in_lines), read, fields)
 
 
 def line_struct(types: dict[str, ColumnType]) -> pa.DataType | None:

@@ -29,7 +29,7 @@ from sandbox.athena.statements import (
 )
 from sandbox.athena.views import CATALOG, decode_view, encode_view, information_schema
 from sandbox.datalake.catalog import Catalog, Column, QueryFailed, Table
-from sandbox.datalake.hive_types import hive_of_duckdb, trino_of_duckdb
+from sandbox.datalake.hive_types import hive_of_duckdb, same_type, trino_of_duckdb
 
 DIALECT = "athena"
 SETTINGS = """
@@ -146,9 +146,13 @@ class DuckDbSession:
             self._connection.execute(f"CREATE VIEW {quoted(schema)}.{quoted(relation)} AS {sql}")
         except duckdb.Error as error:
             raise QueryFailed(f"INVALID_VIEW: line 1:15: {in_athenas_words(error)}") from error
+        analyzed = self._connection.view(f"{quoted(schema)}.{quoted(relation)}")
+        found = [column.lower() for column in analyzed.columns]
         known = [column.name for column in view.columns]
-        found = [column.lower() for column in self._connection.view(f"{quoted(schema)}.{quoted(relation)}").columns]
-        if known != found:
+        if known != found or not all(
+            "struct<" not in column.type or same_type(column.type, hive_of_duckdb(kind))
+            for column, kind in zip(view.columns, analyzed.types, strict=True)
+        ):
             raise QueryFailed(
                 f"VIEW_IS_STALE: line 1:15: View '{CATALOG}.{schema}.{name}' is stale or in invalid state: stored "
                 f"view columns {known} are not those of its query {found}"

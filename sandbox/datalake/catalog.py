@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from sandbox.cloud import split_uri
-from sandbox.datalake.hive_types import arrow_of_hive, hive_of_arrow, same_type
+from sandbox.datalake.hive_types import arrow_of_hive, hive_of_arrow, is_coercible
 from sandbox.datalake.serdes import read_rows
 from sandbox.datalake.storage import PARQUET, Column, QueryFailed, Storage, as_column, schema_of, stored_as
+from sandbox.datalake.typed_files import as_value
 
 CACHED_FILES = 512
 OF_A_VIEW = (
@@ -183,7 +184,9 @@ class Catalog:
             self.bytes_read += size
             stored = read_file(self._s3, uri, etag, storage)
             columns = [
-                pa.nulls(stored.num_rows, field.type) if position is None else stored.column(position)
+                pa.nulls(stored.num_rows, field.type)
+                if position is None
+                else coerced(stored.column(position), field.type)
                 for position, field in zip(positions, table.schema, strict=False)
             ]
             for value, key in zip(values, table.partition_keys, strict=True):
@@ -218,6 +221,11 @@ def read_file(s3: Any, uri: str, etag: str, storage: Storage) -> pa.Table:
     return read_rows(content, uri, storage)
 
 
+def coerced(values: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    """The values of a partition's column as the type of the table's, which can have other fields at the end."""
+    return values if values.type == to else pa.array([as_value(value, to) for value in values.to_pylist()], to)
+
+
 def sources(table: Table, storage: Storage, partition: str = "") -> list[int | None]:
     """Returns the storage's column for each column of the table. Raises QueryFailed if their types differ."""
     named = {column.name: position for position, column in enumerate(storage.columns)}
@@ -228,7 +236,7 @@ def sources(table: Table, storage: Storage, partition: str = "") -> list[int | N
             positions.append(None)
             continue
         declared = storage.columns[found]
-        if not same_type(column.type, declared.type):
+        if not is_coercible(declared.type, column.type):
             raise QueryFailed(
                 "HIVE_PARTITION_SCHEMA_MISMATCH: There is a mismatch between the table and partition schemas. The "
                 f"types are incompatible and cannot be coerced. The column '{column.name}' in table "

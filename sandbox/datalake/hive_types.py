@@ -165,3 +165,15 @@ def trino_signature(hive: str) -> str:
 def same_type(one: str, other: str) -> bool:
     """Whether two types are equal, regardless of spaces and case."""
     return re.sub(r"\s", "", one).lower() == re.sub(r"\s", "", other).lower()
+
+
+def is_coercible(hive: str, to: str) -> bool:
+    """Whether a struct of a partition is read as that of its table: fields may be added or dropped at the end."""
+    name, parameters = split_type(hive)
+    other, others = split_type(to)
+    if name != other or name not in ("struct", "map", "array"):
+        return same_type(hive, to)
+    if name != "struct":
+        return all(is_coercible(one, another) for one, another in zip(parameters, others, strict=True))
+    pairs = zip(map(split_field, parameters), map(split_field, others), strict=False)
+    return all(one.lower() == another.lower() and is_coercible(of, to) for (one, of), (another, to) in pairs)

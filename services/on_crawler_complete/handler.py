@@ -47,8 +47,8 @@ def start_crawl(export: Export, ended: CrawlEnded, cloud: Cloud, now: datetime) 
 
 def publish_crawled(export: Export, cloud: Cloud, now: datetime) -> Export:
     """Make the catalog match the manifest, whatever the crawler inferred from the files, then publish."""
-    publishing.pipeline_to_publish(export, cloud)
+    pipeline = publishing.pipeline_to_publish(export, cloud)
     manifest = cloud.manifests.proof_of(export)
     cloud.glue.ensure_table(export, manifest)
-    cloud.glue.correct_partitions(export, manifest)
+    cloud.glue.correct_partitions(export, manifest, pipeline.published_snapshot)
     return publishing.publish(export.after_own_crawl(), manifest, cloud, now)

@@ -138,10 +138,16 @@ class Glue:
     def has_schema(self, export: Export, manifest: Manifest) -> bool:
         """Return whether the catalog has the snapshot table with the manifest's schema.
 
+        If only fields of structs are missing at their end, they are added first: this needs no crawl.
         Raises PermanentError if a table of another dataset has its name.
         """
         table = self._snapshot_table(export)
-        return table is not None and catalog.same_schema(export, manifest, table)
+        if table is None or catalog.same_schema(export, manifest, table):
+            return table is not None
+        if catalog.lacks_only_fields(export, manifest, table):
+            self._update_table(export, manifest, table, crawl_due=False)
+            return True
+        return False
 
     def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
         """Add the snapshot's columns to the table, if there is one, so that the crawler infers no type for them.
@@ -234,10 +240,11 @@ class Glue:
                 wanted = catalog.partition_input(export, manifest, export.snapshot_timestamp, found)
                 self._client.update_partition(**table, PartitionValueList=wanted["Values"], PartitionInput=wanted)
 
-    def correct_partitions(self, export: Export, manifest: Manifest) -> None:
+    def correct_partitions(self, export: Export, manifest: Manifest, published: str | None) -> None:
         """Update the partitions that a crawl left with other columns or another SerDe than the manifest has.
 
-        Partitions in Avro receive the schema of the table, because older engines read that of the partition.
+        Partitions in Avro receive the schema of the table, because older engines read that of the partition. So do
+        partitions of snapshots after the latest `published` one, because their exports may have failed before this.
 
         The function has little memory, and a table can have years of hourly snapshots. So a page of partitions is
         corrected before the next one is requested. A later attempt finds the corrected ones correct.
@@ -253,7 +260,7 @@ class Glue:
                         "PartitionInput": catalog.partition_input(export, manifest, partition["Values"][0], partition),
                     }
                     for partition in page["Partitions"]
-                    if not catalog.follows_the_table(partition, wanted)
+                    if not catalog.follows_the_table(partition, wanted, published or "")
                 ]
                 if entries:
                     answer = self._client.batch_update_partition(**table, Entries=entries)

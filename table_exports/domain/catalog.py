@@ -131,17 +131,27 @@ def ensure_own_view(export: Export, database: str, found: Described) -> None:
 def table_input(
     export: Export, manifest: Manifest, existing: Described | None, *, crawl_due: bool = False
 ) -> Described:
-    """Return the snapshot table of this manifest. Properties of the existing table that we do not set are kept."""
+    """Return the snapshot table of this manifest. Properties of the existing table that we do not set are kept.
+
+    If a crawl is due, structs keep the fields that they have. With other fields, the view would be stale until it is
+    replaced after the crawl. In Avro, columns must have the types of the schema.
+    """
     existing = existing or {}
     kept = {name: existing[name] for name in ("Description", "Owner", "Retention") if existing.get(name)}
     parameters = {name: text for name, text in existing.get("Parameters", {}).items() if name != CRAWL_DUE}
     due = {CRAWL_DUE: "true"} if crawl_due else {}
+    descriptor = _descriptor(export, manifest, existing, f"{export.output_prefix}/", manifest.comments)
+    if crawl_due and existing and SCHEMA_LITERAL not in manifest.serde_parameters:
+        types = dict(_columns(existing))
+        for column in descriptor["Columns"]:
+            before = types.get(column["Name"], "")
+            column["Type"] = before if is_extended(before, column["Type"]) else column["Type"]
     return {
         **kept,
         "Name": export.snapshot_table,
         "TableType": "EXTERNAL_TABLE",
         "PartitionKeys": [{"Name": naming.PARTITION_KEY, "Type": "string"}],
-        "StorageDescriptor": _descriptor(export, manifest, existing, f"{export.output_prefix}/", manifest.comments),
+        "StorageDescriptor": descriptor,
         "Parameters": {**parameters, "EXTERNAL": "TRUE", **_parameters(export), **due},
     }
 
@@ -168,6 +178,13 @@ def same_schema(export: Export, manifest: Manifest, table: Described) -> bool:
     )
 
 
+def lacks_only_fields(export: Export, manifest: Manifest, table: Described) -> bool:
+    """Return whether the table matches the manifest, except for fields at the end of structs. They need no crawl."""
+    wanted = table_input(export, manifest, table)
+    updated = {**table, "StorageDescriptor": {**table["StorageDescriptor"], "Columns": _columns_of(wanted)}}
+    return same_schema(export, manifest, updated) and are_extended(_columns(table), _columns(wanted))
+
+
 def same_comments(export: Export, manifest: Manifest, table: Described) -> bool:
     """Return whether columns whose names are not those of their attributes have comments that say so."""
     return _comments(table) == _comments(table_input(export, manifest, table))
@@ -186,22 +203,51 @@ def same_partition(found: Described, wanted: Described) -> bool:
 def fits_the_table(partition: Described, table: Described) -> bool:
     """Return whether Athena can read a partition with its table: same SerDe, and the table's first columns.
 
-    A snapshot from before a column was added lacks the column, also in its Avro schema. Athena reads the table's.
+    A snapshot from before a column or a field of a struct was added lacks it, also in its Avro schema. Athena reads the
+    table's.
     """
     columns, all_columns = _columns(partition), _columns(table)
-    fewer = 0 < len(columns) < len(all_columns)
-    if fewer:
-        return columns == all_columns[: len(columns)] and _serde(partition)[:3] == _serde(table)[:3]
-    return columns == all_columns and _read_alike(partition, table)
+    if columns == all_columns:
+        return _read_alike(partition, table)
+    first = all_columns[: len(columns)]
+    return bool(columns) and are_extended(columns, first) and _serde(partition)[:3] == _serde(table)[:3]
 
 
-def follows_the_table(partition: Described, table: Described) -> bool:
+def are_extended(columns: list[tuple[str, str]], by: list[tuple[str, str]]) -> bool:
+    """Return whether the columns are the same, except that structs have additional fields at the end in `by`."""
+    return len(columns) == len(by) and all(
+        name == other and is_extended(kind, wanted) for (name, kind), (other, wanted) in zip(columns, by, strict=True)
+    )
+
+
+def is_extended(hive_type: str, by: str) -> bool:
+    """Return whether `by` is the same type, or has additional fields at the end of structs, at any depth.
+
+    struct<a:array<struct<b:bigint>>> is extended by struct<a:array<struct<b:bigint,c:string>>,d:string>.
+    """
+    place = 0
+    for character in hive_type:
+        if character == ">" and by[place : place + 1] == ",":  # `by` has more fields: continue at the end of its struct
+            depth = 0
+            while place < len(by) and (by[place] != ">" or depth):
+                depth += (by[place] == "<") - (by[place] == ">")
+                place += 1
+        if by[place : place + 1] != character:
+            return False
+        place += 1
+    return place == len(by)
+
+
+def follows_the_table(partition: Described, table: Described, published: str) -> bool:
     """Return whether a partition is as it should be after its table has changed.
 
-    An Avro partition must have the table's columns and schema, because older engines read the schema from the
-    partition. Partitions of other formats only have to fit.
+    Partitions only have to fit, with two exceptions:
+    - An Avro partition must have the table's columns and schema, because older engines read the schema from the
+      partition.
+    - A snapshot after the latest published one may be of an export that failed after a crawl, whose partition has the
+      columns of the table before that export.
     """
-    if SCHEMA_LITERAL in _serde(table)[3]:
+    if SCHEMA_LITERAL in _serde(table)[3] or partition["Values"][0] > published:
         return _columns(partition) == _columns(table) and _read_alike(partition, table)
     return fits_the_table(partition, table)
 
@@ -254,13 +300,17 @@ def _parameters(export: Export) -> dict[str, str]:
     return {"classification": export.output_format, **STORAGE[export.output_format].parameters}
 
 
+def _columns_of(described: Described) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = described["StorageDescriptor"].get("Columns", [])
+    return found
+
+
 def _columns(described: Described) -> list[tuple[str, str]]:
-    return [(column["Name"], column.get("Type", "")) for column in described["StorageDescriptor"].get("Columns", [])]
+    return [(column["Name"], column.get("Type", "")) for column in _columns_of(described)]
 
 
 def _comments(described: Described) -> dict[str, str]:
-    columns = described["StorageDescriptor"].get("Columns", [])
-    return {column["Name"]: column["Comment"] for column in columns if column.get("Comment")}
+    return {column["Name"]: column["Comment"] for column in _columns_of(described) if column.get("Comment")}
 
 
 def _serde(described: Described) -> tuple[str, str, str, dict[str, str]]:

@@ -353,6 +353,41 @@ def test_a_table_that_is_not_there_has_no_schema(stubbed):
     assert Glue(client, lambda: client, "db").has_schema(an_export(), MANIFEST) is False
 
 
+OF_A_STRUCT = a_manifest(("asin", "string"), ("place", "struct<city:string>"))
+GROWN = a_manifest(("asin", "string"), ("place", "struct<city:string,zip:bigint>"))
+GROWN_AND_MORE = a_manifest(("asin", "string"), ("place", "struct<city:string,zip:bigint>"), ("stars", "bigint"))
+
+
+def test_a_table_that_lacks_only_fields_of_structs_gets_them_without_a_crawl(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(OF_A_STRUCT), NAMED)
+    wanted = catalog.table_input(an_export(), GROWN, None)
+    glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
+
+    assert Glue(client, lambda: client, "db").has_schema(an_export(), GROWN) is True
+
+
+def test_before_a_crawl_structs_do_not_grow_because_the_view_would_be_stale(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_response("get_table", described(OF_A_STRUCT), NAMED)
+    kept = a_manifest(*((each.name, each.type) for each in OF_A_STRUCT.columns), ("stars", "bigint"))
+    wanted = catalog.table_input(an_export(), kept, None, crawl_due=True)
+    glue.add_response("update_table", {}, {"DatabaseName": "db", "TableInput": wanted, "VersionId": "7"})
+
+    Glue(client, lambda: client, "db").prepare_crawl(an_export(), GROWN_AND_MORE)
+
+
+def test_the_partition_of_an_export_that_failed_after_its_crawl_gets_the_fields_that_its_files_have(stubbed):
+    client, glue = stubbed("glue")
+    published, failed = partition(OF_A_STRUCT, "2026-11-21T02-00-00Z"), partition(OF_A_STRUCT, "2026-11-22T02-00-00Z")
+    glue.add_response("get_partitions", {"Partitions": [published, failed]})
+    wanted = partition(GROWN, "2026-11-22T02-00-00Z")
+    entries = [{"PartitionValueList": ["2026-11-22T02-00-00Z"], "PartitionInput": wanted}]
+    glue.add_response("batch_update_partition", {}, TABLE | {"Entries": entries})
+
+    Glue(client, lambda: client, "db").correct_partitions(an_export(), GROWN, "2026-11-21T02-00-00Z")
+
+
 @pytest.mark.parametrize("step", ["has_schema", "prepare_crawl", "ensure_table"])
 def test_a_table_of_another_dataset_is_refused_and_left_alone(stubbed, step):
     client, glue = stubbed("glue")
@@ -522,7 +557,7 @@ def test_each_page_of_partitions_that_a_crawl_left_otherwise_is_rewritten_before
     glue.add_response("batch_update_partition", {}, TABLE | {"Entries": entries[98:]})
     glue.add_response("get_partitions", {"Partitions": right}, page | {"NextToken": "u"})
 
-    Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
+    Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST, SNAPSHOT)
 
 
 @mock_aws
@@ -536,7 +571,7 @@ def test_all_partitions_in_avro_have_the_schema_of_the_table_when_it_has_changed
         literal = {"avro.schema.literal": json.dumps([name for name, _ in columns])}
         manifest = a_manifest(*columns, output_format="avro", serde_parameters=literal)
         glue.ensure_table(export, manifest)
-        glue.correct_partitions(export, manifest)
+        glue.correct_partitions(export, manifest, None)
         glue.ensure_partition(export, manifest)
 
     found = client.get_partitions(**TABLE)["Partitions"]
@@ -556,7 +591,7 @@ def test_a_partition_that_was_not_rewritten_is_no_silence(stubbed):
     )
 
     with pytest.raises(client.exceptions.ClientError, match="InternalServiceException"):
-        Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST)
+        Glue(client, lambda: client, "db").correct_partitions(an_export(), MANIFEST, SNAPSHOT)
 
 
 LATER = "2026-11-24T02-00-07Z"
@@ -615,7 +650,7 @@ def test_while_columns_are_added_no_query_meets_a_partition_that_contradicts_its
     glue.prepare_crawl(second, after)
     crawl(client, inferred, LATER)
     glue.ensure_table(second, after)
-    glue.correct_partitions(second, after)
+    glue.correct_partitions(second, after, SNAPSHOT)
     glue.ensure_partition(second, after)
     watching.disable()
 

@@ -65,7 +65,7 @@ client.meta.events.register("before-send.glue", answer)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 start = peak()
 if sys.argv[3] == "correct":
-    Glue(client, lambda: client, "db").correct_partitions(an_export(), manifest)
+    Glue(client, lambda: client, "db").correct_partitions(an_export(), manifest, "9")
 else:
     list(Snapshots(None, client, "db").partitions(a_pipeline()))
 print(json.dumps({"more": peak() - start, "peak": peak(), "calls": len(calls), "updated": len(updated)}))

@@ -264,22 +264,123 @@ def test_an_avro_partition_of_before_a_column_fits_with_the_schema_of_its_time_a
     partition["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
 
     assert catalog.fits_the_table(partition, table_of("avro"))
-    assert not catalog.follows_the_table(partition, table_of("avro"))
+    assert not catalog.follows_the_table(partition, table_of("avro"), SNAPSHOT)
 
 
 def test_an_avro_partition_follows_with_all_columns_and_the_schema_of_the_table():
     partition = partition_of("avro")
-    assert catalog.follows_the_table(partition, table_of("avro"))
+    assert catalog.follows_the_table(partition, table_of("avro"), SNAPSHOT)
 
     partition["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
-    assert not catalog.follows_the_table(partition, table_of("avro"))
-    assert not catalog.follows_the_table(partition_of("avro", ("asin", "string")), table_of("avro"))
+    assert not catalog.follows_the_table(partition, table_of("avro"), SNAPSHOT)
+    assert not catalog.follows_the_table(partition_of("avro", ("asin", "string")), table_of("avro"), SNAPSHOT)
 
 
 @pytest.mark.parametrize("output_format", sorted({*FORMATS} - {"avro"}))
 def test_a_partition_of_another_format_follows_while_it_fits(output_format):
-    assert catalog.follows_the_table(partition_of(output_format, ("asin", "string")), table_of(output_format))
-    assert not catalog.follows_the_table(partition_of(output_format, ("asin", "double")), table_of(output_format))
+    assert catalog.follows_the_table(partition_of(output_format, ("asin", "string")), table_of(output_format), SNAPSHOT)
+    assert not catalog.follows_the_table(
+        partition_of(output_format, ("asin", "double")), table_of(output_format), SNAPSHOT
+    )
+
+
+GROWN = "struct<a:array<struct<b:bigint,e:string>>,c:map<string,struct<d:decimal(38,1),f:struct<g:bigint>>>,h:string>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "extended"),
+    [
+        ("bigint", "bigint", True),
+        ("bigint", "string", False),
+        ("struct<a:bigint>", "struct<a:bigint,b:string>", True),
+        ("struct<a:bigint,b:string>", "struct<a:bigint>", False),
+        ("struct<b:bigint>", "struct<a:bigint,b:bigint>", False),
+        ("struct<a:bigint>", "struct<a:string,b:bigint>", False),
+        ("struct<a:bigint>", "struct<aa:bigint,b:bigint>", False),
+        ("struct<a:bigint>", "map<string,bigint>", False),
+        ("array<struct<a:bigint>>", "array<struct<a:bigint,b:string>>", True),
+        ("map<string,struct<a:bigint>>", "map<string,struct<a:bigint,b:array<struct<c:bigint>>>>", True),
+        ("struct<a:array<struct<b:bigint>>,c:map<string,struct<d:decimal(38,1)>>>", GROWN, True),
+        ("struct<a:array<struct<b:bigint>>,c:map<string,struct<d:decimal(38,2)>>>", GROWN, False),
+        (GROWN, GROWN, True),
+        (GROWN, GROWN[:-1], False),
+        ("", "struct<a:bigint>", False),
+    ],
+)
+def test_a_type_is_extended_by_fields_at_the_end_of_structs(kind, by, extended):
+    assert catalog.is_extended(kind, by) is extended
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_a_partition_of_before_a_field_fits_its_table(output_format):
+    table = table_of(output_format, ("asin", "string"), ("place", "struct<city:string,zip:bigint>"), ("x", "string"))
+
+    assert catalog.fits_the_table(
+        partition_of(output_format, ("asin", "string"), ("place", "struct<city:string>")), table
+    )
+    assert not catalog.fits_the_table(
+        partition_of(output_format, ("asin", "string"), ("place", "struct<zip:bigint>")), table
+    )
+    assert not catalog.fits_the_table(
+        partition_of(output_format, ("asin", "string"), ("place", "struct<city:string,zip:bigint,x:string>")), table
+    )
+
+
+def test_a_partition_after_the_published_snapshot_has_all_columns():
+    table = table_of("parquet")
+
+    assert not catalog.follows_the_table(partition_of("parquet", ("asin", "string")), table, "2026-11-22T02-00-00Z")
+    assert catalog.follows_the_table(partition_of("parquet"), table, "2026-11-22T02-00-00Z")
+
+
+PLACE = ("asin", "string"), ("place", "struct<city:string>")
+GROWN_PLACE = ("asin", "string"), ("place", "struct<city:string,zip:bigint>")
+
+
+@pytest.mark.parametrize("output_format", sorted({*FORMATS} - {"avro"}))
+def test_a_table_without_the_latest_fields_needs_no_crawl(output_format):
+    export, manifest = an_export(output_format=output_format), manifest_of(output_format, *GROWN_PLACE)
+    table = table_of(output_format, *PLACE)
+
+    assert not catalog.same_schema(export, manifest, table)
+    assert catalog.lacks_only_fields(export, manifest, table)
+
+
+@pytest.mark.parametrize(
+    ("columns", "change"),
+    [
+        (PLACE[:1], {}),
+        ((PLACE[0], ("place", "struct<city:bigint>")), {}),
+        (PLACE, {catalog.CRAWL_DUE: "true"}),
+        (PLACE, {"classification": "csv"}),
+    ],
+)
+def test_a_table_that_lacks_more_than_fields_needs_a_crawl(columns, change):
+    table = copy.deepcopy(table_of("json", *columns))
+    table["Parameters"] |= change
+    if "classification" in change:
+        table["StorageDescriptor"]["SerdeInfo"]["SerializationLibrary"] = catalog.STORAGE["csv"].serde
+
+    assert not catalog.lacks_only_fields(an_export(output_format="json"), manifest_of("json", *GROWN_PLACE), table)
+
+
+def test_a_table_in_avro_needs_a_crawl_because_its_partitions_get_the_schema():
+    table = copy.deepcopy(table_of("avro", *PLACE))
+    table["StorageDescriptor"]["SerdeInfo"]["Parameters"]["avro.schema.literal"] = "of then"
+
+    assert not catalog.lacks_only_fields(an_export(output_format="avro"), manifest_of("avro", *GROWN_PLACE), table)
+
+
+@pytest.mark.parametrize(("output_format", "place"), [("parquet", PLACE[1]), ("avro", GROWN_PLACE[1])])
+def test_before_a_crawl_structs_keep_their_fields_for_the_view(output_format, place):
+    export, price = an_export(output_format=output_format), ("price", "bigint")
+    manifest = manifest_of(output_format, *GROWN_PLACE, price)
+
+    due = catalog.table_input(export, manifest, table_of(output_format, *PLACE), crawl_due=True)
+    done = catalog.table_input(export, manifest, due)
+
+    assert [(each["Name"], each["Type"]) for each in due["StorageDescriptor"]["Columns"]] == [PLACE[0], place, price]
+    assert [(each["Name"], each["Type"]) for each in done["StorageDescriptor"]["Columns"]] == [*GROWN_PLACE, price]
 
 
 @pytest.mark.parametrize("output_format", FORMATS)

@@ -68,6 +68,7 @@ def later(first, *others, rules=ANY):
         columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, snapshot, rules)
         saved = {name: Seen.from_json(json.loads(json.dumps(seen.to_json()))) for name, seen in attributes.items()}
         assert saved == attributes
+        assert list(saved) == list(attributes)
         snapshot = SnapshotTable(columns, saved)
     rows = RowConverter(columns, attributes, rules).convert(lines_of(items))[0].to_pylist(maps_as_pydicts="strict")
     return [(column.name, column.type) for column in columns[1:]], [
@@ -122,9 +123,69 @@ def later(first, *others, rules=ANY):
         ),
         pytest.param(
             [[{"m": {"M": {"a": number("1")}}}], [{"m": {"M": {"b": {"S": "y"}}}}]],
-            [("m", "struct<a:bigint>"), ("m_2", "struct<a:bigint,b:string>")],
-            [{"m_2": {"a": None, "b": "y"}}],
+            [("m", "struct<a:bigint,b:string>")],
+            [{"m": {"a": None, "b": "y"}}],
             id="a field appears",
+        ),
+        pytest.param(
+            [[{"m": {"M": {"b": number("1"), "d": number("1")}}}], [{"m": {"M": {"c": {"S": "y"}, "a": NULL}}}]],
+            [("m", "struct<b:bigint,d:bigint,a:string,c:string>")],
+            [{"m": {"b": None, "d": None, "a": None, "c": "y"}}],
+            id="fields appear at the end, by name",
+        ),
+        pytest.param(
+            [
+                [{"m": {"L": [{"M": {"x": {"M": {"b": number("1")}}}}]}}],
+                [{"m": {"L": [{"M": {"x": {"M": {"a": number("2")}}}}, {"M": {"w": {"S": "y"}}}]}}],
+            ],
+            [("m", "array<struct<x:struct<b:bigint,a:bigint>,w:string>>")],
+            [{"m": [{"x": {"b": None, "a": 2}, "w": None}, {"x": None, "w": "y"}]}],
+            id="fields appear two levels down, in a list",
+        ),
+        pytest.param(
+            [
+                [{"m": {"M": {key: {"M": {"b": number("1")}} for key in KEYED_BY_ID}}}],
+                [{"m": {"M": {"z": {"M": {"a": number("2")}}}}}],
+            ],
+            [("m", "map<string,struct<b:bigint,a:bigint>>")],
+            [{"m": {"z": {"b": None, "a": 2}}}],
+            id="a field appears in the values of a map",
+        ),
+        pytest.param(
+            [[{"m": {"M": {"zip": number("1"), "a": number("1")}}}], [{"m": {"M": {"zip": {"S": "y"}}}}]],
+            [("m", "struct<a:bigint,zip:bigint,zip_2:string>")],
+            [{"m": {"a": None, "zip": None, "zip_2": "y"}}],
+            id="a field has another type",
+        ),
+        pytest.param(
+            [
+                [{"m": {"M": {"zip": number("1")}}}],
+                [{"m": {"M": {"zip": number("1.5"), "zip_2": {"S": "x"}}}}],
+                [{"m": {"M": {"zip": {"S": "y"}, "zip_2": NULL}}}],
+            ],
+            [("m", "struct<zip:bigint,zip_2:string,zip_3:decimal(38,1),zip_4:string>")],
+            [{"m": {"zip": None, "zip_2": None, "zip_3": None, "zip_4": "y"}}],
+            id="a field has another type twice, and an attribute has the name that it would take",
+        ),
+        pytest.param(
+            [
+                [{"m": {"M": {"l": {"L": [{"M": {"a": number("1")}}]}}}}],
+                [{"m": {"M": {"l": {"L": [{"M": {"a": number("1.5"), "b": number("2")}}]}}}}],
+                [{"m": {"M": {"l": {"L": [{"M": {"a": number("1"), "b": number("3")}}, {"S": "y"}]}}}}],
+            ],
+            [("m", "struct<l:array<struct<a:bigint,a_2:decimal(38,1),b:bigint>>,l_2:array<string>>")],
+            [{"m": {"l": None, "l_2": ['{"a":1,"b":3}', "y"]}}],
+            id="a list of structs grows, then has elements of several types",
+        ),
+        pytest.param(
+            [
+                [{"m": {"M": {"x": {"M": {"a": number("1")}}}}}],
+                [{"m": {"M": {"x": {"M": KEYED_BY_ID}}}}],
+                [{"m": {"M": {"x": {"M": {"z": number("3")}}, "y": number("1")}}}],
+            ],
+            [("m", "struct<x:struct<a:bigint>,x_2:map<string,bigint>,y:bigint>")],
+            [{"m": {"x": None, "x_2": {"z": 3}, "y": 1}}],
+            id="the keys of an inner map turn out to be data",
         ),
         pytest.param(
             [[{"m": {"M": {"a": number("1")}}}], [{"m": {"M": KEYED_BY_ID}}], [{"m": {"M": {"z": number("3")}}}]],
@@ -143,8 +204,8 @@ def later(first, *others, rules=ANY):
                 [{"p": {"M": {"userid": {"S": "x"}}}}],
                 [{"p": {"M": {"userId": {"S": "y"}, "userid": {"S": "z"}}}}],
             ],
-            [("p", "struct<userid:string>"), ("p_2", "struct<userid:string,userid_2:string>")],
-            [{"p_2": {"userid": "z", "userid_2": "y"}}],
+            [("p", "struct<userid:string,userid_2:string>")],
+            [{"p": {"userid": "z", "userid_2": "y"}}],
             id="nor does a field's",
         ),
         pytest.param(
@@ -193,18 +254,32 @@ def test_columns_and_fields_of_version_0_1_0_keep_their_names():
     columns = [("id", "string", "id"), ("inner", kind, "inner"), ("user_id", "string", "User_Id")]
     columns += [("user_id_2", "string", "user-id"), ("user_id_3", "string", "user_id")]
     known = {"id": text, "inner": {"kinds": ["M"], "fields": fields}, **fields}
-    earlier = SnapshotTable(
-        [SnapshotColumn(*each) for each in columns], {name: Seen.from_json(each) for name, each in known.items()}
-    )
-    items = [{"id": {"S": "1"}, **ALIKE, "inner": {"M": ALIKE}}]
+    earlier = SnapshotTable.from_manifest({"version": 2, "columns": as_in_manifest(columns), "attributes": known})
+    items = [{"id": {"S": "1"}, **ALIKE, "inner": {"M": {"a": {"S": "new"}, **ALIKE}}}]
 
     found, attributes = snapshot_columns(seen_in(items), ID_TABLE, earlier, ANY)
 
-    assert found == earlier.columns
+    columns[1] = ("inner", f"{kind[:-1]},a:string>", "inner")
+    assert [column[:3] for column in found] == columns
     shown = {"user_id": "capitals", "user_id_2": "hyphen", "user_id_3": "exact"}
     assert RowConverter(found, attributes, ANY).convert(lines_of(items))[0].to_pylist() == [
-        {"id": "1", "inner": shown, **shown}
+        {"id": "1", "inner": {**shown, "a": "new"}, **shown}
     ]
+
+
+def as_in_manifest(columns):
+    return [{"name": name, "type": kind, "attribute": attribute} for name, kind, attribute in columns]
+
+
+def test_a_struct_of_version_0_1_0_whose_fields_have_names_of_other_rules_gets_another_column():
+    text = {"kinds": ["S"]}
+    columns = [("id", "string", "id"), ("m", "struct<sinif:string,s\u0131n\u0131f:string>", "m")]
+    known = {"id": text, "m": {"kinds": ["M"], "fields": {"sinif": text, "s\u0131n\u0131f": text}}}
+    earlier = SnapshotTable.from_manifest({"version": 2, "columns": as_in_manifest(columns), "attributes": known})
+
+    found, _ = snapshot_columns({}, ID_TABLE, earlier, ANY)
+
+    assert [column[:3] for column in found] == [*columns, ("m_2", "struct<sinif:string,s\u0131n\u0131f_2:string>", "m")]
 
 
 def test_in_csv_a_column_never_needs_another():
@@ -250,7 +325,7 @@ def comments_of(*snapshots, rules=ANY):
         table = SnapshotTable(
             *snapshot_columns(seen_in([{"id": {"S": "1"}} | one for one in items]), ID_TABLE, table, rules)
         )
-    return column_comments(table.columns, table.attributes, rules)
+    return column_comments(table.columns)
 
 
 def test_columns_of_an_attribute_whose_type_changed_all_name_it():
@@ -259,7 +334,7 @@ def test_columns_of_an_attribute_whose_type_changed_all_name_it():
 
     assert comments_of(before, after) == {
         "price_2": 'DynamoDB attribute "price"',
-        "p_2": 'DynamoDB attribute "p", its fields: a "A"',
+        "p": 'DynamoDB attribute "p", its fields: a "A", a_2 "A"',
     }
 
 

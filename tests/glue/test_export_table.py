@@ -12,7 +12,7 @@ import export_table
 from table_export_job import snapshot as snapshot_module
 from table_export_job.arguments import OUTPUT_FORMATS
 from table_export_job.errors import ExportFailed, PermanentError
-from table_export_job.s3 import bucket_and_key, get
+from table_export_job.s3 import bucket_and_key, get, put
 from table_export_job.snapshot import file_count
 from tests.glue.job_places import (
     BUCKET,
@@ -167,6 +167,29 @@ def test_the_next_snapshot_has_the_columns_of_the_one_before(make_table, argumen
     assert [(column["name"], column["type"]) for column in content["columns"]] == first + added
     [file] = keys_below("exports/snapshots_growing/snapshot_timestamp=2026-11-24T02-00-07Z/")
     assert read_rows(file) == [{"id": "1", "old": None, "price": None, "new": 1, "price_2": Decimal("9.999")}]
+
+
+def test_the_structs_of_a_table_of_0_1_0_grow_in_place(make_table, arguments, snapshot, manifest):
+    """Its manifests have no attributes of fields: they follow from the attributes."""
+    place = {"M": {"Zip": {"N": "1"}, "zip": {"S": "x"}, "size": {"N": "2"}}}
+    make_table("Upgraded", [{"id": {"S": "1"}, "place": place}])
+    export_table.main(arguments("Upgraded"))
+    earlier = manifest("Upgraded")
+    assert earlier.pop("fields") == {"place": {"zip_2": "Zip"}}
+    s3, place = boto3.client("s3"), {"M": {**place["M"], "Zip": {"S": "D-1"}, "area": {"N": "3"}}}
+    put(s3, f"s3://{BUCKET}/exports/manifests_upgraded/{SNAPSHOT_TIMESTAMP}.json", json.dumps(earlier).encode())
+    boto3.client("dynamodb").put_item(TableName="Upgraded", Item={"id": {"S": "1"}, "place": place})
+    later = f"s3://{BUCKET}/exports/manifests_upgraded/2026-11-24T02-00-07Z.json"
+
+    export_table.main(arguments("Upgraded", snapshot_timestamp="2026-11-24T02-00-07Z", manifest=later))
+
+    content = json.loads(get(s3, later))
+    kind = "struct<size:bigint,zip:string,zip_2:bigint,area:bigint,zip_3:string>"
+    assert [(column["name"], column["type"]) for column in content["columns"]] == [("id", "string"), ("place", kind)]
+    assert content["fields"] == {"place": {"zip_2": "Zip", "zip_3": "Zip"}}
+    assert content["comments"] == {"place": 'DynamoDB attribute "place", its fields: zip_2 "Zip", zip_3 "Zip"'}
+    [file] = keys_below("exports/snapshots_upgraded/snapshot_timestamp=2026-11-24T02-00-07Z/")
+    assert read_rows(file) == [{"id": "1", "place": {"size": 2, "zip": "x", "zip_2": None, "area": 3, "zip_3": "D-1"}}]
 
 
 class Killed(BaseException):

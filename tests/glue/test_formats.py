@@ -87,7 +87,7 @@ def batches(draw, columns, names=names):
 
 def written(name, schema, rows):
     file = io.BytesIO()
-    writer = FORMATS[name].writer(file, schema)
+    writer = FORMATS[name].writer(file, schema, FORMATS[name].serde_parameters(schema, None))
     for batch in rows:
         writer.write(batch)
     writer.close()

@@ -130,7 +130,7 @@ def convert_in_two_passes(files, items, earlier, output_format, contract=NO_RULE
     arguments, items = arguments_for(output_format), deepcopy(items)
     contract.apply(items)
     columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, earlier, arguments.format.rules, contract)
-    written = write_snapshot(SESSION, arguments, files, columns, attributes, contract)
+    written = write_snapshot(SESSION, arguments, files, columns, attributes, earlier, contract)
     return described(columns, attributes, written, output_format)
 
 

@@ -142,7 +142,7 @@ class Hive:
                 assert inspector.getMapKeyObjectInspector().getTypeName() == "string"
                 return "map", self._type(inspector.getMapValueObjectInspector())
             case "STRUCT":
-                return "row", self._types(inspector)
+                return "row", tuple(self._types(inspector).items())
         name = inspector.getTypeName()
         return TRINOS.get(name, name)
 
@@ -164,7 +164,7 @@ def value_of(found: Any, kind: Type) -> Any:
         case ("map", element):
             return {name: value_of(each, element) for name, each in found.items()}
         case ("row", fields):
-            return {name: value_of(each, fields[name]) for name, each in zip(fields, found, strict=True)}
+            return {name: value_of(each, inner) for (name, inner), each in zip(fields, found, strict=True)}
     if kind.startswith("decimal"):  # which Hive shows without zeros at its end
         return Decimal(found).quantize(Decimal(1).scaleb(-scale_of(kind)), context=EXACT)
     return found

@@ -32,19 +32,18 @@ class LocalSnapshots:
     def _add(self, timestamp, items):
         form = FORMATS[self._format]
         columns, attributes = snapshot_columns(seen_in(items), ID_TABLE, self._known, form.rules)
-        self._known = SnapshotTable(columns, attributes)
+        serde_parameters = form.serde_parameters(arrow_schema(columns), self._known.serde_parameters)
+        self._known = SnapshotTable(columns, attributes, serde_parameters=serde_parameters)
         rows = RowConverter(columns, attributes, form.rules)
         path = self._folder / f"{timestamp}{form.suffix}"
         with path.open("wb") as file:
-            writer = form.writer(file, rows.schema)
+            writer = form.writer(file, rows.schema, serde_parameters)
             for batch in rows.convert(lines_of(items)) if items else []:
                 writer.write(batch)
             writer.close()
         export = an_export(output_format=self._format)
         manifest = a_manifest(
-            *(tuple(column) for column in columns),
-            output_format=self._format,
-            serde_parameters=form.serde_parameters(arrow_schema(columns)),
+            *(column[:3] for column in columns), output_format=self._format, serde_parameters=serde_parameters
         )
         self.table = table_input(export, manifest, None)
         self.partitions.append(partition_input(export, manifest, timestamp, None))

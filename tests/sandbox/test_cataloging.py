@@ -117,6 +117,44 @@ def test_an_attribute_whose_type_changes_keeps_its_name_in_the_view(user):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("output_format", "crawls_for_a_field"), [("parquet", 0), ("orc", 0), ("json", 0), ("avro", 1)]
+)
+def test_a_struct_grows_in_place_and_partitions_keep_the_type_they_were_written_with(
+    user, output_format, crawls_for_a_field
+):
+    """In Avro they get the table's schema, by a crawl: older engines read the schema from the partition."""
+    table = f"Growing.{output_format}"
+    user.make_table(table, [{"id": "1", "place": {"zip": 89073, "parts": [{"m": 1}]}}], {"id": "S"})
+    pipeline = user.deploy_pipeline(table, OutputFormat=output_format)
+    export(user, pipeline)
+    put(user, table, id="1", place={"city": "Ulm", "zip": "D-89073", "parts": [{"m": 2, "k": True}]})
+    _, for_a_field = export(user, pipeline)
+    put(user, table, id="1", place={"city": "Ulm", "area": 3}, stars=5)
+    _, for_a_column = export(user, pipeline)
+
+    assert (for_a_field, for_a_column) == (int(output_format == "avro"), 1)
+    first = "struct<parts:array<struct<m:bigint>>,zip:bigint>"
+    second = "struct<parts:array<struct<m:bigint,k:boolean>>,zip:bigint,city:string,zip_2:string>"
+    last = f"{second[:-1]},area:bigint>"
+    in_table, *in_partitions = [part["place"] for part in described(user, pipeline)]
+    assert in_table == last
+    assert in_partitions[-1] == last
+    assert output_format == "avro" or all(kind in (first, second, last) for kind in in_partitions)
+    assert output_format != "avro" or in_partitions == [last] * 3
+    shown = "place.zip, place.zip_2, place.city, place.area, place.parts[1].m AS m, place.parts[1].k AS k"
+    rows = user.query(f"SELECT {shown} FROM {pipeline['SnapshotTable']} ORDER BY snapshot_timestamp")
+    assert [list(row.values()) for row in rows] == [
+        ["89073", None, None, None, "1", None],
+        [None, "D-89073", "Ulm", None, "2", "true"],
+        [None, None, "Ulm", "3", None, None],
+    ]
+    assert user.query(f"SELECT place.zip_2, place.area, stars FROM {pipeline['View']}") == [
+        {"zip_2": None, "area": "3", "stars": "5"}
+    ]
+
+
+@pytest.mark.slow
 def test_the_view_stays_queryable_while_an_export_adds_columns(user):
     """In JSON, whose decimals a crawl takes for doubles."""
     user.make_table("Queried", [{"id": "1", "stars": 5}], {"id": "S"})

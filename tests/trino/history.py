@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.trino.lake import Item, Lake, timestamp_of
-from tests.trino.promised import Type, column_name, promised_type, shows, type_of
+from tests.trino.promised import Type, column_name, extended_type, promised_type, shows, type_of
 
 PARTITION = "snapshot_timestamp"
 
@@ -13,8 +13,15 @@ PARTITION = "snapshot_timestamp"
 class Column:
     name: str
     attribute: str
-    type: Type
-    since: int  # the first snapshot that fills it
+    types: dict[int, Type]  # in each snapshot that fills it
+
+    @property
+    def type(self) -> Type:
+        return self.types[max(self.types)]
+
+    @property
+    def since(self) -> int:
+        return min(self.types)
 
 
 @dataclass
@@ -30,10 +37,12 @@ class History:
         for number in range(len(self.snapshots)):
             seen = self._values(number)
             for attribute in sorted(seen, key=self._precedence):
-                kind = promised_type(seen[attribute], self.output_format)
                 known = [column for column in self.columns if column.attribute == attribute]
-                if not known or known[-1].type != kind:
-                    self.columns.append(Column(self._free_name(attribute), attribute, kind, number))
+                if known and (kind := extended_type(known[-1].type, seen[attribute], self.output_format)):
+                    known[-1].types[number] = kind
+                else:
+                    kind = promised_type(seen[attribute], self.output_format)
+                    self.columns.append(Column(self._free_name(attribute), attribute, {number: kind}))
 
     def _values(self, number: int) -> dict[str, list[Any]]:
         """Of each attribute, all values that it has had up to this snapshot."""
@@ -90,7 +99,7 @@ class History:
             assert found is None, (column, found)
         elif column.name == self.column_of(column.attribute, number):
             value = item.get(column.attribute)
-            assert shows(found, value, column.type, self.output_format), (column, found, value)
+            assert shows(found, value, column.types[number], self.output_format), (column, found, value)
         else:
             assert found is None, (column, found)
 

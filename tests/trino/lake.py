@@ -74,7 +74,7 @@ class Lake:
             session.client(service, endpoint_url=endpoint) for service in ("s3", "glue", "dynamodb", "iam")
         )
         self.trino = TrinoClient(trino_url, CATALOG, DATABASE) if trino_url else None
-        self._catalog = Glue(self.glue, lambda: self.glue, DATABASE)
+        self.catalog = Glue(self.glue, lambda: self.glue, DATABASE)
         self._job = job
         self._items: dict[str, list[dict[str, Any]]] = {}  # in each table, by their keys
         self.s3.create_bucket(Bucket=BUCKET)
@@ -145,12 +145,12 @@ class Lake:
         bucket, _, key = export.manifest_uri.removeprefix("s3://").partition("/")
         manifest = Manifest.from_json(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         if crawl:
-            self._catalog.prepare_crawl(export, manifest)
+            self.catalog.prepare_crawl(export, manifest)
             self._crawl(export.output_prefix, name)
-        self._catalog.ensure_table(export, manifest)
+        self.catalog.ensure_table(export, manifest)
         if not keep_partitions:
-            self._catalog.correct_partitions(export, manifest)
-        self._catalog.ensure_partition(export, manifest)
+            self.catalog.correct_partitions(export, manifest, timestamp_of(day - 1))
+        self.catalog.ensure_partition(export, manifest)
         if self.trino:
             self.trino.run(create_view(export, DATABASE, manifest.view_columns))
         return manifest

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 Value = dict[str, Any]  # as DynamoDB writes it; binary values are base64
-Type = Any  # a name, or ("array", element), ("map", value) or ("row", {field: type})
+Type = Any  # a name, or ("array", element), ("map", value) or ("row", ((field, type), ...))
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 MOST_DIGITS = 38
@@ -77,10 +77,50 @@ def map_type(maps: list[dict[str, Value]], output_format: str) -> Type:
         return "map", "varchar"
     if len(fields) > MOST_FIELDS:
         return "map", promised_type([value for values in fields.values() for value in values], output_format)
-    return "row", {
-        column_name(attribute, output_format): promised_type(values, output_format)
-        for attribute, values in fields.items()
-    }
+    named = {column_name(attribute, output_format): values for attribute, values in fields.items()}
+    return "row", tuple((name, promised_type(named[name], output_format)) for name in sorted(named))
+
+
+def extended_type(known: Type, values: list[Value], output_format: str) -> Type | None:
+    """The known type with additional fields for these values. None if they need another type."""
+    needed = promised_type(values, output_format)
+    contents = [content for value in values for kind, content in value.items() if kind in ("L", "M")]
+    match known, needed:
+        case ("array", inner), ("array", _) if contents:
+            found = extended_type(inner, [each for content in contents for each in content], output_format)
+            return found and ("array", found)
+        case ("map", inner), ("map", _):
+            found = extended_type(inner, [each for content in contents for each in content.values()], output_format)
+            return found and ("map", found)
+        case ("row", fields), ("row", _):
+            return extended_row(dict(fields), contents, output_format)
+    return known if known == needed else None
+
+
+def extended_row(fields: dict[str, Type], maps: list[dict[str, Value]], output_format: str) -> Type:
+    """A field keeps its place. An attribute that does not fit its last field gets another, as `zip_2` after `zip`."""
+    found: dict[str, list[Value]] = {}
+    for content in maps:
+        for attribute, value in content.items():
+            found.setdefault(column_name(attribute, output_format), []).append(value)
+    last, added = {base_of(name): name for name in fields}, {}
+    for name, values in found.items():
+        extended = extended_type(fields[last[name]], values, output_format) if name in last else None
+        if extended:
+            fields[last[name]] = extended
+        else:
+            added[next_name(last[name]) if name in last else name] = promised_type(values, output_format)
+    return "row", (*fields.items(), *sorted(added.items()))
+
+
+def base_of(field: str) -> str:
+    """Of a field `zip_3`: `zip`. No attribute of the tests has such a name."""
+    return re.sub(r"_[2-9]$", "", field)
+
+
+def next_name(field: str) -> str:
+    base = base_of(field)
+    return f"{base}_{int(field.removeprefix(base)[1:] or 1) + 1}"
 
 
 def column_name(attribute: str, output_format: str) -> str:
@@ -101,7 +141,7 @@ def type_of(signature: dict[str, Any]) -> Type:
             assert type_of(arguments[0]) == "varchar"
             return "map", type_of(arguments[1])
         case "row":
-            return "row", {field["fieldName"]["name"]: type_of(field["typeSignature"]) for field in arguments}
+            return "row", tuple((field["fieldName"]["name"], type_of(field["typeSignature"])) for field in arguments)
         case "decimal":
             return f"decimal({arguments[0]},{arguments[1]})"
         case name:
@@ -109,7 +149,10 @@ def type_of(signature: dict[str, Any]) -> Type:
 
 
 def shows(found: Any, value: Value | None, kind: Type, output_format: str) -> bool:
-    """Whether a column of this type shows `found` for a value that was written; None if the item did not have it."""
+    """Whether a column shows `found` for a value that was written; None if the item did not have it.
+
+    The type is that of the column when its snapshot was written. It may have more fields now.
+    """
     if value is None or "NULL" in value:
         return found == ("" if output_format == "csv" else None)
     if found is None:
@@ -137,9 +180,12 @@ def shows(found: Any, value: Value | None, kind: Type, output_format: str) -> bo
                 shows(found[name], content[name], element, output_format) for name in content
             )
         case ("row", fields):
-            fields_of = {column_name(attribute, output_format): inner for attribute, inner in content.items()}
-            return found.keys() == fields.keys() and all(
-                shows(found[name], fields_of.get(name), fields[name], output_format) for name in fields
+            last = {base_of(name): name for name, _ in fields}
+            fields_of = {last[column_name(attribute, output_format)]: inner for attribute, inner in content.items()}
+            kinds = dict(fields)
+            return found.keys() >= kinds.keys() and all(
+                shows(found[name], fields_of.get(name), kinds[name], output_format) if name in kinds else inner is None
+                for name, inner in found.items()
             )
     assert kind.startswith("decimal(38,")
     return isinstance(found, Decimal) and found == plain(content) and -found.as_tuple().exponent == scale_of(kind)
