@@ -7,6 +7,10 @@ NOT_ALLOWED = "Allow this action in the job's role."
 OVERLOADED = (
     "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
 )
+OUT_OF_MEMORY = (  # the system ends a process of an executor, or an allocation fails
+    r"Python worker exited unexpectedly|ExecutorLostFailure|OutOfMemoryError|(?:Arrow)?MemoryError"
+)
+LARGER_WORKERS = "The usual reason is too little memory: choose a larger WorkerType, then resume the export."
 
 
 class ExportFailed(Exception):
@@ -41,7 +45,11 @@ def run_error(error: Exception, table_name: str) -> ExportFailed:
     causes = re.findall(
         r"^(?:Caused by: |: )?([\w.$]+(?:Error|Exception): .*(?<!Traceback \(most recent call last\):))$", text, re.M
     )
-    return ExportFailed(causes[-1] if causes else f"{type(error).__name__}: {text}")
+    whole = f"{type(error).__name__}: {text}"
+    if lost := re.search(OUT_OF_MEMORY, whole):
+        reasons = [cause for cause in causes if lost[0] in cause]
+        return ExportFailed(f"{reasons[-1] if reasons else lost[0]}. {LARGER_WORKERS}")
+    return ExportFailed(causes[-1] if causes else whole)
 
 
 def remedy_of(operation: str, code: str, table_name: str) -> tuple[type[ExportFailed], str]:

@@ -26,6 +26,11 @@ TINY = [
         "--megabytes 0.2 --rounds 1",
         ["small:", "orders:", "sparse:", "parquet ", "orc ", "avro ", "json ", "csv "],
     ),
+    (
+        "memory",
+        "--megabytes 0.2 --files 100 --formats parquet",
+        ["driver, 100 files", "small items, scan", "10,000 map keys, parquet", "400 KB of list, parquet, first export"],
+    ),
     ("export", "--items 500 --rounds 1 --endpoint pages --alone", ["scan ", "job ", "  Spark start"]),
     ("export", "--items 500 --rounds 1 --endpoint dynalite --alone", ["scan ", "job ", "  Spark start"]),
 ]

@@ -29,9 +29,9 @@ def test_a_refusal_by_aws_says_what_to_do_wherever_it_happened(wrap):
             RuntimeError(
                 "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n\tat X\n"
                 "Caused by: org.apache.spark.api.python.PythonException: Traceback (most recent call last):\n"
-                '  File "export_table.py", line 1\nMemoryError: no more\n\n\tat Y\n'
+                '  File "export_table.py", line 1\nOSError: no space left\n\n\tat Y\n'
             ),
-            "MemoryError: no more",
+            "OSError: no space left",
             id="in an executor's Python",
         ),
         pytest.param(
@@ -46,6 +46,39 @@ def test_a_refusal_by_aws_says_what_to_do_wherever_it_happened(wrap):
 )
 def test_any_other_error_is_told_by_its_root_cause(error, message):
     assert str(run_error(error, "Reviews")) == message
+
+
+SPARK = "An error occurred while calling o1.collect.\n: org.apache.spark.SparkException: Job aborted.\n\tat X\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        pytest.param(
+            RuntimeError(
+                f"{SPARK}Caused by: org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)\n"
+                "\tat Y\nCaused by: java.io.EOFException\n\tat Z\n"
+            ),
+            "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)",
+            id="the system ended an executor's Python",
+        ),
+        pytest.param(
+            RuntimeError(f"{SPARK}Traceback (most recent call last):\n  File x\nMemoryError\n\n\tat Y\n"),
+            "MemoryError",
+            id="Python in an executor",
+        ),
+        pytest.param(
+            RuntimeError(f"{SPARK}pyarrow.lib.ArrowMemoryError: malloc of size 1 failed\n\n\tat Y\n"),
+            "pyarrow.lib.ArrowMemoryError: malloc of size 1 failed",
+            id="Arrow in an executor",
+        ),
+        pytest.param(MemoryError(), "MemoryError", id="the driver"),
+    ],
+)
+def test_a_run_that_had_too_little_memory_says_what_to_change(error, reason):
+    assert str(run_error(error, "Reviews")) == (
+        f"{reason}. The usual reason is too little memory: choose a larger WorkerType, then resume the export."
+    )
 
 
 @pytest.mark.parametrize(
