@@ -10,7 +10,9 @@ OVERLOADED = (
 OUT_OF_MEMORY = (  # the system ends a process of an executor, or an allocation fails
     r"Python worker exited unexpectedly|ExecutorLostFailure|OutOfMemoryError|(?:Arrow)?MemoryError"
 )
-LARGER_WORKERS = "The usual reason is too little memory: choose a larger WorkerType, then resume the export."
+MORE_MEMORY = (
+    "The usual reason is too little memory: set WorkerType to R.1X, or to a larger R type, then resume the export."
+)
 
 
 class ExportFailed(Exception):
@@ -48,7 +50,7 @@ def run_error(error: Exception, table_name: str) -> ExportFailed:
     whole = f"{type(error).__name__}: {text}"
     if lost := re.search(OUT_OF_MEMORY, whole):
         reasons = [cause for cause in causes if lost[0] in cause]
-        return ExportFailed(f"{reasons[-1] if reasons else lost[0]}. {LARGER_WORKERS}")
+        return ExportFailed(f"{reasons[-1] if reasons else lost[0]}. {MORE_MEMORY}")
     return ExportFailed(causes[-1] if causes else whole)
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from table_exports.domain.errors import InvalidRequest
 
 WHOLE, DECIMAL = r"\d+", r"\d+(\.\d+)?"
-DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8}  # of one worker, by worker type
+# Of one worker, by worker type: https://docs.aws.amazon.com/glue/latest/dg/worker-types.html. The DPUs of R types have
+# twice the memory, and cost more.
+DPUS = {"G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8, "R.1X": 1, "R.2X": 2, "R.4X": 4, "R.8X": 8}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

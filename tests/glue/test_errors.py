@@ -77,7 +77,8 @@ SPARK = "An error occurred while calling o1.collect.\n: org.apache.spark.SparkEx
 )
 def test_a_run_that_had_too_little_memory_says_what_to_change(error, reason):
     assert str(run_error(error, "Reviews")) == (
-        f"{reason}. The usual reason is too little memory: choose a larger WorkerType, then resume the export."
+        f"{reason}. The usual reason is too little memory: set WorkerType to R.1X, or to a larger R type, then resume "
+        "the export."
     )
 
 
