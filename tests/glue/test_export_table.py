@@ -62,6 +62,7 @@ def test_the_manifest_tells_what_was_written(make_table, arguments, manifest, sn
         "not_converted": {},
         "contract": "-",
         "hashed": [],
+        "fields": {},
         "serde_parameters": {},
         "attributes": {"id": {"kinds": ["S"]}, "stars": {"kinds": ["N"], "digits": 1}, "text": {"kinds": ["S"]}},
     }
