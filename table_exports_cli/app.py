@@ -20,7 +20,7 @@ from table_exports.domain.errors import InvalidRecord, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
-from table_exports_cli import cancelling, repairing, replays
+from table_exports_cli import cancelling, proposed_yaml, proposing, repairing, replays
 from table_exports_cli import output as printed
 from table_exports_cli.doctor import examine
 from table_exports_cli.interruption import interrupt_on_termination
@@ -162,6 +162,35 @@ def doctor(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
     show(output, partial(printed.findings_as_data, found), partial(printed.findings, found))
     states = {finding.state for finding in found}
     raise typer.Exit(NEEDS_ATTENTION if "problem" in states else AWS_ERROR if "unknown" in states else OK)
+
+
+@app.command()
+def columns(
+    ctx: typer.Context,
+    pipeline: PipelineName,
+    no_query: Annotated[
+        bool, typer.Option("--no-query", help="Use the manifest only. Finds neither times nor decimals.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of the queries.")] = False,
+    output: InFormat = Output.TEXT,
+) -> None:
+    """Propose rules for the block Columns of tables.yaml, from the latest snapshot. Deploys nothing."""
+    system = the_system(ctx)
+    planned = proposing.plan(system, pipeline)
+    queries = [] if no_query else planned.queries
+    if queries:
+        for line in planned.description():
+            printed.err.print(printed.plain(line), soft_wrap=True)
+        if output == Output.TEXT and not yes and not typer.confirm("Continue?", err=True):
+            raise typer.Exit(NEEDS_ATTENTION)
+    found = proposing.propose(system, planned, queries)
+    known = {"pipeline": pipeline, "snapshot_timestamp": planned.export.snapshot_timestamp}
+    if output == Output.JSON:
+        printed.print_json(known | proposed_yaml.as_data(found))
+    elif found:
+        printed.print_lines(proposed_yaml.block(found))
+    else:
+        printed.err.print(printed.plain("No rules to propose"))
 
 
 # ------------------------------------------------------------------------------------------------- commands that change

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
-from table_exports.domain.foreign import as_json, in_one_line
+from table_exports.domain.foreign import as_json, in_lines, in_one_line
 from table_exports.domain.reports import console_links
 from table_exports.domain.reports.formatting import age, count, duration, size
 from table_exports.domain.reports.health import FAILING, UNQUERYABLE
@@ -38,6 +38,11 @@ def plain(text: object, style: str = "") -> Text:
 
 def print_json(content: Any) -> None:
     print(as_json(content))
+
+
+def print_lines(text: str) -> None:
+    """Print text as it is, apart from control characters: wider than the terminal, too."""
+    print(in_lines(text))
 
 
 def local(moment: datetime) -> str:
