@@ -52,7 +52,8 @@ def expressions_for(wanted: Wanted, text_only: bool) -> list[str]:
         scale = f"coalesce(length(regexp_extract({text}, {FRACTION}, 1)), 0)"
         if wanted.type == "string":
             scale = f"IF(regexp_like({text}, {PLAIN_NUMBER}), {scale}, {UNREADABLE_SCALE})"
-        return [f"json_format(CAST(histogram(IF({column} IS NULL, NULL, {scale})) AS JSON))"]
+        keys = f"CAST(IF({column} IS NULL, NULL, {scale}) AS varchar)"  # as keys of JSON have to be
+        return [f"json_format(CAST(histogram({keys}) AS JSON))"]
     if wanted.what == "fields":
         filled = " + ".join(f"count({column}.{identifier(name)})" for name in wanted.fields)
         return [f"count({column})", filled]
