@@ -135,9 +135,10 @@ def test_no_other_module_writes_sql_or_quotes(folder):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
                 text = node.value
                 if text.startswith(WORDS_OF_SQL[:-2]) or text in WORDS_OF_SQL[-2:]:
-                    writing.add(str(file.relative_to(ROOT)))
+                    writing.add((str(file.relative_to(ROOT)), text))
 
-    assert writing <= {"table_exports/domain/view_sql.py"}
+    elsewhere = {(file, text) for file, text in writing if file != "table_exports/domain/view_sql.py"}
+    assert elsewhere <= {("glue/table_export_job/formats.py", '""')}  # in a field of a CSV file
 
 
 def stored(sql):
