@@ -3,7 +3,7 @@
 Runs on AWS Glue 5.1 (Spark 3.5.6, Python 3.11), and unchanged on plain PySpark. The modules of `table_export_job` have
 to be on the path of the driver and of the executors: on Glue by --extra-py-files.
 
-Arguments, all of them required:
+Arguments, all of them required except the last two, whose default is -:
 
 --table_name           the DynamoDB table
 --read_percentage      0.1 to 1.0: the share of the table's read capacity (on-demand: of its warm throughput) to use

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 from awsglue.utils import GlueArgumentError, getResolvedOptions
 
@@ -34,7 +34,10 @@ ALLOWED = {  # by argument: a pattern, and what the error message says about it
 
 @dataclass(frozen=True)
 class JobArguments:
-    """The arguments of a run. export_table.py explains each."""
+    """The arguments of a run. export_table.py explains each.
+
+    Arguments added after 0.1.0 have defaults, because a table stack can run this script with an older template.
+    """
 
     table_name: str
     read_percentage: float
@@ -47,14 +50,16 @@ class JobArguments:
     export_id: str
     staging_prefix: str
     manifest: str
-    columns: str
-    hash_secret: str
+    columns: str = "-"
+    hash_secret: str = "-"
 
     @classmethod
     def from_argv(cls, argv: list[str]) -> "JobArguments":
         """The arguments of a command line. Raises PermanentError, which names the argument and its allowed values."""
+        optional = [argument for argument in fields(cls) if argument.default is not MISSING]
+        defaults = [text for argument in optional for text in (f"--{argument.name}", argument.default)]
         try:
-            given = getResolvedOptions(argv, [argument.name for argument in fields(cls)])
+            given = getResolvedOptions([*argv[:1], *defaults, *argv[1:]], [argument.name for argument in fields(cls)])
         except GlueArgumentError as error:
             raise PermanentError(f"Invalid job arguments: {error}") from error
         for name, (pattern, allowed) in ALLOWED.items():

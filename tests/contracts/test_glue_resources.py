@@ -89,6 +89,16 @@ def test_an_argument_that_glue_reads_has_an_effect():
     assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns", "--hash_secret"}
 
 
+def test_the_script_accepts_the_arguments_that_the_template_of_0_1_0_gives():
+    """An update of a table stack that keeps its template gets the new script, with the old arguments."""
+    added_since = set(ARGUMENTS) - set(OF_GLUE) - {"--read_capacity_cap"}
+    given_to_glue = _arguments(an_export()) | {"--read_capacity_cap": "0"}
+
+    read = JobArguments.from_argv(["export_table.py", *(text for pair in given_to_glue.items() for text in pair)])
+
+    assert {f"--{name}" for name, value in vars(read).items() if value == "-"} >= added_since
+
+
 def test_the_template_says_why_a_name_that_begins_with_a_hyphen_is_refused():
     assert "must not begin with a hyphen" in PARAMETERS["TableName"]["ConstraintDescription"]
 

@@ -48,3 +48,12 @@ def test_a_missing_argument_is_named(arguments):
 
     with pytest.raises(PermanentError, match="the following arguments are required: --export_id"):
         JobArguments.from_argv(given)
+
+
+@pytest.mark.parametrize("name", ["columns", "hash_secret"])
+def test_an_argument_that_older_templates_do_not_give_has_a_default(arguments, name):
+    given = arguments("Reviews")
+    at = given.index(f"--{name}")
+    del given[at : at + 2]
+
+    assert getattr(JobArguments.from_argv(given), name) == "-"
