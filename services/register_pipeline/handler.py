@@ -54,7 +54,7 @@ def on_table_stack_changed(event: dict[str, Any], cloud: Cloud, now: datetime) -
     logger.append_keys(pipeline=pipeline.pipeline)
     before = registered(pipeline.pipeline, cloud)
     if unconfirmed:
-        return left_as_it_is(event, pipeline, before, unconfirmed)
+        return left_as_it_is(event, pipeline, before, unconfirmed, cloud)
     pipeline = scheduled(pipeline, event["ResourceProperties"], before, now)
     if not cloud.records.register(pipeline):
         holder = cloud.records.holder(pipeline.catalog_name)
@@ -73,17 +73,27 @@ def registered(name: str, cloud: Cloud) -> Pipeline | None:
 
 
 def left_as_it_is(
-    event: dict[str, Any], restored: Pipeline, before: Pipeline | None, unconfirmed: list[str]
+    event: dict[str, Any], restored: Pipeline, before: Pipeline | None, unconfirmed: list[str], cloud: Cloud
 ) -> dict[str, Any]:
-    """Answer a rollback whose properties CloudFormation does not confirm: it succeeds, and changes nothing.
+    """Answer a rollback whose properties CloudFormation does not confirm: it succeeds, and deletes nothing.
 
-    Whoever may invoke the function could have sent it. If it fails, so does a rollback that CloudFormation has sent.
+    Whoever may invoke the function could have sent it. If it fails, so does a rollback that CloudFormation has sent. So
+    nothing changes, except that the pipeline keeps as many snapshots as the event says, if that is more: the update
+    that failed may have lowered KeepSnapshots.
     """
     if before is None or before.stack_id != event["StackId"]:
         reason = f"is not confirmed by CloudFormation, and its stack has no pipeline {restored.pipeline}"
         raise InvalidRequest(unconfirmed[0], reason)
-    logger.warning("CloudFormation does not confirm this rollback: nothing is changed", extra={"differs": unconfirmed})
-    return answer(event, "SUCCESS", before)
+    logger.warning("CloudFormation does not confirm this rollback", extra={"differs": unconfirmed})
+    kept = replace(before, keep_snapshots=more_kept(restored, before))
+    if kept != before:
+        cloud.records.register(kept)
+    return answer(event, "SUCCESS", kept)
+
+
+def more_kept(one: Pipeline, other: Pipeline) -> int:
+    """Return the KeepSnapshots of the pipeline that keeps more. 0 keeps all."""
+    return 0 if 0 in (one.keep_snapshots, other.keep_snapshots) else max(one.keep_snapshots, other.keep_snapshots)
 
 
 def take_over(pipeline: Pipeline, holder: str, stack_id: str, cloud: Cloud) -> bool:

@@ -82,7 +82,7 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
     rate = table.read_rate(float(read_percentage), float(pipeline.read_capacity_cap))
     units = table.bytes / READ_UNIT_BYTES
     hot = float(pipeline.hot_share or 0)
-    seconds = max(units / rate, hot * units / min(rate, PARTITION_UNITS))
+    seconds = _scan_seconds(units, rate, hot)
     skewed = f" (one partition key had {hot:.0%} of the last scan, and is read by one task)" if hot else ""
     scan_usd = (units * READ_UNIT_USD if table.on_demand else 0) + seconds / 3600 * pipeline.dpus * DPU_HOUR_USD
     export_usd = table.bytes / GB * TABLE_EXPORT_GB_USD
@@ -112,12 +112,20 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
         )
     if mode == SCAN and seconds > pipeline.timeout_minutes * 60:
         minutes = math.ceil(seconds / 60)
-        longer = f"TimeoutMinutes above {minutes}, " if minutes < MOST_MINUTES else ""
+        fastest = math.ceil(_scan_seconds(units, table.read_rate(1.0, 0.0), hot) / 60)
+        capped = f" without the ReadCapacityCap of {pipeline.read_capacity_cap:f}" if pipeline.read_capacity_cap else ""
+        faster, changes = f"a ReadPercentage above {read_percentage:f}, up to 1{capped}", []
+        if minutes < MOST_MINUTES:
+            changes.append(f"TimeoutMinutes above {minutes}")
+        if fastest <= pipeline.timeout_minutes:
+            changes.append(faster)
+        elif fastest < MOST_MINUTES <= minutes:
+            changes.append(f"{faster}, and TimeoutMinutes above {fastest}")
+        deploy = f"Deploy the table stack with {' or '.join(changes)}, or read" if changes else "Read"
         recovery = "on" if table.point_in_time_recovery else "off"
         raise PermanentError(
             f"Table {pipeline.table_name} cannot be scanned within the job's timeout of {pipeline.timeout_minutes} "
-            f"minutes: {scan}. Deploy the table stack with {longer}a ReadPercentage above {read_percentage:f} or a "
-            f"higher ReadCapacityCap, or read by a table export (ReadMode auto, point-in-time recovery on; it is "
+            f"minutes: {scan}. {deploy} by a table export (ReadMode auto, point-in-time recovery on; it is "
             f"{recovery}): {export}"
         )
     cost, other = (export_usd, scan_usd) if mode == EXPORT else (scan_usd, export_usd)
@@ -129,6 +137,11 @@ def plan_read(table: Table, pipeline: Pipeline, read_percentage: Decimal) -> Rea
             f"{f', or read by a {way}' if other <= budget else ''}. {why}"
         )
     return ReadPlan(mode=mode, cost_usd=round(Decimal(cost), 4), why=why)
+
+
+def _scan_seconds(units: float, rate: float, hot: float) -> float:
+    """Return how long a scan takes. One task reads the hot partition key, at the rate of one partition at most."""
+    return max(units / rate, hot * units / min(rate, PARTITION_UNITS))
 
 
 def _usd(amount: float) -> str:

@@ -13,8 +13,8 @@ QUARTER = Decimal("0.25")
 PROVISIONED = {"on_demand": False, "read_units": 400}  # a quarter of it: 100 units per second
 
 
-def plan(table=None, **configured):
-    return plan_read(a_table(**table or {}), a_pipeline(**configured), QUARTER)
+def plan(table=None, percentage=QUARTER, **configured):
+    return plan_read(a_table(**table or {}), a_pipeline(**configured), percentage)
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,8 @@ def test_a_scan_that_cannot_end_within_the_jobs_timeout_is_refused_before_it_is_
     assert str(refusal.value) == (
         "Table Reviews cannot be scanned within the job's timeout of 480 minutes: a scan at 3000 read units per second "
         "would take 8.5 h, more than half of the job's timeout, and cost about $18.94. Deploy the table stack with "
-        "TimeoutMinutes above 510, a ReadPercentage above 0.25 or a higher ReadCapacityCap, or read by a table export "
-        f"(ReadMode auto, point-in-time recovery on; it is {recovery}): a table export of 700.0 GB would cost about "
-        "$70.00"
+        "TimeoutMinutes above 510 or a ReadPercentage above 0.25, up to 1, or read by a table export (ReadMode auto, "
+        f"point-in-time recovery on; it is {recovery}): a table export of 700.0 GB would cost about $70.00"
     )
 
 
@@ -115,7 +114,29 @@ def test_a_scan_that_needs_more_than_glues_longest_timeout_is_not_advised_to_hav
     with pytest.raises(PermanentError) as refusal:
         plan({"bytes": 20_000 * GB, "point_in_time_recovery": False})
 
-    assert "Deploy the table stack with a ReadPercentage above" in str(refusal.value)
+    assert "Deploy the table stack with a ReadPercentage above 0.25, up to 1, and TimeoutMinutes above" in str(
+        refusal.value
+    )
+
+
+@pytest.mark.parametrize("cap", [0, 500])
+@pytest.mark.parametrize("share", [None, "0.3", "0.9"])
+@pytest.mark.parametrize("gigabytes", [100, 200, 700, 5_000, 20_000])
+def test_what_a_refused_scan_is_advised_to_change_lets_it_go_ahead(gigabytes, share, cap):
+    table = {"bytes": gigabytes * GB, "point_in_time_recovery": False}
+    configured = {"hot_share": share and Decimal(share), "read_capacity_cap": cap, "timeout_minutes": 60}
+    with pytest.raises(PermanentError) as refusal:
+        plan(table, **configured)
+
+    advice = str(refusal.value).partition("Deploy the table stack with ")[2].partition(", or read by")[0]
+    for change in filter(None, advice.split(" or ")):
+        minutes = re.search(r"TimeoutMinutes above (\d+)", change)
+        changed = {"timeout_minutes": int(minutes[1]) + 1} if minutes else {}
+        if "ReadPercentage" in change:
+            changed["percentage"] = Decimal(1)
+        if "without the ReadCapacityCap" in change:
+            changed["read_capacity_cap"] = 0
+        assert plan(table, **configured | changed).mode == "scan", change
 
 
 @pytest.mark.parametrize("minutes", [511, 10_080])

@@ -65,7 +65,7 @@ def too_old():
         (lambda: a_manifest(export_id="another").prove(EXPORT), False, "another"),  # proof_of makes it final
         (a_foreign_table, False, "another dataset has"),
         (too_expensive, False, "deploy the table stack with MaxReadCost"),
-        (too_large, False, "a ReadPercentage above"),
+        (too_large, False, "Deploy the table stack with TimeoutMinutes above"),
         (too_old, False, "enable it, or deploy"),
     ],
 )

@@ -496,7 +496,6 @@ def test_a_rollback_restores_what_cloudformation_confirms(victim, recorded):
     "forged",
     [
         {"KeepSnapshots": "1"},
-        {"KeepSnapshots": "0"},
         {"TimeoutMinutes": "1"},
         {"TableName": "Payroll", "CatalogName": "My-Table"},
         {"ReadPercentage": "1.0"},
@@ -520,6 +519,20 @@ def test_a_rollback_that_cloudformation_does_not_confirm_changes_nothing(victim,
 
     assert victim.pipeline() == before
     assert (answered["Status"], answered["PhysicalResourceId"]) == ("SUCCESS", PIPELINE)
+
+
+@pytest.mark.parametrize(("lowered", "restored", "kept"), [("1", "10", 10), ("1", "0", 0), ("10", "1", 10)])
+def test_a_rollback_that_is_not_confirmed_deletes_no_snapshots(victim, lowered, restored, kept):
+    """It may be true: CloudFormation can shorten what it records. The update before it lowered KeepSnapshots."""
+    table_stack_changed(a_change("Update", KeepSnapshots=lowered), victim.cloud)
+    rollback = a_change("Update") | {"ResourceProperties": BEFORE | {"KeepSnapshots": restored, "TimeoutMinutes": "7"}}
+    found = replace(carried_out(rollback, stack="ROLLBACK_IN_PROGRESS"), properties=FAILED, earlier={})
+    victim.cloud.stacks.operations[STACK, ""] = [found]
+    before = victim.pipeline()
+
+    assert sent_by_anyone(rollback, victim.cloud)["Status"] == "SUCCESS"
+
+    assert victim.pipeline() == replace(before, keep_snapshots=kept)
 
 
 def test_a_forged_rollback_takes_no_other_name(victim):
