@@ -40,7 +40,7 @@ def type_problem(type: Any, notation: Any) -> tuple[tuple[str], str] | None:
 
 
 def notation_problem(notation: Any) -> tuple[tuple[str], str] | None:
-    if notation in EPOCHS or notation == "iso8601":
+    if isinstance(notation, str) and (notation in EPOCHS or notation == "iso8601"):
         return None
     if not isinstance(notation, str) or "%" not in notation:
         allowed = f"{', '.join(EPOCHS)}, iso8601 or a pattern such as %d.%m.%Y %H:%M"

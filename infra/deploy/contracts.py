@@ -25,6 +25,11 @@ def problems(columns: Any) -> Iterator[tuple[tuple[str, ...], str]]:
     return rules.problems(columns)
 
 
+def is_field(name: str) -> bool:
+    """Returns whether a rule can have a field of this name."""
+    return name in rules.FIELDS
+
+
 def needs_key(content: bytes) -> bool:
     """Returns whether the contract hashes attributes."""
     return rules.has_hash(rules.parsed(content))

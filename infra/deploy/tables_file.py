@@ -5,7 +5,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import yaml
@@ -18,6 +20,8 @@ from table_exports.domain.errors import InvalidRequest
 COMMON_STACK = "table-exports"
 MAX_STACK_NAME = 128
 STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
+IF_TEXT = "If it is text, put quotation marks around it"
+INVALID = object()  # instead of a value that YAML cannot read
 NO_DEFAULT = ("CatalogName", "StackName", "Columns")  # of one pipeline: its names, and what its items have
 
 
@@ -48,8 +52,8 @@ def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
         table_stacks = file.table_stacks()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        tab = ". Indent with spaces, not with tabs" if "\\t" in str(error.problem) else ""
-        raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}{tab}") from error
+        remedy = _yaml_remedy(error)
+        raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}{remedy}") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise CannotDeploy(f"{path}:{line}: remove the character U+{ord(text[error.position]):04X}") from error
@@ -143,20 +147,43 @@ class TablesFile:
         if block is None:
             return None
         where = f"{where}.{contracts.PARAMETER}"
-        places, columns = {(): block}, {}
+        places: dict[tuple[str, ...], yaml.Node] = {(): block}
+        columns = {}
         for path, rule in self._entries(block, where).items():
             places[(path,)] = rule
             if isinstance(rule, yaml.MappingNode):
                 fields = self._entries(rule, f"{where}.{path}")
                 places |= {(path, name): value for name, value in fields.items()}
-                columns[path] = {
-                    name: self._loader.construct_object(value, deep=True) for name, value in fields.items()
-                }
+                if self._report_split_value(rule, fields, f"{where}.{path}"):
+                    continue
+                found = {name: self._value(value, f"{where}.{path}.{name}") for name, value in fields.items()}
+                is_complete = INVALID not in found.values()
             else:
-                columns[path] = self._loader.construct_object(rule, deep=True)
+                found = self._value(rule, f"{where}.{path}")
+                is_complete = found is not INVALID
+            if is_complete:
+                columns[path] = found
         for place, problem in contracts.problems(columns):
             self._report(places.get(place, places[place[:1]]), f"{'.'.join([where, *place])}: {problem}")
         return contracts.content(columns) if columns and not self.problems else None
+
+    def _value(self, node: yaml.Node, where: str) -> Any:
+        """Returns the value as YAML defines it. INVALID if it has none. Reports why."""
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (ValueError, OverflowError, yaml.MarkedYAMLError) as error:
+            problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+            self._report(node, f"{where}: {problem}. {IF_TEXT}")
+            return INVALID
+
+    def _report_split_value(self, rule: yaml.Node, fields: dict[str, yaml.Node], where: str) -> bool:
+        """Reports the value that a comma ends. In {as: decimal(18,2)}, YAML reads `2)` as a name without a value."""
+        for before, name in pairwise(fields):
+            if rule.flow_style and not fields[name].value and not contracts.is_field(name):
+                how = 'Put quotation marks around it, as in "decimal(18,2)"'
+                self._report(fields[before], f"{where}.{before}: the value ends at the comma. {how}")
+                return True
+        return False
 
     def _problem(self, name: str, node: yaml.Node, where: str) -> str | None:
         parameter = self._parameters.get(name)
@@ -206,6 +233,14 @@ class TablesFile:
 
     def _report(self, node: yaml.Node, problem: str) -> None:
         self.problems.append((line_of(node), problem))
+
+
+def _yaml_remedy(error: yaml.MarkedYAMLError) -> str:
+    """Returns a sentence for the mistakes whose message in YAML's terms does not say what to change."""
+    if "\\t" in str(error.problem):
+        return ". Indent with spaces, not with tabs"
+    is_alias = error.context == "while scanning an alias" or "undefined alias" in str(error.problem)  # *.email
+    return f". {IF_TEXT}" if is_alias or "cannot start any token" in str(error.problem) else ""
 
 
 def line_of(node: yaml.Node) -> int:

@@ -138,6 +138,7 @@ def test_a_decimal_is_exact_or_does_not_fit(number, precision, scale):
     [
         ("timestamp", None, "from", "must be epoch_s, epoch_ms, iso8601 or a pattern such as %d.%m.%Y %H:%M"),
         ("date", "epoch", "from", "epoch must be epoch_s, epoch_ms, iso8601 or a pattern such as %d.%m.%Y %H:%M"),
+        ("date", [], "from", "[] must be epoch_s, epoch_ms, iso8601 or a pattern such as %d.%m.%Y %H:%M"),
         ("date", "%c", "from", "%c has %c, which a pattern cannot have. docs/columns.md lists the others"),
         ("date", "%H:%M", "from", "%H:%M must have year, month and day, such as %Y, %m and %d"),
         ("date", "%Y-%m-%d%", "from", "%Y-%m-%d% has %, which a pattern cannot have. docs/columns.md lists the others"),

@@ -180,6 +180,42 @@ def test_no_table_is_no_mistake(read, text):
             "tables:\n  Orders: {Columns: {a: {hash: sha256}}}",
             '2: Orders.Columns: to hash, set HashSecretArn: docs/columns.md, "Hashed attributes"',
         ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {as: timestamp, from: [x]}",
+            "4: Orders.Columns.a.from: ['x'] must be epoch_s, epoch_ms, iso8601 or a pattern",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a:\n        name: 2026-99-99",
+            "5: Orders.Columns.a.name: month must be in 1..12. If it is text, put quotation marks around it",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: 2026-99-99",
+            "4: Orders.Columns.a: month must be in 1..12. If it is text, put quotation marks around it",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {name: !!int x}",
+            "4: Orders.Columns.a.name: invalid literal for int() with base 10: 'x'. If it is text",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {name: {[x]: y}}",
+            "4: Orders.Columns.a.name: found unhashable key. If it is text",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {name: b, as: decimal(18,2)}",
+            '4: Orders.Columns.a.as: the value ends at the comma. Put quotation marks around it, as in "decimal(18,2)"',
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      a: {as: date, from: %d.%m.%Y}",
+            "4: the file is not valid YAML: found character '%' that cannot start any token. If it is text",
+        ),
+        (
+            "tables:\n  Orders:\n    Columns:\n      *.email: {omit: true}",
+            "4: the file is not valid YAML: expected alphabetic or numeric character, but found '.'. If it is text",
+        ),
+        (
+            "tables: *all",
+            "1: the file is not valid YAML: found undefined alias 'all'. If it is text, put quotation marks",
+        ),
         ("defaults: {Columns: {a: {omit: true}}}", "1: defaults.Columns: cannot be a default"),
         ("tables:\n\tOrders:", "found character '\\t' that cannot start any token"),
     ],
