@@ -7,7 +7,7 @@ text, a flag or a number. For a timestamp, that is the number of milliseconds si
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND, DAY = timedelta(milliseconds=1), timedelta(days=1)
 TIMES = ("timestamp", "date")
 TYPES = (*TIMES, "double", "bigint", "boolean", "string", "json")  # and decimal(p,s)
-EPOCHS = {"epoch_s": 1, "epoch_ms": 1000}  # by notation: how many of it are a second
+EPOCHS = {"epoch_s": 6, "epoch_ms": 3}  # by notation: the microseconds in one, as a power of ten
+DOWN = Context(prec=60, rounding=ROUND_FLOOR)
 MOST_DIGITS = 15  # of a number that is a time: the last one, in the year 9999
 DIRECTIVES = set("YmdHMSfzjybBaAIp%")  # of strptime, without those that depend on the language of the machine
 DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
@@ -136,7 +137,7 @@ def to_boolean(value: Value) -> Value | None:
 
 
 def to_time(value: Value, *, notation: str, unit: timedelta, whole_seconds_before_1970: bool) -> Value | None:
-    """Digits after the unit are cut off. A time without an offset is in UTC."""
+    """Rounded down to the unit, also before 1970. A time without an offset is in UTC."""
     try:
         time = from_epoch(number_of(value), EPOCHS[notation]) if notation in EPOCHS else parsed(value, notation)
     except (ValueError, OverflowError):
@@ -146,10 +147,10 @@ def to_time(value: Value, *, notation: str, unit: timedelta, whole_seconds_befor
     return {"N": str((time - EPOCH) // unit)}
 
 
-def from_epoch(number: Decimal | None, per_second: int) -> datetime | None:
+def from_epoch(number: Decimal | None, power: int) -> datetime | None:
     if number is None or number.adjusted() > MOST_DIGITS:
         return None
-    return EPOCH + timedelta(microseconds=int(number.scaleb(6) / per_second))
+    return EPOCH + timedelta(microseconds=int(number.scaleb(power, DOWN).to_integral_value(ROUND_FLOOR)))
 
 
 def parsed(value: Value, notation: str) -> datetime | None:
