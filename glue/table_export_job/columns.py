@@ -167,6 +167,23 @@ def snapshot_columns(
 ) -> tuple[list[SnapshotColumn], Attributes]:
     """All columns of the snapshot table, and everything that is known about each attribute.
 
+    `attributes` is what was observed of all items. Raises PermanentError if there is no column.
+    """
+    columns, known = expected_columns(attributes, table, earlier, rules, contract)
+    if not columns:
+        raise PermanentError("Columns omits all attributes. Keep at least one key attribute of the table.")
+    return columns, known
+
+
+def expected_columns(
+    attributes: Attributes,
+    table: dict[str, Any],
+    earlier: SnapshotTable,
+    rules: TypeRules,
+    contract: Contract = NO_RULES,
+) -> tuple[list[SnapshotColumn], Attributes]:
+    """The same if `attributes` is what was observed of some items, or of none. There may be no column yet.
+
     Columns are only added, at the end. They keep their types, except that structs get additional fields at their end.
     So Athena can read old and new snapshots, by name and by position alike. If values of an attribute no longer fit its
     column, the attribute gets a new column. New columns are in the order of the key attributes, then of names. The keys
@@ -185,8 +202,6 @@ def snapshot_columns(
     current = {column.attribute: column for column in earlier.columns}
     known = {name: column.known_type(earlier.attributes.get(name), rules) for name, column in current.items()}
     attributes = merge(deepcopy(earlier.attributes), attributes)
-    if not attributes:
-        raise PermanentError("Columns omits all attributes. Keep at least one key attribute of the table.")
     contract.declare(attributes)
     rehashed = {name for name in current if contract.hashes_otherwise(name, earlier.hashed)}
     known |= dict.fromkeys(rehashed)

@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 from table_export_job.arguments import JobArguments
 from table_export_job.attributes import Attributes, merge
 from table_export_job.clients import connect
-from table_export_job.columns import SnapshotColumn, SnapshotTable, arrow_schema, snapshot_columns
+from table_export_job.columns import SnapshotColumn, SnapshotTable, arrow_schema, expected_columns, snapshot_columns
 from table_export_job.contract import Contract
 from table_export_job.s3 import abort_uploads
 from table_export_job.snapshot import (
@@ -68,9 +68,12 @@ def write_as_expected(
 ) -> WrittenFiles:
     """Write the files of the snapshot, and observe the attributes of all staged items."""
     context, region, rules = spark.sparkContext, boto3.Session().region_name, arguments.format.rules
-    describe: Describe = partial(snapshot_columns, table=table, earlier=earlier, rules=rules, contract=contract)
+    given: dict[str, Any] = {"table": table, "earlier": earlier, "rules": rules, "contract": contract}
+    describe: Describe = partial(expected_columns, **given)
     _, known = describe({})
     columns, expected = describe(observe_sample(spark, files, known))
+    if not columns:  # a file of no columns cannot be written
+        columns, expected = snapshot_columns(observe_all(spark, files), **given)
     schema = arrow_schema(columns)
     serde_parameters = arguments.format.serde_parameters(schema, earlier.serde_parameters)
 
@@ -111,6 +114,19 @@ def observe_start(s3: Any, file: StagedFile, known: Attributes) -> Attributes:
     """The known attributes, and those of the first items of a file."""
     with no_garbage_collection():
         return observe_lines(islice(read_staged(s3, [file], first_lines), 1), deepcopy(known))
+
+
+def observe_all(spark: SparkSession, files: list[StagedFile]) -> Attributes:
+    """The attributes of all items of all files."""
+    context, region = spark.sparkContext, boto3.Session().region_name
+    tasks = context.parallelize(files, len(files) or 1).map(lambda file: observe_file(connect("s3", region), file))
+    nothing: Attributes = {}
+    return reduce(merge, tasks.collect(), nothing)
+
+
+def observe_file(s3: Any, file: StagedFile) -> Attributes:
+    with no_garbage_collection():
+        return observe_lines(read_staged(s3, [file], bytes), {})
 
 
 def first_lines(lines: bytes) -> bytes:

@@ -362,6 +362,27 @@ def test_a_table_export_without_items_has_the_columns_of_the_keys():
     assert [items for items, _ in found[2].values()] == [0]
 
 
+@pytest.mark.parametrize("output_format", ["parquet", "avro", "csv"])
+@pytest.mark.parametrize("first", [0, 5], ids=["in all items", "in the last item only"])
+def test_the_first_snapshot_may_omit_all_key_attributes(two_files, first, output_format):
+    """Neither the key attributes nor a sample of the items tell of any column."""
+    items = [{"id": {"S": f"{n}"}} | ({"x": number("1")} if n >= first else {}) for n in range(6)]
+    contract = Contract({"id": {"omit": True}})
+    files = stage(items[:3], items[3:], contract=contract)
+
+    found = convert(files, output_format=output_format, contract=contract)
+
+    assert list(columns_of(found)) == ["x"]
+    assert found == convert_in_two_passes(files, items, NOTHING, output_format, contract)
+
+
+def test_a_contract_that_omits_everything_is_refused(two_files):
+    contract = Contract({"id": {"omit": True}, "stars": {"omit": True}})
+
+    with pytest.raises(PermanentError, match="Columns omits all attributes"):
+        convert(stage(REVIEWS[:3], REVIEWS[3:], contract=contract), contract=contract)
+
+
 @pytest.mark.parametrize("output_format", ["parquet", "avro"])
 def test_fields_are_not_confused_if_their_names_are_in_another_order_than_their_attributes(two_files, output_format):
     """In the order of names, é is the last field. In the order of Avro's names, it is the first: `_`."""
