@@ -376,7 +376,7 @@ class Watcher:
         for name, pipeline in self._history.deployed.items():
             catalog_name = pipeline.catalog_name
             kept = self._newest_published(catalog_name)
-            self._history.remove_superseded(name)
+            self._history.deliver_last_success(name)
             existing = self._history.cloud.snapshots.of(pipeline)
             lost = [snapshot for snapshot in kept if snapshot not in existing]
             self._promise("the newest published snapshots are kept", not lost, f"{lost} of {catalog_name} are gone")

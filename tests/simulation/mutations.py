@@ -14,6 +14,7 @@ START, JOB, CRAWL, VIEW = (
     f"services/{name}/handler.py"
     for name in ("start_export", "on_glue_complete", "on_crawler_complete", "on_view_complete")
 )
+SUCCEEDED = "services/on_export_succeeded/handler.py"
 TABLE, RECONCILE = (f"services/{name}/handler.py" for name in ("on_table_exported", "reconcile_exports"))
 
 
@@ -222,6 +223,7 @@ MUTATIONS = [
         "an overdue job run is not stopped", OPERATIONS, "services.glue.stop_job_run(export, export.awaited_id)", "pass"
     ),
     # What is removed.
+    Mutation("nothing is removed", SUCCEEDED, "remove_superseded(succeeded.pipeline, cloud)", "pass"),
     Mutation(
         "one snapshot less is kept", RETENTION, "(existing & published)[-keep:]", "(existing & published)[1 - keep :]"
     ),
