@@ -24,6 +24,21 @@ DOWN = Context(prec=60, rounding=ROUND_FLOOR)
 MOST_DIGITS = 15  # of a number that is a time: the last one, in the year 9999
 DIRECTIVES = set("YmdHMSfzjybBaAIp%")  # of strptime, without those that depend on the language of the machine
 DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
+CLOCK = r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?( ?(Z|[+-]\d\d(:?\d\d(:?\d\d)?)?))?"
+ISO8601 = re.compile(rf"\d{{4}}-\d\d-\d\d([T ]{CLOCK})?|\d{{8}}T{CLOCK}", re.ASCII)
+WIDTHS = {  # by directive: a number that has its full width
+    "Y": r"\d{4}",
+    "y": r"\d\d",
+    "m": "(?:0[1-9]|1[0-2])",
+    "d": r"(?:0[1-9]|[12]\d|3[01])",
+    "j": r"(?:[0-2]\d\d|3[0-5]\d|36[0-6])",
+    "H": r"(?:[01]\d|2[0-3])",
+    "I": "(?:0[1-9]|1[0-2])",
+    "M": r"[0-5]\d",
+    "S": r"[0-5]\d",
+    "f": r"\d{1,6}(?!\d)",
+}
+PARTS = re.compile(r"(?P<numbers>(?:%[YymdjHIMSf]|\d)+)|(?P<offset>%z)|(?:%[^YymdjHIMSfz]|[^%\d])+", re.ASCII)
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\s*", re.ASCII)
 FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -52,7 +67,7 @@ def notation_problem(notation: Any) -> tuple[tuple[str], str] | None:
     if not (found & set("Yy") and ("j" in found or ("d" in found and found & set("mbB")))):
         return ("from",), f"{notation} must have year, month and day, such as %Y, %m and %d"
     try:
-        datetime.strptime(EPOCH.strftime(notation), notation)
+        by_pattern({"S": EPOCH.strftime(notation)}, notation, shape_of(notation))
     except (ValueError, re.error) as error:
         return ("from",), f"{notation} is not a pattern of a time: {error}"
     return None
@@ -78,7 +93,7 @@ def converter(type: str, notation: str | None, rules: TypeRules) -> Callable[[Va
     if type in TIMES:
         unit = MILLISECOND if type == "timestamp" else DAY
         whole_seconds = rules.whole_seconds_before_1970 and unit is MILLISECOND
-        return partial(to_time, notation=notation, unit=unit, whole_seconds_before_1970=whole_seconds)
+        return partial(to_time, read=reader(notation), unit=unit, whole_seconds_before_1970=whole_seconds)
     return {
         "double": to_double,
         "bigint": partial(to_decimal, precision=19, scale=0, limit=2**63),
@@ -136,10 +151,21 @@ def to_boolean(value: Value) -> Value | None:
     return None if flag is None else {"BOOL": flag}
 
 
-def to_time(value: Value, *, notation: str, unit: timedelta, whole_seconds_before_1970: bool) -> Value | None:
+Reader = Callable[[Value], datetime | None]  # raises ValueError or OverflowError, or returns None, if it is no time
+
+
+def reader(notation: str) -> Reader:
+    if notation in EPOCHS:
+        return partial(from_epoch, power=EPOCHS[notation])
+    if notation == "iso8601":
+        return from_iso8601
+    return partial(by_pattern, notation=notation, shape=shape_of(notation))
+
+
+def to_time(value: Value, *, read: Reader, unit: timedelta, whole_seconds_before_1970: bool) -> Value | None:
     """Rounded down to the unit, also before 1970. A time without an offset is in UTC."""
     try:
-        time = from_epoch(number_of(value), EPOCHS[notation]) if notation in EPOCHS else parsed(value, notation)
+        time = read(value)
     except (ValueError, OverflowError):
         return None
     if time is None or (whole_seconds_before_1970 and time < EPOCH and time.microsecond >= 1000):
@@ -147,16 +173,47 @@ def to_time(value: Value, *, notation: str, unit: timedelta, whole_seconds_befor
     return {"N": str((time - EPOCH) // unit)}
 
 
-def from_epoch(number: Decimal | None, power: int) -> datetime | None:
+def from_epoch(value: Value, power: int) -> datetime | None:
+    number = number_of(value)
     if number is None or number.adjusted() > MOST_DIGITS:
         return None
     return EPOCH + timedelta(microseconds=int(number.scaleb(power, DOWN).to_integral_value(ROUND_FLOOR)))
 
 
-def parsed(value: Value, notation: str) -> datetime | None:
-    """Of text, or of a number such as 20261123. Raises ValueError or OverflowError."""
+def from_iso8601(value: Value) -> datetime | None:
+    """Of text only. Digits without separators are not a time, as a number of milliseconds would be one, too."""
+    text = value.get("S")
+    if text is None or not ISO8601.fullmatch(text):
+        return None
+    return in_utc(datetime.fromisoformat(text))
+
+
+def by_pattern(value: Value, notation: str, shape: re.Pattern[str]) -> datetime | None:
+    """Of text, or of a number such as 20261123."""
     text = value.get("S", value.get("N"))
     if text is None:
         return None
-    time = datetime.fromisoformat(text) if notation == "iso8601" else datetime.strptime(text, notation)
+    time = datetime.strptime(text, notation)
+    if not shape.fullmatch(text):
+        raise ValueError("numbers without a separator between them must have all their digits")
+    return in_utc(time)
+
+
+def shape_of(notation: str) -> re.Pattern[str]:
+    """Matches a time whose numbers can be told apart. strptime alone takes 2026112 for 20261102 by %Y%m%d."""
+
+    def shape(part: re.Match[str]) -> str:
+        if part["offset"]:
+            return r"(?:Z|[+-][\d:.]+)"
+        if not part["numbers"]:
+            return r"\D+"
+        numbers = re.findall(r"%?(.)", part["numbers"])
+        if len(numbers) == 1:
+            return r"\d+"
+        return "".join(WIDTHS.get(number, number) for number in numbers)
+
+    return re.compile(PARTS.sub(shape, notation), re.ASCII)
+
+
+def in_utc(time: datetime) -> datetime:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

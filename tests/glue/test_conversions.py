@@ -1,5 +1,8 @@
 """Which values fit a type of a column contract, and what they become."""
 
+from datetime import datetime, timedelta
+from itertools import chain
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +46,17 @@ def s(text):
         ("iso8601", s("2023-11-14"), "1699920000000"),
         ("%d.%m.%Y %H:%M:%S", s("14.11.2023 22:13:20"), "1700000000000"),
         ("%b %d %Y %I:%M %p %z", s("Nov 14 2023 11:13 PM +0100"), "1699999980000"),
+        ("iso8601", s("2023-11-14 22:13"), "1699999980000"),
+        ("iso8601", s("2023-11-14T22:13:20,5+0000"), "1700000000500"),
         ("%Y%m%d", n("20231114"), "1699920000000"),
+        ("%d.%m.%Y %H:%M", s("1.2.2023 3:04"), "1675220640000"),
+        ("%d%b%y", s("1Feb23"), "1675209600000"),
+        ("%Y-%m-%dT%H:%M:%S%z", s("2023-11-14T22:13:20Z"), "1700000000000"),
+        ("%Y-%m-%dT%H:%M:%S.%f%z", s("2023-11-14T23:13:20.5+01:00"), "1700000000500"),
+        ("%Y%m%d%H%M%S%f", n("20231114221320123"), "1700000000123"),
+        ("%Y%m%d %H%M%S%z", s("20231114  231320+0100"), "1700000000000"),
+        ("%Y%j", n("2023318"), "1699920000000"),
+        ("%%%d/20%y/%m", s("%14/2023/1"), "1673654400000"),
     ],
 )
 def test_a_timestamp_is_read_from_its_notation(notation, value, milliseconds):
@@ -65,10 +78,49 @@ def test_a_timestamp_is_read_from_its_notation(notation, value, milliseconds):
         ("iso8601", {"L": []}),
         ("iso8601", s("0001-01-01T00:00:00+05:00")),
         ("%d.%m.%Y", s("14.11.2023 22:13")),
+        ("iso8601", n("1612012800000")),  # milliseconds, not 28 January 1612
+        ("iso8601", n("20231114")),
+        ("iso8601", s("1612012800000")),
+        ("iso8601", s("20231114")),
+        ("iso8601", s("1" * 400)),
+        ("iso8601", s("2023-11-14x22:13")),
+        ("iso8601", s("2023-11-14T")),
+        ("iso8601", s("2023-11-14\n")),
+        ("iso8601", s("\u0662\u0660\u0662\u0663-\u0661\u0661-\u0661\u0664")),
+        ("%Y%m%d", n("2026112")),  # the 11th or the 2nd of a month
+        ("%Y%m%d", n("202611")),
+        ("%Y%m%d", s("202611 2")),
+        ("%d%m%Y", n("1122026")),
+        ("%Y%j", n("20261")),
+        ("%Y%m%d%H%M%S", n("1612012800000")),
+        ("%Y%m%d%H%M%S%f", s("20231114227512")),
+        ("%Y/%d%m", s("2012/11")),
+        ("%d.%m.%Y", s("٢.٣.٢٠٢٣")),
     ],
 )
 def test_what_is_no_time_in_its_notation_does_not_fit(notation, value):
     assert Conversion("timestamp", notation).convert(value) is None
+
+
+@given(
+    st.datetimes(datetime(1000, 1, 1)),
+    st.lists(st.sampled_from(["%Y", "%m", "%d", "%H", "%M", "%S"]), min_size=6, max_size=6, unique=True),
+    st.lists(st.sampled_from(["", "-", " ", ":", "T"]), min_size=5, max_size=5),
+    st.data(),
+)
+def test_a_text_that_lacks_digits_is_the_time_that_was_written_or_does_not_fit(time, directives, separators, data):
+    time = time.replace(microsecond=0)
+    notation = "".join(chain.from_iterable(zip(directives, [*separators, ""], strict=True)))
+    numbers = [time.strftime(directive) for directive in directives]
+    short = [data.draw(st.sampled_from([number, str(int(number))])) for number in numbers]
+    found = Conversion("timestamp", notation).convert(
+        s("".join(chain.from_iterable(zip(short, [*separators, ""], strict=True))))
+    )
+
+    written = n(str((time - datetime(1970, 1, 1)) // timedelta(milliseconds=1)))
+    assert found in (written, None)
+    if short == numbers or all(separators):
+        assert found == written
 
 
 @pytest.mark.parametrize(("milliseconds", "fits"), [("-1", False), ("-1000", True), ("1", True)])
@@ -149,6 +201,8 @@ def test_a_decimal_is_exact_or_does_not_fit(number, precision, scale):
         ("date", [], "from", "[] must be epoch_s, epoch_ms, iso8601 or a pattern such as %d.%m.%Y %H:%M"),
         ("date", "%c", "from", "%c has %c, which a pattern cannot have. docs/columns.md lists the others"),
         ("date", "%H:%M", "from", "%H:%M must have year, month and day, such as %Y, %m and %d"),
+        ("date", "%f%Y%m%d", "from", "%f%Y%m%d is not a pattern of a time: numbers without a separator between them "
+         "must have all their digits"),
         ("date", "%Y-%m-%d%", "from", "%Y-%m-%d% has %, which a pattern cannot have. docs/columns.md lists the others"),
         ("bigint", "iso8601", "from", "only a timestamp or a date has it. Remove it"),
         ("integer", None, "as", "integer must be one of timestamp, date, double, bigint, boolean, string, json, or a "
