@@ -118,30 +118,33 @@ def dump(columns: dict[str, Any]) -> bytes:
 # -------------------------------------------------------------------------------------------------------------- rules
 
 
+Change = Callable[[Item, str, str], Any]  # of an item: the attribute of this name. With the path of the rule
+
+
 class Level:
     """What is done with the attributes of an item, or the keys of a map."""
 
     def __init__(self) -> None:
-        self.ends: set[str] = set()  # names of attributes that paths end at
+        self.ends: dict[str, str] = {}  # by the name of an attribute that a path ends at: the path of the rule
         self.inner: dict[str, Level] = {}
 
-    def add(self, path: str) -> None:
-        """Add a path. A dot in it separates two names, or is part of one."""
-        self.ends.add(path)
+    def add(self, path: str, rule: str) -> None:
+        """Add the path of a rule, or the rest of it. A dot in it separates two names, or is part of one."""
+        self.ends[path] = rule
         for dot in (found.start() for found in re.finditer(r"\.", path)):
             if path[:dot] and path[dot + 1 :]:
-                self.inner.setdefault(path[:dot], Level()).add(path[dot + 1 :])
+                self.inner.setdefault(path[:dot], Level()).add(path[dot + 1 :], rule)
 
-    def change(self, item: Item, action: Callable[[Item, str], Any]) -> None:
+    def change(self, item: Item, action: Change) -> None:
         """Do something with each attribute that a path ends at."""
         for name in list(item) if ANY in self.ends else self.ends:
             if name in item:
-                action(item, name)
+                action(item, name, self.ends.get(name) or self.ends[ANY])
         for name, level in self.inner.items():
             for value in item.values() if name == ANY else filter(None, [item.get(name)]):
                 level._change_in(value, action)
 
-    def _change_in(self, value: Value, action: Callable[[Item, str], Any]) -> None:
+    def _change_in(self, value: Value, action: Change) -> None:
         [(kind, content)] = value.items()
         if kind == "M":
             self.change(content, action)
@@ -162,6 +165,10 @@ class Level:
             self._treat_inner_keys_as_data(seen.element)
         elif seen.element:
             self.treat_keys_as_data({ANY: seen.element})
+
+
+def remove(item: Item, name: str, _path: str) -> None:
+    del item[name]
 
 
 def treat_keys_as_data(seen: Seen) -> None:
@@ -204,7 +211,7 @@ class Contract:
         """Change the items to what the snapshot has of them."""
         if self._omitted:
             for item in items:
-                self._omitted.change(item, dict.pop)
+                self._omitted.change(item, remove)
         if self._hashed:
             assert self._hasher is not None
             for item in items:
@@ -228,11 +235,11 @@ class Contract:
     # ------------------------------------------------------------------------------------------------ on the columns
 
     def omits(self, attribute: str) -> bool:
-        return self._omitted is not None and not self._omitted.ends.isdisjoint((attribute, ANY))
+        return self._omitted is not None and not self._omitted.ends.keys().isdisjoint((attribute, ANY))
 
     def kind_of_key(self, attribute: str, kind: str) -> str:
         """The kind of values of a key attribute, which DynamoDB says is `kind`."""
-        return "S" if self._hashed and not self._hashed.ends.isdisjoint((attribute, ANY)) else kind
+        return "S" if self._hashed and not self._hashed.ends.keys().isdisjoint((attribute, ANY)) else kind
 
     def hashes_otherwise(self, attribute: str, earlier_paths: list[str]) -> bool:
         """Whether other values of the attribute, or in it, are hashed than by a contract with these paths."""
@@ -279,7 +286,7 @@ def other_values(attribute: str) -> str:
 def level_of(paths: Iterator[str]) -> Level | None:
     level = Level()
     for path in paths:
-        level.add(path)
+        level.add(path, path)
     return level if level.ends else None
 
 

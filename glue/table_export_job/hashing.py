@@ -18,14 +18,17 @@ class Hasher:
             raise PermanentError(f"The secret of HashSecretArn has fewer than {KEY_CHARACTERS} characters.")
         self._key = key.encode()
 
-    def hash_attribute(self, item: Item, name: str) -> None:
-        """Replace the value of an item's attribute. Raises PermanentError for a map."""
+    def hash_attribute(self, item: Item, name: str, path: str) -> None:
+        """Replace the value of an item's attribute. Raises PermanentError for a map.
+
+        The error names the path of the rule only: if it has a `*`, the name is a key of a map, which can be personal.
+        """
         try:
             item[name] = self.hash(item[name])
         except TypeError:
             raise PermanentError(
-                f"Columns: {name} cannot be hashed, as an item has a map there. Omit it, or hash attributes in the "
-                f"map, such as {name}.x."
+                f"Columns: {path} cannot be hashed, as an item has a map there. Omit it, or hash attributes in the "
+                f"map, such as {path}.x."
             ) from None
 
     def hash(self, value: Value) -> Value:

@@ -62,12 +62,34 @@ def test_a_number_has_one_hash_whatever_its_notation(number, exponent):
     assert HASHER.hash({"N": f"{shifted:e}"}) == HASHER.hash({"N": f"{shifted:f}"})
 
 
-def test_a_map_is_an_error_without_its_content():
-    contract = Contract({"a.b": {"hash": "sha256"}}, hasher=HASHER)
+INNER = {"M": {CANARY: {"S": CANARY}}}
 
-    with pytest.raises(PermanentError, match="b cannot be hashed, as an item has a map there") as failed:
-        contract.apply([{"a": {"M": {"b": {"M": {CANARY: {"S": CANARY}}}}}}])
-    assert CANARY not in str(failed.value)
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("a", {"a": INNER}),
+        ("a.b", {"a": {"M": {"b": INNER}}}),
+        ("a.b", {"a.b": INNER}),
+        ("a.b", {"a": {"L": [{"M": {"b": {"L": [INNER]}}}]}}),
+        ("a.*", {"a": {"M": {CANARY: INNER}}}),
+        ("a.*.b", {"a": {"M": {CANARY: {"M": {"b": INNER}}}}}),
+        ("a.*.*", {"a": {"M": {CANARY: {"M": {CANARY: INNER}}}}}),
+        ("*.b.c", {CANARY: {"M": {"b.c": INNER}}}),
+        ("*", {CANARY: INNER}),
+    ],
+)
+def test_a_map_is_an_error_that_names_the_rule_and_nothing_of_the_item(path, item):
+    contract = Contract({path: {"hash": "sha256"}}, hasher=HASHER)
+
+    with pytest.raises(PermanentError) as failed:
+        contract.apply([item])
+    assert str(failed.value) == (
+        "Permanent error: "
+        f"Columns: {path} cannot be hashed, as an item has a map there. Omit it, or hash attributes in the map, such "
+        f"as {path}.x."
+    )
+    assert failed.value.__suppress_context__
 
 
 def test_a_short_key_is_refused():
