@@ -54,7 +54,6 @@ from table_export_job.clients import connect
 from table_export_job.columns import (
     arrow_schema,
     ensure_names_are_free,
-    read_contract,
     read_snapshot_table,
     snapshot_columns,
 )
@@ -74,6 +73,7 @@ from table_export_job.snapshot import (
     write_manifest,
     write_snapshot,
 )
+from table_export_job.stored_contract import read_contract
 
 
 def main(argv: list[str]) -> None:

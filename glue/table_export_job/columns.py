@@ -11,10 +11,8 @@ import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
-from table_export_job.clients import connect
-from table_export_job.contract import NO_RULES, Contract, has_hash, verified
+from table_export_job.contract import NO_RULES, Contract
 from table_export_job.errors import PermanentError
-from table_export_job.hashing import Hasher
 from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import (
@@ -131,20 +129,6 @@ def snapshot_without_manifest(s3: Any, arguments: JobArguments, after: str) -> s
         if snapshot := re.search(rf"/{PARTITION_COLUMN}=({TIMESTAMP})/.", found["Key"]):
             return arguments.location_of(snapshot[1])
     return None
-
-
-def read_contract(s3: Any, arguments: JobArguments) -> Contract:
-    """Raises PermanentError if it is not what a deployment of this version stored, or lacks the key for hashes."""
-    if arguments.columns == "-":
-        return NO_RULES
-    columns = verified(get(s3, arguments.columns), arguments.columns)
-    hasher = None
-    if has_hash(columns):
-        if arguments.hash_secret == "-":
-            raise PermanentError("Columns hashes attributes, but the stack has no HashSecretArn. Set it.")
-        secret = connect("secretsmanager").get_secret_value(SecretId=arguments.hash_secret)
-        hasher = Hasher(secret.get("SecretString", ""))
-    return Contract(columns, arguments.format.rules, hasher)
 
 
 def ensure_names_are_free(contract: Contract, earlier: SnapshotTable) -> None:

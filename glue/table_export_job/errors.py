@@ -4,6 +4,7 @@ import re
 
 PERMANENT = "Permanent error: "  # on_glue_complete looks for it in the message of a failed run, and starts no other run
 NOT_ALLOWED = "Allow this action in the job's role."
+RUN_AGAIN = "Run the export again."
 OVERLOADED = (
     "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
 )
@@ -57,8 +58,6 @@ def run_error(error: Exception, table_name: str) -> ExportFailed:
 def remedy_of(operation: str, code: str, table_name: str) -> tuple[type[ExportFailed], str]:
     """The kind of an error that AWS answered with, and what the operator can do about it."""
     match code:
-        case "ResourceNotFoundException" if operation == "GetSecretValue":
-            return PermanentError, "Check HashSecretArn."
         case "ResourceNotFoundException":
             return PermanentError, f"There is no table {table_name} in this account and Region: check --table_name."
         case "AccessDenied" | "AccessDeniedException":
@@ -68,5 +67,5 @@ def remedy_of(operation: str, code: str, table_name: str) -> tuple[type[ExportFa
         case "NoSuchBucket":
             return PermanentError, "Check --output_prefix, --staging_prefix and --manifest."
         case "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded":
-            return ExportFailed, OVERLOADED
-    return ExportFailed, "Run the export again."
+            return ExportFailed, RUN_AGAIN if operation == "GetSecretValue" else OVERLOADED
+    return ExportFailed, RUN_AGAIN
