@@ -187,7 +187,7 @@ def expected_columns(
     known = {name: column.known_type(earlier.attributes.get(name), rules) for name, column in current.items()}
     attributes = merge(deepcopy(earlier.attributes), attributes)
     contract.declare(attributes)
-    rehashed = {name for name in current if contract.hashes_otherwise(name, earlier.hashed)}
+    rehashed = {name for name in current if contract.hashes_otherwise(name, attributes[name], earlier.hashed)}
     known |= dict.fromkeys(rehashed)
     needed = {name: column_type(seen, rules, known.get(name)) for name, seen in attributes.items()}
     columns, fitting = list(earlier.columns), set()

@@ -27,6 +27,7 @@ MOST_CHARACTERS = 255  # of a path. An event has up to 256 KB for the counts of 
 MOST_DOTS = 8  # in a path. DynamoDB nests deeper, but each dot doubles the ways to read the path
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}")
 FIELDS = ("omit", "hash", "map", "name", "as", "from", "strict")
+TEXT_OF_ANYTHING = ("string", "json")  # the types of `as` that maps and lists fit, too
 OTHER_VALUES = " (not converted)"  # after the attribute's name: the values that do not fit the type of `as`
 OTHER_VALUES_COLUMN = "_not_converted"  # after the column's name
 
@@ -241,10 +242,14 @@ class Contract:
         """The kind of values of a key attribute, which DynamoDB says is `kind`."""
         return "S" if self._hashed and not self._hashed.ends.keys().isdisjoint((attribute, ANY)) else kind
 
-    def hashes_otherwise(self, attribute: str, earlier_paths: list[str]) -> bool:
+    def hashes_otherwise(self, attribute: str, seen: Seen, earlier_paths: list[str]) -> bool:
         """Whether other values of the attribute, or in it, are hashed than by a contract with these paths."""
-        other = {*earlier_paths} ^ {*self.hashed_paths}
-        return any(path == name or path.startswith(f"{name}.") for path in other for name in (attribute, ANY))
+        changed = {*earlier_paths} ^ {*self.hashed_paths}
+        names = (self.other_values.get(attribute, attribute), ANY)
+        if not changed.isdisjoint(names):
+            return True
+        can_have_maps = not seen.kinds.isdisjoint(("M", "L")) or seen.declared in TEXT_OF_ANYTHING
+        return can_have_maps and any(path.startswith(f"{name}.") for path in changed for name in names)
 
     @property
     def wanted_names(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+from copy import deepcopy
 
 import boto3
 import pytest
@@ -113,6 +114,34 @@ def test_hashes_have_a_column_of_their_own(path):
     assert columns(contract) == ["id", "a", "a_2"]
     assert columns(contract) == ["id", "a", "a_2"]
     assert columns(Contract({})) == ["id", "a", "a_2", "a_3"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rules", "renewed"),
+    [
+        ("*.b", {}, ["maps", "list"]),
+        ("*.*.b", {}, ["maps", "list"]),
+        ("a.b", {}, ["a.b"]),
+        ("maps.b", {}, ["maps"]),
+        ("a.b", {"a": {"as": "bigint"}}, ["a.b"]),
+        ("maps.b", {"maps": {"as": "json"}}, ["maps"]),
+        ("maps.b", {"maps": {"as": "bigint"}}, ["maps (not converted)"]),
+        ("maps.c", {"a": {"as": "json"}}, ["maps"]),
+        ("none.b", {}, []),
+    ],
+)
+def test_only_what_can_have_other_hashes_has_another_column(path, rules, renewed):
+    inner = {"M": {"b": {"S": "x"}}}
+    item = {"id": {"S": "1"}, "a": {"N": "1"}, "a.b": {"S": "x"}, "maps": inner, "list": {"L": [inner]}}
+    table = SnapshotTable([], {})
+
+    for contract in (Contract(rules), Contract(rules | {path: {"hash": "sha256"}}, hasher=HASHER)):
+        before, items = table.columns, deepcopy([item])
+        contract.apply(items)
+        found, attributes = snapshot_columns(seen_in(items), ID_TABLE, table, TypeRules(), contract)
+        table = SnapshotTable(found, attributes, contract.hashed_paths)
+
+    assert {column.attribute for column in table.columns[len(before) :]} == {*renewed}
 
 
 @pytest.fixture
