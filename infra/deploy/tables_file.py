@@ -106,7 +106,9 @@ class TablesFile:
         stack = own.pop("StackName", None)
         named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
         values = {**defaults, **own, "TableName": table}
-        if columns and contracts.needs_key(columns) and contracts.KEY_PARAMETER not in values:
+        if not columns or not contracts.needs_key(columns):
+            values.pop(contracts.KEY_PARAMETER, None)  # its job's role needs no access to the secret
+        elif contracts.KEY_PARAMETER not in values:
             how = 'docs/columns.md, "Hashed attributes"'
             self._report(node, f"{where}.{contracts.PARAMETER}: to hash, set {contracts.KEY_PARAMETER}: {how}")
         output_format = values.get("OutputFormat", self._parameters["OutputFormat"].default or "")

@@ -80,6 +80,20 @@ def test_the_column_contract_is_what_the_job_reads(read):
     assert item == {"address": {"M": {}}, "at": {"N": "1"}, "price": {"N": "1"}}
 
 
+def test_only_a_table_that_hashes_gets_the_secret(read):
+    """Its job's role may read the secret, so the other tables' roles must not get it by a default."""
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hashes-a1b2c3"
+    text = f"""
+        defaults: {{HashSecretArn: "{arn}"}}
+        tables:
+          Orders: {{Columns: {{email: {{hash: sha256}}}}}}
+          Films: {{Columns: {{email: {{omit: true}}}}}}
+          Reviews:
+        """
+
+    assert [table_stack.parameters.get("HashSecretArn") for table_stack in read(text)] == [arn, None, None]
+
+
 def test_an_empty_block_is_no_contract(read):
     assert read("tables:\n  Orders: {Columns: }\n")[0].columns is None
 
