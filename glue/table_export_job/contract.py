@@ -15,7 +15,7 @@ from table_export_job.attributes import Attributes, Item, Seen, Value
 from table_export_job.conversions import Conversion, type_problem
 from table_export_job.errors import PermanentError
 from table_export_job.hashing import Hasher
-from table_export_job.names import POSITION
+from table_export_job.names import POSITION, plain_name
 from table_export_job.types import TypeRules
 
 VERSION = 1
@@ -23,7 +23,7 @@ PARTITION_KEY = "snapshot_timestamp"
 ANY = "*"  # in a path: each key of a map
 HASH = "sha256"
 MOST_RULES = 500
-MOST_CHARACTERS = 255  # of a path. An event has up to 256 KB for the counts of all attributes
+MOST_CHARACTERS = 255  # of a path. An event has up to 1 MB for the counts of all attributes
 MOST_DOTS = 8  # in a path. DynamoDB nests deeper, but each dot doubles the ways to read the path
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}")
 FIELDS = ("omit", "hash", "map", "name", "as", "from", "strict")
@@ -90,7 +90,12 @@ def _rule_problems(path: Any, rule: Any) -> Iterator[Problem]:
 
 def _name_problems(columns: dict[str, dict[str, Any]]) -> Iterator[Problem]:
     """Names that two attributes would have."""
-    taken: dict[str, str] = {}
+    taken = {
+        plain_name(f"{path}{OTHER_VALUES_COLUMN}", ascii_only=ascii_only): path
+        for path, rule in columns.items()
+        if isinstance(path, str) and "as" in rule and "name" not in rule
+        for ascii_only in (True, False)  # the format decides
+    }
     for path, rule in columns.items():
         for name in _column_names(rule):
             if name in taken:

@@ -70,6 +70,21 @@ def rows_of(items, rules, earlier=EMPTY, types=ANY):
             "snapshot_timestamp has a meaning of its own. Choose another name",
         ),
         ({"a": {"name": "c"}, "b": {"name": "c"}}, "b.name", "c is the column of a. Choose another name"),
+        (
+            {"a": {"name": "b_not_converted"}, "b": {"as": "json"}},
+            "a.name",
+            "b_not_converted is the column of b. Choose another name",
+        ),
+        (
+            {"b-Ä": {"as": "json"}, "a": {"name": "b___not_converted"}},
+            "a.name",
+            "b___not_converted is the column of b-Ä. Choose another name",
+        ),
+        (
+            {"a": {"name": "c_not_converted"}, "b": {"as": "json", "name": "c"}},
+            "b.name",
+            "c_not_converted is the column of a. Choose another name",
+        ),
         ({"a": {"strict": True}}, "a.strict", "needs `as`. Add it, or remove this"),
         ({"a": {"as": "date"}}, "a.from", "must be epoch_s, epoch_ms, iso8601 or a pattern such as %d.%m.%Y %H:%M"),
         ({".".join("abcdefghij"): {"omit": True}}, "a.b.c.d.e.f.g.h.i.j", "a path can have at most 8 dots"),
@@ -87,6 +102,21 @@ def test_every_rule_of_the_documentation_is_valid():
         "price": {"as": "decimal(18,2)", "name": "net_price"},
         "events": {"map": True, "name": "events"},
     })) == []  # fmt: skip
+
+
+@pytest.mark.parametrize("rules", [
+    {"a": {"as": "json"}, "A": {"as": "json"}},
+    {"a": {"as": "json"}, "b": {"name": "a"}},
+    {"a": {"as": "json", "name": "c"}, "b": {"name": "a_not_converted"}},
+])  # fmt: skip
+def test_a_name_that_no_column_of_other_values_has_is_valid(rules):
+    assert list(problems(rules)) == []
+
+
+def test_the_column_of_other_values_has_the_name_that_the_contract_gives():
+    columns, _ = columns_of([{"id": s("1"), "at": s("soon")}], {"at": TIMES["at"] | {"name": "created"}})
+
+    assert named(columns) == {"id": "string", "created_not_converted": "string"}
 
 
 def test_a_contract_that_was_changed_is_not_applied():
