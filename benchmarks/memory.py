@@ -138,9 +138,10 @@ def convert(file: StagedFile, output_format: str, known: dict[str, Any] | None) 
     converter: RowConverter | ObservingConverter = RowConverter(columns, attributes, format.rules)
     if known is None:
         converter = ObservingConverter(columns, attributes, format.rules, describe)
+    parameters = format.serde_parameters(converter.schema, None)
     with (
         tempfile.TemporaryFile() as out,
-        closing(format.writer(out, converter.schema)) as writer,
+        closing(format.writer(out, converter.schema, parameters)) as writer,
         no_garbage_collection(),
     ):
         for batches in read_staged(s3, [file], converter.convert):
