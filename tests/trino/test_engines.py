@@ -12,6 +12,8 @@ from sandbox.athena.queries import column_info
 from sandbox.athena.statements import Malformed
 from sandbox.athena.trino_engine import TrinoEngine
 from sandbox.datalake.catalog import Catalog, QueryFailed
+from table_exports_cli import measuring
+from table_exports_cli.proposals import Wanted
 from tests.trino.lake import BUCKET, DATABASE
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +159,18 @@ SAME = [
     "SELECT true, 1",
     "SELECT CAST(ROW(1, 'a') AS ROW(n bigint, t varchar))",
     "SELECT nope FROM",
+    *(
+        f"SELECT {', '.join(measuring.expressions_for(each, text_only))} FROM things AS t"
+        for each, text_only in [
+            (Wanted("stars", "stars", "bigint", "time"), False),
+            (Wanted("id", "id", "string", "time"), True),
+            (Wanted("price", "price", "decimal(38,1)", "scale"), False),
+            (Wanted("id", "id", "string", "scale"), False),
+            (Wanted("id", "id", "string", "text"), False),
+            (Wanted("id", "id", "string", "text"), True),
+            (Wanted("place", "place", "struct<city:string,zip:bigint>", "fields", ("city", "zip")), False),
+        ]
+    ),
 ]
 
 DIFFERENT = {  # of each difference, queries with what DuckDB and what Trino answers
