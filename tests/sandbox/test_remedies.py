@@ -123,8 +123,8 @@ class System:
 
 @pytest.mark.slow
 def test_a_function_that_fails_is_reported_until_its_error_is_corrected(user):
-    user.make_table("Unheard", [{"id": "1"}], {"id": "S"})
-    pipeline = user.deploy_pipeline("Unheard")
+    user.make_table("Failing", [{"id": "1"}], {"id": "S"})
+    pipeline = user.deploy_pipeline("Failing")
 
     def problems():
         return [(found.subject, found.description) for found in doctor.streams(Deployed(System(user)))]
