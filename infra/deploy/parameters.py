@@ -46,6 +46,8 @@ class Parameter:
     def _problem_of_number(self, value: str) -> str | None:
         if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
             return f"{value} must be a number"
+        if re.match("-?0[0-9]", value):  # YAML calls 010 the number 8, and CloudFormation would read 10
+            return f"{value} must be a number without zeros at its start"
         if self.is_whole and "." in value:
             return f"{value} must be a whole number"
         if self.minimum is not None and float(value) < self.minimum:

@@ -143,6 +143,10 @@ def test_no_table_is_no_mistake(read, text):
         ("tables:\n  Orders: {ReadPercentage: 1.5}", "2: Orders.ReadPercentage: 1.5 must be at most 1"),
         ("tables:\n  Orders: {ReadPercentage: 0}", "2: Orders.ReadPercentage: 0 must be at least 0.1"),
         ("tables:\n  Orders: {ReadPercentage: half}", "2: Orders.ReadPercentage: half must be a number"),
+        (
+            "tables:\n  Orders: {KeepSnapshots: 010}",
+            "2: Orders.KeepSnapshots: 010 must be a number without zeros at its start",
+        ),
         ("tables:\n  Orders: {OutputFormat: xml}", "xml must be one of parquet, orc, avro, json, csv"),
         ("tables:\n  Orders: {OutputFormat: [orc, csv]}", "For several formats, make the table's entry a list"),
         ("tables:\n  Orders: {CatalogName: My-Orders}", "My-Orders must have only lowercase letters"),
