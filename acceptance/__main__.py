@@ -170,8 +170,7 @@ def run(options: argparse.Namespace, world: World, claims: list[Claim], screen: 
         environment.create(world)
         if options.only is None:
             world.request_first_exports()
-        for claim in claims:
-            results += runner.run(world, [claim], screen.show)
+        runner.run(world, claims, results, screen.show)
         code = OK
     except (KeyboardInterrupt, Interrupted):
         notes.append("The run was interrupted")

@@ -26,13 +26,12 @@ IN_SANDBOX = (
 )
 
 
-def run(world: World, claims: Sequence[Claim], say: Callable[[str], None]) -> list[Result]:
-    results = []
+def run(world: World, claims: Sequence[Claim], results: list[Result], say: Callable[[str], None]) -> None:
+    """Adds the result of each claim to `results`, then says it: an interrupted run has all that was said."""
     for claim in claims:
         result = examine(world, claim)
-        say(f"{result.outcome:<14}{claim.id:<24}{result.seconds:6.1f} s  {first_line(result)}")
         results.append(result)
-    return results
+        say(f"{result.outcome:<14}{claim.id:<24}{result.seconds:6.1f} s  {first_line(result)}")
 
 
 def first_line(result: Result) -> str:

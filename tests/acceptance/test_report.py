@@ -46,10 +46,10 @@ def test_a_claim_that_holds_passes_with_its_evidence(tmp_path):
 
 
 def test_failures_of_checks_are_results_and_do_not_stop_the_others(tmp_path):
-    said = []
+    said, results = [], []
     claims = [a_claim(look, id=look.__name__) for look in (breaks, crashes, holds)]
 
-    results = runner.run(a_world(tmp_path), claims, said.append)
+    runner.run(a_world(tmp_path), claims, results, said.append)
 
     assert [(each.id, each.outcome, each.evidence) for each in results] == [
         ("breaks", "failed", "no event arrived"),
@@ -57,6 +57,18 @@ def test_failures_of_checks_are_results_and_do_not_stop_the_others(tmp_path):
         ("holds", "passed", "three events"),
     ]
     assert [line.split()[0] for line in said] == ["failed", "failed", "passed"]
+
+
+def test_an_interrupted_run_has_the_result_of_each_check_that_it_named(tmp_path):
+    results = []
+
+    def say(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(a_world(tmp_path), [a_claim(holds)], results, say)
+
+    assert [each.outcome for each in results] == ["passed"]
 
 
 @pytest.mark.parametrize(("look", "outcome"), [(holds, "not shown"), (breaks, "failed")])
