@@ -79,9 +79,9 @@ def write_as_expected(
 
     def write(group: FileGroup) -> GroupWritten:
         converter, counts = ObservingConverter(columns, expected, rules, describe), NotConverted(columns, contract)
-        convert = counts.counted(converter.convert)
-        with local_file(arguments, region, group, schema, serde_parameters, convert) as path:
-            file = upload(connect("s3", region), arguments, group, path) if converter.fits else None
+        rows = read_staged(connect("s3", region), group.files, counts.counted(converter.convert))
+        with local_file(arguments, schema, serde_parameters, rows) as path:
+            file = upload(connect("s3", region), arguments, group.number, path) if converter.fits else None
         file = file and file._replace(not_converted=counts.found)
         return GroupWritten(group.number, file, converter.added)
 

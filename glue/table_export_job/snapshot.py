@@ -5,7 +5,7 @@ import math
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
@@ -99,8 +99,9 @@ def write_groups(
     def write(group: FileGroup) -> SnapshotFile:
         counts = NotConverted(columns, contract)
         convert = counts.counted(RowConverter(columns, attributes, arguments.format.rules).convert)
-        with local_file(arguments, region, group, schema, serde_parameters, convert) as path:
-            return upload(connect("s3", region), arguments, group, path)._replace(not_converted=counts.found)
+        rows = read_staged(connect("s3", region), group.files, convert)
+        with local_file(arguments, schema, serde_parameters, rows) as path:
+            return upload(connect("s3", region), arguments, group.number, path)._replace(not_converted=counts.found)
 
     return spark.sparkContext.parallelize(groups, len(groups)).map(write).collect()
 
@@ -138,14 +139,9 @@ def file_groups(files: list[StagedFile], cores: int) -> list[FileGroup]:
 
 @contextmanager
 def local_file(
-    arguments: JobArguments,
-    region: str | None,
-    group: FileGroup,
-    schema: pa.Schema,
-    serde_parameters: dict[str, str],
-    convert: Callable[[bytes], list[pa.RecordBatch]],
+    arguments: JobArguments, schema: pa.Schema, serde_parameters: dict[str, str], rows: Iterable[list[pa.RecordBatch]]
 ) -> Iterator[str]:
-    """The path of a file with the rows of a group. The file exists as long as the context."""
+    """The path of a file with these rows. The file exists as long as the context."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "snapshot")
         with (
@@ -153,7 +149,7 @@ def local_file(
             closing(arguments.format.writer(file, schema, serde_parameters)) as writer,
             no_garbage_collection(),
         ):
-            for batches in read_staged(connect("s3", region), group.files, convert):
+            for batches in rows:
                 for batch in batches:
                     writer.write(batch)
         yield path
@@ -164,9 +160,9 @@ def file_count(staged_bytes: int, cores: int) -> int:
     return max(1, math.ceil(staged_bytes / SNAPSHOT_FILE_BYTES), min(cores, staged_bytes // BUSY_FILE_BYTES))
 
 
-def upload(s3: Any, arguments: JobArguments, group: FileGroup, path: str) -> SnapshotFile:
+def upload(s3: Any, arguments: JobArguments, number: int, path: str) -> SnapshotFile:
     """Upload a file, but do not complete the upload: only `publish` makes the object visible."""
-    uri = f"{arguments.location}part-{group.number:05d}{arguments.format.suffix}"
+    uri = f"{arguments.location}part-{number:05d}{arguments.format.suffix}"
     place, parts = bucket_and_key(uri), []
     upload_id = s3.create_multipart_upload(**place)["UploadId"]
     with open(path, "rb") as file:

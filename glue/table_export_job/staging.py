@@ -118,15 +118,20 @@ def read_staged(s3: Any, files: Iterable[StagedFile], parse: Callable[[bytes], A
 
 def whole_lines(packed: io.RawIOBase) -> Iterator[bytes]:
     """The lines of a gzipped file in parts of some megabytes. Each part ends at the end of a line."""
-    rest = b""
     with gzip.GzipFile(fileobj=io.BufferedReader(packed, MB)) as file:
-        while part := file.read(BATCH_BYTES):
-            ended = part.rfind(b"\n") + 1
-            if ended:
-                yield rest + part[:ended]
-                rest = part[ended:]
-            else:
-                rest += part
+        yield from lines_in_parts(file)
+
+
+def lines_in_parts(file: Any) -> Iterator[bytes]:
+    """The same for a file that is not gzipped."""
+    rest = b""
+    while part := file.read(BATCH_BYTES):
+        ended = part.rfind(b"\n") + 1
+        if ended:
+            yield rest + part[:ended]
+            rest = part[ended:]
+        else:
+            rest += part
     if rest:
         yield rest + b"\n"
 
