@@ -1,11 +1,12 @@
 """A pipeline, an export and a request with usual values, of which a test changes those that it is about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from table_exports.domain.export import Export
-from table_exports.domain.manifest import Column, Manifest
+from table_exports.domain.manifest import Column, Manifest, Section
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reading import GB, Table
 from table_exports.domain.stages import Stage
@@ -79,6 +80,42 @@ def a_manifest(*columns: tuple[str, ...], **changes: Any) -> Manifest:
         "hot_share": None,
     }
     return Manifest(**usual | changes)
+
+
+def a_section(name: str, *columns: tuple[str, str], items: int = 1, **changes: Any) -> Section:
+    """The section of an entity of `a_pipeline`. If its name is that of the pipeline, of the table of all items."""
+    wide = name == "reviews"
+    folder = "snapshots_reviews" if wide else f"entities_reviews/{name}"
+    usual = {
+        "name": name,
+        "value": None if wide else name.removeprefix("reviews_"),
+        "wide": wide,
+        "location": f"s3://bucket/exports/{folder}/snapshot_timestamp=2026-11-23T02-00-07Z/",
+        "items_written": items,
+        "files": 1 if items else 0,
+        "bytes": 100 * items,
+        "columns": tuple(Column(column, kind, column) for column, kind in columns or [("asin", "string")]),
+        "comments": {},
+        "serde_parameters": {},
+        "view_names": {},
+        "not_converted": {},
+    }
+    return Section(**usual | changes)
+
+
+def a_manifest_of(*sections: Section, **changes: Any) -> Manifest:
+    """The manifest of a snapshot with entities."""
+    items = sum(section.items_written for section in sections if not section.wide)
+    usual = {
+        "items_counted": items,
+        "items_written": items,
+        "items_expected": items,
+        "files": sum(section.files for section in sections),
+        "bytes": sum(section.bytes for section in sections),
+        "columns": (),
+        "entities": tuple(sorted(sections, key=lambda section: section.name)),
+    }
+    return replace(a_manifest(), **usual | changes)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

@@ -112,6 +112,12 @@ def refusal(pipeline: Pipeline, holder: tuple[str, str] | None) -> InvalidReques
     """Return why the catalog name is taken. `holder` is the pipeline that has it, and the id of its stack."""
     name = pipeline.catalog_name
     held_by, stack_id = holder or ("", "")
+    if held_by and naming.catalog_name_of(held_by) != name:
+        return InvalidRequest(
+            "CatalogName",
+            f"{name} is an entity of the pipeline {held_by}, in stack {stack_id}: give this stack a CatalogName of its "
+            "own",
+        )
     if stack_id != pipeline.stack_id:
         return InvalidRequest(
             "CatalogName",

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from table_exports.domain import naming
 from table_exports.domain.catalog import FORMATS
 from table_exports.domain.errors import InvalidRecord
-from table_exports.domain.export import Export, IllegalTransition, NotConverted, Step
+from table_exports.domain.export import EntityItems, Export, IllegalTransition, NotConverted, Step
 from table_exports.domain.foreign import preview
 from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.stages import STAGES, Stage, parse_waiting_on
@@ -191,6 +191,12 @@ def _check_record_key(name: str, value: Any) -> None:
         raise _InvalidAttribute(name, f"is {preview(value)}: it must be export#SNAPSHOT#EXPORT_ID")
 
 
+def _check_entities(name: str, value: Any) -> None:
+    for each in value:
+        if not re.fullmatch(naming.ENTITY, each):
+            raise _InvalidAttribute(name, f"has {preview(each)}: it must be a name in the catalog")
+
+
 def _check_share(name: str, value: Any) -> None:
     if not 0 <= value <= 1:
         raise _InvalidAttribute(name, f"is {preview(value)}: it must be a share from 0 to 1")
@@ -202,6 +208,8 @@ _STATE_CHECKS: dict[str, Callable[[str, Any], None]] = {
     "asked_to_show": _check_snapshot,
     "export_in_flight": _check_record_key,
     "hot_share": _check_share,
+    "entities": _check_entities,
+    "new_entities": _check_entities,
 }
 
 
@@ -253,7 +261,12 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     datetime: _moment,
     Stage: _stage,
 }
-_PARTS = {tuple[Step, ...]: Step, tuple[NotConverted, ...]: NotConverted, tuple[End, ...]: End}
+_PARTS = {
+    tuple[Step, ...]: Step,
+    tuple[NotConverted, ...]: NotConverted,
+    tuple[EntityItems, ...]: EntityItems,
+    tuple[End, ...]: End,
+}
 
 
 # These are cached because the dashboard reads thousands of ends at a time.

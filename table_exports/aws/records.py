@@ -3,7 +3,7 @@
 This is the only module that writes conditions. A lost race is a return value, not an exception.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -197,37 +197,55 @@ class Records:
 
         False if another stack, or another pipeline of this stack, has the name.
         """
-        holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
-        claim = {
-            "Item": typed(_claim(pipeline.catalog_name) | holder),
-            "ConditionExpression": ("attribute_not_exists(pipeline) OR (stack_id = :stack_id AND held_by = :held_by)"),
-            "ExpressionAttributeValues": typed({f":{name}": value for name, value in holder.items()}),
-        }
         invalid = invalid_state(self._get(pipeline.pipeline, HEAD) or {})
         attributes = attributes_of(pipeline)
         head = set_attributes(_key(pipeline.pipeline, HEAD), attributes, removed=sorted(invalid - attributes.keys()))
-        return self._write_all({"Put": claim}, {"Update": head})
+        return self._write_all({"Put": _put_claim(pipeline.catalog_name, pipeline)}, {"Update": head})
+
+    def claim_entities(self, export: Export, pipeline: Pipeline, names: Sequence[str]) -> bool:
+        """Claim the names of new entities and add them to the pipeline's head, all or none.
+
+        False if another pipeline holds one of them, or the head is not as in `pipeline` any more.
+        """
+        known = {"entities": (*pipeline.entities, *names), "new_entities": (*pipeline.new_entities, *names)}
+        head = set_attributes(_key(pipeline.pipeline, HEAD), known)
+        expected: dict[str, Any] = {"stack_id": pipeline.stack_id, "export_in_flight": export.record_key}
+        expected |= {"entities": pipeline.entities} if pipeline.entities else {}
+        head["ConditionExpression"], values = _unchanged(expected, ("stack_id", "export_in_flight", "entities"))
+        head["ExpressionAttributeValues"] |= values
+        return self._write_all(*({"Put": _put_claim(name, pipeline)} for name in names), {"Update": head})
 
     def holder(self, catalog_name: str) -> tuple[str, str] | None:
-        """Return the pipeline that holds a catalog name, and the id of its stack. None if the name is free."""
+        """Return the pipeline that holds a catalog name, maybe for an entity, and the id of its stack. None: free."""
         claim = self._get(*_claim(catalog_name).values()) or {}
         return (str(claim["held_by"]), str(claim["stack_id"])) if {"held_by", "stack_id"} <= claim.keys() else None
 
-    def holders(self) -> Iterator[tuple[str, str]]:
+    def holders(self) -> Iterable[tuple[str, str]]:
         """Return each pipeline that holds a catalog name, and the id of its stack."""
         claims = (item for item in self._all_of("stack_id") if item["record"] == CLAIM)
-        return ((str(claim.get("held_by")), str(claim["stack_id"])) for claim in claims)
+        return dict.fromkeys((str(claim.get("held_by")), str(claim["stack_id"])) for claim in claims)
 
     def unregister(self, name: str, stack_id: str) -> None:
-        """Free a pipeline's catalog name, unless it belongs to another stack by now.
+        """Free a pipeline's catalog name and those of its entities, unless they belong to another stack by now.
 
         The pipeline's state is kept, with the export in flight: a later stack of the same name continues from there,
         and its view never moves backwards. The records of its exports stay until they expire.
         """
-        self._delete(_claim(catalog_name_of(name)), stack_id=stack_id, held_by=name)
+        entities = texts_of((self._get(name, HEAD) or {}).get("entities"))
         forget = set_attributes(_key(name, HEAD), {}, removed=["stack_id"])
         forget["ConditionExpression"] = "stack_id = :stack_id"
         forget["ExpressionAttributeValues"] = typed({":stack_id": stack_id})
+        if (
+            entities
+        ):  # an export in flight claims no more of them, and no other stack has the pipeline before they are free
+            self._wrote(self._client.update_item, **forget)
+            for entity in entities:
+                self._delete(_claim(entity), stack_id=stack_id, held_by=name)
+            free = set_attributes(_key(name, HEAD), {}, removed=["entities", "new_entities"])
+            free["ConditionExpression"] = "attribute_not_exists(stack_id)"
+            del free["ExpressionAttributeValues"]
+            self._wrote(self._client.update_item, **free)
+        self._delete(_claim(catalog_name_of(name)), stack_id=stack_id, held_by=name)
         self._wrote(self._client.update_item, **forget)
 
     def _change(self, before: Export, after: Export) -> dict[str, Any]:
@@ -271,6 +289,9 @@ class Records:
         published = published_in(texts_of(head.get("published_snapshots")), latest, recent)
         keep = head.get("keep_snapshots")
         known["recent"] = recent[-RECENT:]
+        if export.stage == Stage.SUCCEEDED and export.appeared:
+            new = texts_of(head.get("new_entities"))
+            known["new_entities"] = tuple(name for name in new if name not in export.appeared)
         known["published_snapshots"] = published_to_list(published, int(keep) if isinstance(keep, Decimal) else 0)
         update = set_attributes(_key(export.pipeline, HEAD), known, removed={"export_in_flight"})
         update["ConditionExpression"] = "export_in_flight = :mine"
@@ -347,6 +368,16 @@ def _or_invalid(parse: Callable[[dict[str, Any]], T], item: dict[str, Any]) -> T
 
 def _key(pipeline: str, record: str) -> dict[str, str]:
     return {"pipeline": pipeline, "record": record}
+
+
+def _put_claim(catalog_name: str, pipeline: Pipeline) -> dict[str, Any]:
+    """Return the write that claims a catalog name for the pipeline, unless another holds it."""
+    holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
+    return {
+        "Item": typed(_claim(catalog_name) | holder),
+        "ConditionExpression": "attribute_not_exists(pipeline) OR (stack_id = :stack_id AND held_by = :held_by)",
+        "ExpressionAttributeValues": typed({f":{name}": value for name, value in holder.items()}),
+    }
 
 
 def _claim(catalog_name: str) -> dict[str, str]:

@@ -37,6 +37,15 @@ class NotConverted:
     values: int
 
 
+@dataclass(frozen=True, slots=True)
+class EntityItems:
+    """How many items of an entity a snapshot has."""
+
+    name: str  # in the catalog
+    items: int
+    value: str | None = None  # of the discriminator, shortened. None: the rest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """An export in flight waits for exactly one external operation. An ended export waits for none."""
@@ -80,6 +89,9 @@ class Export:
     warning: str | None = None  # of a possible problem with a snapshot that is proven complete
     hot_share: Decimal | None = None  # as in the manifest
     not_converted: tuple[NotConverted, ...] = ()
+    entities: tuple[EntityItems, ...] = ()
+    appeared: tuple[str, ...] = ()  # the names of entities that no earlier export published
+    wide: bool | None = None  # whether the table of all items is published, too. None: there are no entities
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
@@ -220,6 +232,8 @@ class Export:
         warning: str | None,
         hot_share: Decimal | None = None,
         not_converted: Mapping[str, int] | None = None,
+        entities: Iterable[EntityItems] = (),
+        wide: bool | None = None,
     ) -> Self:
         """The export with what its job wrote."""
         counts = tuple(NotConverted(attribute, values) for attribute, values in (not_converted or {}).items())
@@ -231,6 +245,8 @@ class Export:
             warning=warning,
             hot_share=hot_share,
             not_converted=counts,
+            entities=tuple(entities),
+            wide=wide,
         )
 
     def advance(self, stage: Stage, awaited_id: str, now: datetime) -> Self:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from table_exports.domain.errors import InvalidRequest
 
 SNAPSHOT_PREFIX = "snapshots_"
+ENTITIES_PREFIX = "entities_"
 PARTITION_KEY = "snapshot_timestamp"
 LONGEST_CATALOG_NAME = 128 - len(SNAPSHOT_PREFIX)  # a crawler cuts table names at 128 characters
+ENTITY = rf"[a-z0-9_]{{1,{LONGEST_CATALOG_NAME}}}"
 
 
 def catalog_name(table_name: str, chosen: str = "") -> str:
@@ -63,6 +65,23 @@ def snapshot_table(catalog_name: str) -> str:
 def output_prefix(bucket: str, catalog_name: str) -> str:
     """Return the folder of a pipeline's snapshots, without a slash at the end."""
     return f"s3://{bucket}/exports/{snapshot_table(catalog_name)}"
+
+
+def entities_prefix(output_prefix: str) -> str:
+    """Return the folder of the entities of a pipeline with this folder of snapshots, without a slash at the end."""
+    bucket, catalog_name = output_prefix.split(f"/exports/{SNAPSHOT_PREFIX}")
+    return f"{bucket}/exports/{ENTITIES_PREFIX}{catalog_name}"
+
+
+def entity_prefix(output_prefix: str, entity: str) -> str:
+    """Return the folder of an entity's snapshots, without a slash at the end."""
+    return f"{entities_prefix(output_prefix)}/{entity}"
+
+
+def is_entity_of(catalog_name: str, entity: str) -> bool:
+    """Return whether an entity of the pipeline with this catalog name can have this name in the catalog."""
+    valid = re.fullmatch(ENTITY, entity) is not None
+    return valid and entity.startswith(f"{catalog_name}_") and entity != f"{catalog_name}_"
 
 
 def snapshot_location(output_prefix: str, snapshot_timestamp: str) -> str:

@@ -1,7 +1,7 @@
 """A pipeline: one table in one format as configured, and its state. Both are in its head record."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -88,6 +88,8 @@ class Pipeline:
     latest_export_id: str | None = None  # of the export that began last, however it ended
     published_snapshot: str | None = None
     published_snapshots: tuple[str, ...] = ()  # the newest that were published. A head of 0.1.0 has none
+    entities: tuple[str, ...] = ()  # the names in the catalog that its entities hold
+    new_entities: tuple[str, ...] = ()  # those of them that no export has published yet
     asked_to_show: str | None = None  # the newest snapshot that the view was asked to show
     hot_share: Decimal | None = None  # of its last scan: what one segment had far more of than the others. 0: none
     last_succeeded_at: datetime | None = None
@@ -103,6 +105,15 @@ class Pipeline:
     def published(self) -> set[str]:
         """The published snapshots that are known: all from the oldest of them to the newest."""
         return published_in(self.published_snapshots, self.published_snapshot, self.recent)
+
+    @property
+    def tables(self) -> "list[Pipeline]":
+        """The pipeline as each of its tables: the table of all items, and that of each entity."""
+        return [self, *map(self.of_entity, self.entities)]
+
+    def of_entity(self, name: str) -> "Pipeline":
+        """Return the pipeline as if it had the table and view of this entity alone."""
+        return replace(self, catalog_name=name, output_prefix=naming.entity_prefix(self.output_prefix, name))
 
     @property
     def export_id_in_flight(self) -> str | None:

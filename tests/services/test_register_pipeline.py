@@ -305,6 +305,41 @@ def test_the_name_of_a_stack_that_exists_is_refused_with_its_id(cloud):
         table_stack_changed(a_change(), cloud)
 
 
+def hold_an_entity(cloud, name, stack):
+    """Another pipeline, my-parquet, holds the name for an entity."""
+    holder = replace(
+        cloud.registered,
+        pipeline="my-parquet",
+        catalog_name="my",
+        stack_id=stack,
+        output_prefix="s3://bucket/exports/snapshots_my",
+    )
+    assert cloud.records.register(holder)
+    export = holder.begin("e1", Decimal("0.25"), NOW)
+    assert cloud.records.begin(export)
+    assert cloud.records.claim_entities(export, cloud.records.pipeline("my-parquet"), [name])
+
+
+def test_the_name_of_an_entity_is_refused_with_its_holder(cloud):
+    hold_an_entity(cloud, "my_table", "another")
+
+    with pytest.raises(
+        InvalidRequest, match="CatalogName: my_table is an entity of the pipeline my-parquet, in stack another: give"
+    ):
+        table_stack_changed(a_change(), cloud)
+
+
+def test_the_name_of_an_entity_whose_stack_is_gone_is_taken_over(cloud):
+    hold_an_entity(cloud, "my_table", "vanished")
+    cloud.stacks.gone.add("vanished")
+
+    answer = table_stack_changed(a_change(), cloud)
+
+    assert answer["PhysicalResourceId"] == "my_table-parquet"
+    assert cloud.records.holder("my_table") == ("my_table-parquet", STACK)
+    assert cloud.records.pipeline("my-parquet") is None
+
+
 def test_a_deletion_frees_the_name_whatever_the_parameters_are(cloud):
     """A version that refuses a parameter must still delete what an earlier one registered."""
     answer = table_stack_changed(a_change(), cloud)
