@@ -16,6 +16,7 @@ TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ"
 MARKER_SUFFIX = ".publishing"  # of the marker's name, after the name of the manifest
 
 S3_FOLDER = r"s3://[^/]+/.*[^/]", "s3://bucket/folder, with no slash at its end"
+STORED_BLOCK = r"-|s3://[^/]+/(.+/)?[0-9a-f]{64}\.json", "s3://bucket/.../SHA-256 of the content.json, or -"
 ALLOWED = {  # by argument: a pattern, and what the error message says about it
     "table_name": (r"[a-zA-Z0-9_.-]{3,255}", "the name of a DynamoDB table"),
     "read_percentage": (r"0?\.[1-9]\d*|1(\.0*)?", "a number from 0.1 to 1.0"),
@@ -27,7 +28,8 @@ ALLOWED = {  # by argument: a pattern, and what the error message says about it
     "snapshot_timestamp": (TIMESTAMP, "UTC to the second, such as 2026-11-23T02-00-07Z"),
     "staging_prefix": S3_FOLDER,
     "manifest": (r"s3://[^/]+/.*[^/]", "s3://bucket/key"),
-    "columns": (r"-|s3://[^/]+/(.+/)?[0-9a-f]{64}\.json", "s3://bucket/.../SHA-256 of the content.json, or -"),
+    "columns": STORED_BLOCK,
+    "entities": STORED_BLOCK,
     "hash_secret": (r"-|arn:.+:secret:.+", "the ARN of a secret, or -"),
 }
 
@@ -52,6 +54,7 @@ class JobArguments:
     manifest: str
     columns: str = "-"
     hash_secret: str = "-"
+    entities: str = "-"
 
     @classmethod
     def from_argv(cls, argv: list[str]) -> "JobArguments":

@@ -3,22 +3,22 @@
 `make deploy` validates the block `Columns` of tables.yaml with this module and stores it. The job reads it from there.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
 
+from table_export_job import blocks
 from table_export_job.attributes import Attributes, Item, Seen, Value
+from table_export_job.blocks import Problem
 from table_export_job.conversions import Conversion, type_problem
 from table_export_job.errors import PermanentError
 from table_export_job.hashing import Hasher
 from table_export_job.names import POSITION, plain_name
 from table_export_job.types import TypeRules
 
-VERSION = 1
+BLOCK = "columns"  # its name in the stored object
 PARTITION_KEY = "snapshot_timestamp"
 ANY = "*"  # in a path: each key of a map
 HASH = "sha256"
@@ -32,8 +32,6 @@ OTHER_VALUES = " (not converted)"  # after the attribute's name: the values that
 OTHER_VALUES_COLUMN = "_not_converted"  # after the column's name
 
 ANY_FORMAT = TypeRules()
-
-Problem = tuple[tuple[str, ...], str]  # where in the block, and what is wrong, with the remedy
 
 
 # -------------------------------------------------------------------------------------------------------- validation
@@ -90,17 +88,28 @@ def _rule_problems(path: Any, rule: Any) -> Iterator[Problem]:
 
 def _name_problems(columns: dict[str, dict[str, Any]]) -> Iterator[Problem]:
     """Names that two attributes would have."""
-    taken = {
-        plain_name(f"{path}{OTHER_VALUES_COLUMN}", ascii_only=ascii_only): path
-        for path, rule in columns.items()
-        if isinstance(path, str) and "as" in rule and "name" not in rule
-        for ascii_only in (True, False)  # the format decides
-    }
+    taken = _names_of_other_values(columns)
     for path, rule in columns.items():
         for name in _column_names(rule):
             if name in taken:
                 yield (path, "name"), f"{name} is the column of {taken[name]}. Choose another name"
             taken.setdefault(name, path)
+
+
+def given_names(columns: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """By name of a column that a valid block gives: the attribute."""
+    names = {name: path for path, rule in columns.items() for name in _column_names(rule)}
+    return _names_of_other_values(columns) | names
+
+
+def _names_of_other_values(columns: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Of attributes without `name`: for those with it, they follow from it."""
+    return {
+        plain_name(f"{path}{OTHER_VALUES_COLUMN}", ascii_only=ascii_only): path
+        for path, rule in columns.items()
+        if isinstance(path, str) and "as" in rule and "name" not in rule
+        for ascii_only in (True, False)  # the format decides
+    }
 
 
 def _column_names(rule: dict[str, Any]) -> list[str]:
@@ -116,9 +125,7 @@ def _others(rule: dict[str, Any], *fields: str) -> str:
 
 def dump(columns: dict[str, Any]) -> bytes:
     """The block as it is stored: the same rules give the same bytes."""
-    return json.dumps(
-        {"version": VERSION, "columns": columns}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    ).encode()
+    return blocks.dump(BLOCK, columns, sort_keys=True)
 
 
 # -------------------------------------------------------------------------------------------------------------- rules
@@ -302,22 +309,12 @@ def level_of(paths: Iterator[str]) -> Level | None:
 
 def verified(content: bytes, uri: str) -> dict[str, dict[str, Any]]:
     """The rules that were stored under this URI. Raises PermanentError if they were changed, or are not valid."""
-    if hashlib.sha256(content).hexdigest() != uri.rpartition("/")[2].removesuffix(".json"):
-        raise PermanentError(f"{uri} was changed: its SHA-256 is not its name. Delete it and deploy the table again.")
-    try:
-        return parsed(content)
-    except ValueError as error:
-        raise PermanentError(f"{uri} is not a valid column contract ({error}). Deploy the table again.") from error
+    return blocks.verified(content, uri, "column contract", parsed)
 
 
 def parsed(content: bytes) -> dict[str, dict[str, Any]]:
     """The opposite of `dump`. Raises ValueError for what no deployment of this version stores."""
-    found = json.loads(content)
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        raise ValueError(f"it is not of version {VERSION}")
-    for place, problem in problems(found.get("columns")):
-        raise ValueError(": ".join([".".join(place), problem]))
-    return found["columns"]
+    return blocks.parsed(BLOCK, content, problems)
 
 
 def has_hash(columns: dict[str, dict[str, Any]]) -> bool:

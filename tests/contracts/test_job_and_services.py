@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from table_export_job import types
 from table_export_job.columns import COMMENT
+from table_export_job.entities import LONGEST_NAME, SNAPSHOTS, derived_name
 from table_export_job.errors import ExportFailed, PermanentError
-from table_exports.domain import catalog
+from table_exports.domain import catalog, naming
 from table_exports.domain.aws_events import JobRunEnded
 from table_exports.domain.catalog import OUR_COMMENT
 
@@ -71,3 +72,9 @@ def extensions(draw, type):
     names = [name for name in ("d", "aaa", "e") if name not in {field.name for field in type}]
     more = draw(st.dictionaries(st.sampled_from(names), simple, max_size=2)) if names else {}
     return pa_struct({field.name: draw(extensions(field.type)) for field in type} | more)
+
+
+def test_the_names_of_entities_follow_the_rules_of_catalog_names():
+    assert LONGEST_NAME == naming.LONGEST_CATALOG_NAME
+    assert f"{SNAPSHOTS}_" == naming.SNAPSHOT_PREFIX
+    assert derived_name("My-Café.v2") == naming.catalog_name("My-Café.v2") == "my_caf__v2"

@@ -135,6 +135,7 @@ def arguments():
             "manifest": f"s3://{BUCKET}/exports/manifests_{folder}/{SNAPSHOT_TIMESTAMP}.json",
             "columns": "-",
             "hash_secret": "-",
+            "entities": "-",
         } | changed
         return ["export_table.py", *(part for name, value in given.items() for part in (f"--{name}", value))]
 

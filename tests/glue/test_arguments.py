@@ -50,7 +50,7 @@ def test_a_missing_argument_is_named(arguments):
         JobArguments.from_argv(given)
 
 
-@pytest.mark.parametrize("name", ["columns", "hash_secret"])
+@pytest.mark.parametrize("name", ["columns", "hash_secret", "entities"])
 def test_an_argument_that_older_templates_do_not_give_has_a_default(arguments, name):
     given = arguments("Reviews")
     at = given.index(f"--{name}")
