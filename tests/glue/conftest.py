@@ -16,6 +16,7 @@ from sandbox.glue.spark import environment as spark_environment
 from tests.glue.dynalite_server import dynamodb_server, endpoint  # noqa: F401
 from tests.glue.job_places import BUCKET, SCRIPT, SNAPSHOT_TIMESTAMP, keys_below, read_rows
 from tests.local_spark.pyspark.sql import SparkSession
+from tests.single_table.libraries import KEY
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +113,18 @@ def make_table(environment):
     yield make
     for name in made:
         dynamodb.delete_table(TableName=name)
+
+
+@pytest.fixture
+def single_table(make_table):
+    """Creates a table for the applications of tests/single_table."""
+
+    def make(name):
+        hash_key, range_key = KEY.items()
+        make_table(name, hash_key=hash_key, range_key=range_key)
+        return name
+
+    return make
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The items that ElectroDB and dynamodb-onetable write are those that their applications gave to them."""
 
 import boto3
-import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from tests.single_table.libraries import (
@@ -16,16 +15,6 @@ from tests.single_table.libraries import (
     write_shop,
     write_tracker,
 )
-
-
-@pytest.fixture
-def single_table(make_table):
-    def make(name):
-        hash_key, range_key = KEY.items()
-        make_table(name, hash_key=hash_key, range_key=range_key)
-        return name
-
-    return make
 
 
 def items_of(table, stamp):
