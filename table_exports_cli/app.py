@@ -19,8 +19,18 @@ from rich.live import Live
 from table_exports.domain.errors import InvalidRecord, PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reports.formatting import count
 from table_exports.domain.stages import Stage
-from table_exports_cli import cancelling, proposed_yaml, proposing, repairing, replays
+from table_exports_cli import (
+    cancelling,
+    entity_proposals,
+    proposed_entities,
+    proposed_yaml,
+    proposing,
+    repairing,
+    replays,
+    sampling,
+)
 from table_exports_cli import output as printed
 from table_exports_cli.doctor import examine
 from table_exports_cli.interruption import interrupt_on_termination
@@ -191,6 +201,37 @@ def columns(
         printed.print_lines(proposed_yaml.block(found))
     else:
         printed.err.print(printed.plain("No rules to propose"))
+
+
+@app.command()
+def entities(
+    ctx: typer.Context,
+    table: Annotated[str, typer.Argument(help="A DynamoDB table, also one without a pipeline.")],
+    sample: Annotated[int, typer.Option(min=100, max=100_000, help="The most items to read.")] = 5000,
+    read_units: Annotated[
+        int, typer.Option(min=50, max=1_000_000, help="The most read capacity units to consume.")
+    ] = 2500,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of the scan.")] = False,
+    output: InFormat = Output.TEXT,
+) -> None:
+    """Propose the block Entities of tables.yaml for a single-table design, from a sample of it. Deploys nothing."""
+    system = the_system(ctx)
+    planned = sampling.plan(system, table, sample, read_units)
+    for line in planned.description():
+        printed.err.print(printed.plain(line), soft_wrap=True)
+    if output == Output.TEXT and not yes and not typer.confirm("Continue?", err=True):
+        raise typer.Exit(NEEDS_ATTENTION)
+    read, units = sampling.read(system, planned)
+    found = entity_proposals.propose(read)
+    known = {"table": table, "items_sampled": len(read.items), "read_capacity_units": units}
+    if output == Output.JSON:
+        return printed.print_json(known | proposed_entities.as_data(found))
+    consumed = f"Read {count(len(read.items))} items with {units:g} read capacity units"
+    printed.err.print(printed.plain(consumed), soft_wrap=True)
+    if found:
+        printed.print_lines(proposed_entities.block(found))
+    else:
+        printed.err.print(printed.plain("The items seem to be of one type: nothing to propose"))
 
 
 # ------------------------------------------------------------------------------------------------- commands that change
