@@ -204,7 +204,8 @@ class Router:
                 raise name_taken(attribute_of(name))
             text = escaped(found, ESCAPES).cast(pa.binary())
             start += [orjson.dumps(attribute_of(name)) + b':{"S":"', text, b'"},']
-        added = joined_bytes(*start, pc.binary_slice(lines, len(LINE_START)))
+        # pc.binary_slice fails for a part of an array: its buffer gets a negative size
+        added = joined_bytes(*start, pc.binary_replace_slice(lines, 0, len(LINE_START), b""))
         return pc.if_else(matched, added, lines)
 
 

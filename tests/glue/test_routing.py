@@ -196,10 +196,10 @@ def test_the_fallback_splits_in_the_same_way(items):
 
 def test_arrow_splits_ordinary_lines_without_python(monkeypatch):
     monkeypatch.setattr(routing.orjson, "loads", None)
-    items = [{"t": s(f"type{n % 20}"), "pk": s(f"USER#{n}"), "sk": s(f"ORDER#{n}")} for n in range(100)]
+    items = [{"t": s(f"type{n % 20}"), "pk": s(f"USER#{n}"), "sk": s(f"ORDER#{n}")} for n in range(2000)]
 
     parts = Router(BY_BOTH | {"types": {f"type{n}": KEYS["order"] for n in range(20)}}).split(lines_of(items))
 
     assert Counter({value: part.count(b'"{order_id}":') for value, part in parts.items()}) == {
-        f"type{n}": 5 for n in range(20)
+        f"type{n}": 100 for n in range(20)
     }
