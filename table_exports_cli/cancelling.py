@@ -112,31 +112,43 @@ def _stop_operation(services: _Services, export: Export) -> list[str]:
             f"DynamoDB cannot stop {export.awaited_id}: that export continues and is charged. Its files expire after "
             "StagingDays"
         ]
+    if export.stage == Stage.PUBLISHING:
+        return _stop_queries(services, export)
     if export.stage == Stage.CATALOGING and not export.own_crawl:
         return [f"The crawl of {export.crawler_name} belongs to someone else: it continues"]
     operation = OPERATIONS[export.stage].format(export)
-    if end := operations.end_of(export, services, the_time()):
-        done = f"{operation[0].upper()}{operation[1:]} had ended"
-    else:
+    if operations.end_of(export, services, the_time()):
+        return [f"{operation[0].upper()}{operation[1:]} had ended"]
+    operations.stop(export, services)
+    return [f"Stopped {operation}"]
+
+
+def _stop_queries(services: _Services, export: Export) -> list[str]:
+    """Stop the queries that run, which may succeed before they are stopped. Raises _TooLate if all views are shown."""
+    together = export.queries_together
+    running = {query_id for query_id in together if services.athena.query_end(query_id) is None}
+    if running:
         operations.stop(export, services)
-        done = f"Stopped {operation}"
-        if export.stage == Stage.PUBLISHING:  # it may succeed before it is stopped
-            end = wait_for_end(services.athena, export.awaited_id, QUERY_ENDS_WITHIN_SECONDS)
-    if export.stage == Stage.PUBLISHING:
+    done, succeeded = [], 0
+    for query_id in together:
+        end = wait_for_end(services.athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
         if end is None:
             raise CommandError(
-                f"{operation} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was stopped: run the "
-                "command again"
+                f"Athena query {query_id} has not ended within {QUERY_ENDS_WITHIN_SECONDS} seconds after it was "
+                "stopped: run the command again"
             )
-        if end.state == "SUCCEEDED":
-            raise _TooLate
-    return [done]
+        succeeded += end.state == "SUCCEEDED"
+        done.append(f"Stopped Athena query {query_id}" if query_id in running else f"Athena query {query_id} had ended")
+    if succeeded == len(together) and not export.views_left:
+        raise _TooLate
+    if switched := max(0, len(export.queries) - len(together)) + succeeded:
+        done.append(f"{switched} views of its entities show its snapshot already: the next export shows a newer one")
+    return done
 
 
 OPERATIONS = {
     Stage.EXPORTING: "Glue job run {0.awaited_id}",
     Stage.CATALOGING: "the crawl of {0.crawler_name}",
-    Stage.PUBLISHING: "Athena query {0.awaited_id}",
 }
 
 

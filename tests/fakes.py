@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from examples import ACCOUNT, REGION, a_manifest, a_pipeline, a_table
 
+from table_exports.aws.record_items import typed
 from table_exports.aws.records import Records
 from table_exports.aws.stacks import ResourceOperation
 from table_exports.domain.aws_events import (
@@ -35,6 +36,7 @@ class FakeGlue:
     cataloged: list[str] = field(default_factory=list)  # what was done to the catalog, in order
     refuses: str | None = None
     names_taken: str | None = None
+    names_checked: list[str] = field(default_factory=list)
     view_taken: str | None = None
     job_gone: bool = False
     busy: str | None = None
@@ -99,6 +101,7 @@ class FakeGlue:
     def ensure_own_names(self, export: Export) -> None:
         if self.names_taken:
             raise PermanentError(self.names_taken)
+        self.names_checked.append(export.catalog_name)
 
     def ensure_own_view(self, export: Export) -> None:
         if self.view_taken:
@@ -106,6 +109,10 @@ class FakeGlue:
 
     def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
         self.cataloged.append("columns before the crawl")
+
+    def ensure_cataloged(self, export: Export, manifest: Manifest, published: str | None) -> None:
+        self._refuse()
+        self.cataloged.append(f"table {export.snapshot_table}")
 
     def ensure_table(self, export: Export, manifest: Manifest) -> None:
         self._refuse()
@@ -166,16 +173,18 @@ class FakeAthena:
     published: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     busy: str | None = None
     end: QueryEnded | None = None
+    ends: dict[str, QueryEnded] = field(default_factory=dict)  # by query, where `end` is not meant for all
     stopped: list[str] = field(default_factory=list)
 
     def create_view(self, export: Export, manifest: Manifest) -> str:
         if self.busy:
             raise RetryableError(self.busy)
         self.published.append((export.snapshot_timestamp, manifest.view_columns))
-        return f"query-of-{export.export_id}" + (f"-{export.attempt}" if export.attempt > 1 else "")
+        view = "" if export.catalog_name == "reviews" else f"{export.catalog_name}-"
+        return f"{view}query-of-{export.export_id}" + (f"-{export.attempt}" if export.attempt > 1 else "")
 
     def query_end(self, query_id: str) -> QueryEnded | None:
-        return self.end
+        return self.ends.get(query_id, self.end)
 
     def stop_query(self, query_id: str) -> None:
         self.stopped.append(query_id)
@@ -265,14 +274,14 @@ class FakeCloud:
     heartbeat: FakeHeartbeat = field(default_factory=FakeHeartbeat)
     registered: Pipeline = field(default_factory=a_pipeline)
 
-    def set_head(self, **attributes: str) -> None:
+    def set_head(self, **attributes: str | tuple[str, ...]) -> None:
         """Change the pipeline's head behind everyone's back."""
         for name, value in attributes.items():
             self.records._client.update_item(
                 TableName=self.records._table,
                 Key={"pipeline": {"S": self.registered.pipeline}, "record": {"S": "pipeline"}},
                 UpdateExpression=f"SET {name} = :value",
-                ExpressionAttributeValues={":value": {"S": value}},
+                ExpressionAttributeValues=typed({":value": value}),
             )
 
     def the_export(self, export_id: str = "e1") -> Export:

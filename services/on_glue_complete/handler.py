@@ -7,10 +7,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.aws_events import JobRunEnded
+from table_exports.domain.datasets import entity_items
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import STACK_DELETED
-from table_exports.functions import publishing
+from table_exports.functions import entities, publishing
 from table_exports.functions.event_handling import handle_completion, parse_event
 from table_exports.functions.telemetry import count, logger, metrics
 from table_exports.functions.tracing import trace_handler
@@ -58,7 +59,10 @@ def failure_reason(run: JobRunEnded) -> str:
 
 
 def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
-    """Publish at once if the catalog has the snapshot's schema already. Otherwise start a crawl."""
+    """Publish at once if the catalog has the snapshot's schema already. Otherwise start a crawl.
+
+    The tables of entities need none: the manifest has their schemas.
+    """
     manifest = cloud.manifests.proof_of(export)
     pipeline = publishing.pipeline_to_publish(export, cloud)
     if manifest.warning:
@@ -73,7 +77,11 @@ def catalog(export: Export, cloud: Cloud, now: datetime) -> Export:
         warning=warning,
         hot_share=manifest.hot_share,
         not_converted=manifest.not_converted,
+        entities=entity_items(manifest),
+        wide=any(section.wide for section in manifest.entities) if manifest.entities else None,
     )
+    if manifest.entities:
+        return entities.publish_first(export, manifest, pipeline, cloud, now)
     must_crawl = pipeline.catalog_update == "always" and not export.crawled
     if not must_crawl and cloud.glue.has_schema(export, manifest):
         return publishing.publish(export, manifest, cloud, now)

@@ -21,6 +21,7 @@ from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRecord, InvalidRequest
 from table_exports.domain.parameters import DPUS, PARAMETERS
 from table_exports.domain.pipeline import Pipeline
+from table_exports.functions import claims
 from table_exports.functions.telemetry import logger
 from table_exports.functions.tracing import trace_handler
 
@@ -97,15 +98,8 @@ def more_kept(one: Pipeline, other: Pipeline) -> int:
 
 
 def take_over(pipeline: Pipeline, holder: str, stack_id: str, cloud: Cloud) -> bool:
-    """Register the pipeline with the catalog name of a stack that no longer exists. False if it does exist.
-
-    A stack can disappear without an event, for example if its custom resource was retained.
-    """
-    if stack_id == pipeline.stack_id or not cloud.stacks.is_gone(stack_id):
-        return False
-    logger.warning("The stack that held the catalog name is gone", extra={"holder": holder, "stack_id": stack_id})
-    cloud.records.unregister(holder, stack_id)
-    return cloud.records.register(pipeline)
+    """Register the pipeline with the catalog name of a stack that no longer exists. False if it does exist."""
+    return claims.free(pipeline.catalog_name, holder, stack_id, pipeline, cloud) and cloud.records.register(pipeline)
 
 
 def refusal(pipeline: Pipeline, holder: tuple[str, str] | None) -> InvalidRequest:

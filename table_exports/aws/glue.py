@@ -149,8 +149,19 @@ class Glue:
             return True
         return False
 
-    def prepare_crawl(self, export: Export, manifest: Manifest) -> None:
-        """Add the snapshot's columns to the table, if there is one, so that the crawler infers no type for them.
+    def ensure_cataloged(self, export: Export, manifest: Manifest, published: str | None) -> None:
+        """Create the snapshot table, or update it and its partitions, from the manifest alone: without a crawl.
+
+        The table stays marked until its partitions are correct, so that an interrupted update is completed.
+        """
+        if self.has_schema(export, manifest):
+            return
+        if self.prepare_crawl(export, manifest):
+            self.correct_partitions(export, manifest, published)
+        self.ensure_table(export, manifest)
+
+    def prepare_crawl(self, export: Export, manifest: Manifest) -> bool:
+        """Add the snapshot's columns to the table, so that the crawler infers no type for them. False: there is none.
 
         The view stays queryable. If the crawler added a column with a wrong type, the type would have to be corrected
         in the table and its partitions, and queries would fail until both agree. The table is marked, so that a crawl
@@ -159,6 +170,7 @@ class Glue:
         table = self._snapshot_table(export)
         if table and not catalog.same_schema(export, manifest, table):
             self._update_table(export, manifest, table, crawl_due=True)
+        return table is not None
 
     def ensure_table(self, export: Export, manifest: Manifest) -> None:
         """Create or update the snapshot table, so that it is as the manifest says.

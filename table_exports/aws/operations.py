@@ -29,6 +29,12 @@ def end_of(export: Export, services: Services, now: datetime) -> JobRunEnded | C
     raise ValueError(f"{export.stage} has no operation that can be stopped")
 
 
+def running_queries(export: Export, athena: Athena) -> list[str]:
+    """Return which of the queries that were started together have not ended. A single one counts as running."""
+    together = export.queries_together
+    return [query for query in together if len(together) == 1 or athena.query_end(query) is None]
+
+
 def stop(export: Export, services: Services) -> None:
     """Stop the operation. Its end is seen later. A crawl that someone else started is left alone."""
     match export.stage:
@@ -37,6 +43,7 @@ def stop(export: Export, services: Services) -> None:
         case Stage.CATALOGING:
             services.glue.stop_crawler(export)
         case Stage.PUBLISHING:
-            services.athena.stop_query(export.awaited_id)
+            for query_id in running_queries(export, services.athena):
+                services.athena.stop_query(query_id)
         case _:
             raise ValueError(f"{export.stage} has no operation that can be stopped")

@@ -225,28 +225,28 @@ class Records:
         claims = (item for item in self._all_of("stack_id") if item["record"] == CLAIM)
         return dict.fromkeys((str(claim.get("held_by")), str(claim["stack_id"])) for claim in claims)
 
-    def unregister(self, name: str, stack_id: str) -> None:
+    def unregister(self, name: str, stack_id: str, held: str | None = None) -> None:
         """Free a pipeline's catalog name and those of its entities, unless they belong to another stack by now.
+
+        `held`: a name that it is known to hold, even if its head does not say so.
 
         The pipeline's state is kept, with the export in flight: a later stack of the same name continues from there,
         and its view never moves backwards. The records of its exports stay until they expire.
         """
-        entities = texts_of((self._get(name, HEAD) or {}).get("entities"))
         forget = set_attributes(_key(name, HEAD), {}, removed=["stack_id"])
         forget["ConditionExpression"] = "stack_id = :stack_id"
         forget["ExpressionAttributeValues"] = typed({":stack_id": stack_id})
-        if (
-            entities
-        ):  # an export in flight claims no more of them, and no other stack has the pipeline before they are free
-            self._wrote(self._client.update_item, **forget)
-            for entity in entities:
-                self._delete(_claim(entity), stack_id=stack_id, held_by=name)
+        self._wrote(self._client.update_item, **forget)  # from now on, an export in flight claims no names
+        head = self._get(name, HEAD) or {}
+        entities = texts_of(head.get("entities"))
+        for entity in [*entities, held] if held else entities:
+            self._delete(_claim(entity), stack_id=stack_id, held_by=name)
+        if entities and "stack_id" not in head:
             free = set_attributes(_key(name, HEAD), {}, removed=["entities", "new_entities"])
             free["ConditionExpression"] = "attribute_not_exists(stack_id)"
             del free["ExpressionAttributeValues"]
             self._wrote(self._client.update_item, **free)
         self._delete(_claim(catalog_name_of(name)), stack_id=stack_id, held_by=name)
-        self._wrote(self._client.update_item, **forget)
 
     def _change(self, before: Export, after: Export) -> dict[str, Any]:
         """Return the write of a transition, on the condition that the record is still as in `before`."""

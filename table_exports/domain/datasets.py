@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from table_exports.domain import naming
 from table_exports.domain.errors import PermanentError
-from table_exports.domain.export import Export
+from table_exports.domain.export import EntityItems, Export
 from table_exports.domain.manifest import Manifest, Section
 
+LONGEST_VALUE = 255  # characters
 Dataset = tuple[Export, Manifest]  # as if the export had this table and view alone
 
 
@@ -18,6 +19,20 @@ def datasets(export: Export, manifest: Manifest) -> list[Dataset]:
     if not manifest.entities:
         return [(export, manifest)]
     return [(_export_of(section, export), _manifest_of(section, manifest)) for section in manifest.entities]
+
+
+def entity_items(manifest: Manifest) -> list[EntityItems]:
+    """Return how many items each entity has, without the table of all items."""
+    return [
+        EntityItems(section.name, section.items_written, _shortened(section.value))
+        for section in manifest.entities
+        if not section.wide
+    ]
+
+
+def _shortened(value: str | None) -> str | None:
+    """Return a value that a record and an event can have. A value is data, and can be of any length."""
+    return value if value is None or len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
 
 
 def _export_of(section: Section, export: Export) -> Export:

@@ -11,6 +11,7 @@ from table_exports.domain.stages import STAGES, TERMINAL, Operation, Stage, pars
 
 STOP_TIMEOUT = timedelta(hours=1)  # an overdue operation is stopped. Within this time its end fails the export
 TABLE_EXPORT_KEPT = timedelta(days=2)  # then a job run of up to seven days begins with DynamoDB's files: StagingDays
+VIEWS_AT_ONCE = 10  # Athena runs 20 DDL queries of an account and Region at a time
 CLAIM = timedelta(seconds=60)  # the functions' timeout: after it, the delivery that claimed the export is gone
 
 
@@ -92,6 +93,7 @@ class Export:
     entities: tuple[EntityItems, ...] = ()
     appeared: tuple[str, ...] = ()  # the names of entities that no earlier export published
     wide: bool | None = None  # whether the table of all items is published, too. None: there are no entities
+    queries: tuple[str, ...] = ()  # of entities: the ids of the queries that were started, in the order of the views
 
     ended_at: datetime | None = None
     failed_stage: Stage | None = None
@@ -113,6 +115,21 @@ class Export:
     def awaited_id(self) -> str:
         """The ARN, id or name of the operation that it waits for."""
         return parse_waiting_on(self.waiting_on or "").awaited_id
+
+    @property
+    def queries_together(self) -> tuple[str, ...]:
+        """The queries that were started together with the awaited one, including it."""
+        return self.queries[self._first_together :] or (self.awaited_id,)
+
+    @property
+    def views_left(self) -> int:
+        """How many views no query was started for yet. 0 without entities."""
+        return max(0, len(self.entities) + bool(self.wide) - len(self.queries))
+
+    @property
+    def _first_together(self) -> int:
+        """The index of the first query that was started together with the awaited one."""
+        return max(0, len(self.queries) - 1) // VIEWS_AT_ONCE * VIEWS_AT_ONCE
 
     @property
     def deadline(self) -> datetime:
@@ -220,8 +237,8 @@ class Export:
         return replace(self, claimed_at=None, blocked_reason=reason)
 
     def retry(self) -> Self:
-        """The export with the number of its next attempt."""
-        return replace(self, attempt=self.attempt + 1)
+        """The export with the number of its next attempt, which repeats the queries that were started together."""
+        return replace(self, attempt=self.attempt + 1, queries=self.queries[: self._first_together])
 
     def wrote(
         self,
@@ -275,6 +292,11 @@ class Export:
 
     def after_own_crawl(self) -> Self:
         return replace(self, crawled=True)
+
+    def publish(self, queries: Iterable[str], now: datetime) -> Self:
+        """The export, waiting for the last of these queries, which were started together."""
+        started = replace(self, queries=(*self.queries, *queries))
+        return started.advance(Stage.PUBLISHING, started.queries[-1], now)
 
     def succeed(self, now: datetime) -> Self:
         self._allow(Stage.SUCCEEDED)
@@ -334,6 +356,7 @@ class Export:
             stage=stage,
             waiting_on=None,
             waiting_since=None,
+            queries=(),
             claimed_at=None,
             interrupted_at=None,
             blocked_reason=None,

@@ -49,22 +49,23 @@ def parse_event(kinds: Mapping[str, type[P]], event: dict[str, Any], cloud: Clou
 
 def handle_completion(
     completion: Completion, step: Update, cloud: Cloud, now: datetime, *, learn: Update | None = None
-) -> None:
-    """Take the next step of each export that waits for the completed operation.
+) -> list[Export]:
+    """Take the next step of each export that waits for the completed operation. Returns those that moved on.
 
     `learn` adds to the export what the completion says. It is recorded together with the claim.
     A completion that no export waits for leaves a log line and a metric.
     """
-    matched = False
+    matched, moved = False, []
     for export in valid(cloud.records.waiting_on(completion.waiting_on)):
         if completion.completes(export):
             matched = True
             with about(export):
                 if claimed := claim(export, cloud, now, learn=learn):
-                    take_step(claimed, step, cloud, now)
+                    moved.append(take_step(claimed, step, cloud, now))
     if not matched:
         logger.info("No export waits for this event", extra={"waiting_on": completion.waiting_on})
         count("UnmatchedEvents")
+    return [export for export in moved if export]
 
 
 def claim(export: Export, cloud: Cloud, now: datetime, *, learn: Update | None = None) -> Export | None:

@@ -27,7 +27,12 @@ def publish(export: Export, manifest: Manifest, cloud: Cloud, now: datetime) -> 
     """
     cloud.glue.ensure_own_view(export)
     cloud.glue.ensure_partition(export, manifest)
-    if not cloud.records.ask_to_show(export):
-        raise PermanentError("Another export took over, or the view was asked to show a newer snapshot")
+    ask_to_show(export, cloud)
     query_id = cloud.athena.create_view(export, manifest)
     return export.advance(Stage.PUBLISHING, query_id, now)
+
+
+def ask_to_show(export: Export, cloud: Cloud) -> None:
+    """Record which snapshot the views are about to show. Raises PermanentError if it must not be this one any more."""
+    if not cloud.records.ask_to_show(export):
+        raise PermanentError("Another export took over, or the view was asked to show a newer snapshot")

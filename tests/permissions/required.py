@@ -118,6 +118,7 @@ PUBLISHED = {
         "table-exports": ("Export Failed", "Export Skipped"),
         "table-exports.reconciler": ("Glue Job State Change",),
     },
+    "OnViewCompleteRole": {"table-exports.reconciler": ("Athena Query State Change",)},
     "ReconcileExportsRole": {"table-exports.reconciler": ("Export Requested", *ENDS)},
     "OnExportChangedRole": {
         "table-exports": (

@@ -1,0 +1,322 @@
+"""Exports with entities: their tables need no crawl, and their views are published together, a few at a time."""
+
+from dataclasses import replace
+
+import pytest
+from examples import NOW, a_manifest_of, a_section
+
+from on_glue_complete.handler import on_job_run_ended
+from on_view_complete.handler import on_query_ended
+from table_exports.domain.aws_events import QueryEnded
+from table_exports.domain.export import CLAIM, VIEWS_AT_ONCE, EntityItems
+from table_exports.domain.stages import Stage
+
+SUCCEEDED = "glue-job-run/jr_abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789"
+SNAPSHOT = "2026-11-23T02-00-07Z"
+PIPELINE = "reviews-parquet"
+ORDERS, OTHER = a_section("reviews_orders", items=3), a_section("reviews_other", items=2, value=None)
+WIDE = a_section("reviews", items=5)
+MANY = [a_section(f"reviews_e{n:02}") for n in range(23)]
+
+
+def query_of(name, attempt=1):
+    view = "" if name == "reviews" else f"{name}-"
+    return f"{view}query-of-e1" + (f"-{attempt}" if attempt > 1 else "")
+
+
+@pytest.fixture
+def publish(cloud, in_flight, aws_event):
+    """The job has written a snapshot of these sections, and its event arrives."""
+
+    def write(*sections, at=NOW, **learned):
+        cloud.manifests.manifest = a_manifest_of(*sections)
+        in_flight(Stage.EXPORTING, SUCCEEDED, **learned)
+        on_job_run_ended(aws_event("glue_job_succeeded"), cloud, at)
+        return cloud.the_export()
+
+    return write
+
+
+@pytest.fixture
+def ended(cloud, aws_event):
+    """A query has ended, and its event arrives. It is of the view with this name, at this attempt."""
+
+    def end(name, state="SUCCEEDED", attempt=1, at=NOW, told=True, **error):
+        query = query_of(name, attempt)
+        more = {"athenaError": error} if error else {}
+        event = aws_event("athena_query_succeeded", queryExecutionId=query, currentState=state, **more)
+        cloud.athena.ends[query] = QueryEnded.from_event(event)
+        if told:
+            on_query_ended(event, cloud, at)
+        return cloud.the_export()
+
+    return end
+
+
+def test_the_tables_are_cataloged_from_the_manifest_without_a_crawl(cloud, publish):
+    cloud.set_head(catalog_update="always")
+
+    export = publish(ORDERS, OTHER)
+
+    assert cloud.glue.crawled == []
+    assert cloud.glue.cataloged == [
+        "table snapshots_reviews_orders",
+        f"partition {SNAPSHOT}",
+        "table snapshots_reviews_other",
+        f"partition {SNAPSHOT}",
+    ]
+    assert (export.stage, export.queries) == (
+        Stage.PUBLISHING,
+        (query_of("reviews_orders"), query_of("reviews_other")),
+    )
+    assert export.awaited_id == query_of("reviews_other")
+    assert export.entities == (EntityItems("reviews_orders", 3, "orders"), EntityItems("reviews_other", 2, None))
+    assert (export.items, export.wide, export.appeared) == (5, False, ("reviews_orders", "reviews_other"))
+
+
+def test_the_table_of_all_items_is_published_with_the_entities(cloud, publish):
+    export = publish(ORDERS, OTHER, WIDE)
+
+    assert export.queries == (query_of("reviews"), query_of("reviews_orders"), query_of("reviews_other"))
+    assert (export.wide, len(export.entities), export.views_left) == (True, 2, 0)
+    assert cloud.records.pipeline(PIPELINE).entities == ("reviews_orders", "reviews_other")
+
+
+def test_the_names_of_new_entities_are_claimed_and_checked_once(cloud, publish):
+    cloud.set_head(entities=("reviews_orders",))
+
+    export = publish(ORDERS, OTHER)
+
+    assert cloud.glue.names_checked == ["reviews_other"]
+    assert cloud.records.pipeline(PIPELINE).entities == ("reviews_orders", "reviews_other")
+    assert cloud.records.holder("reviews_other") == (PIPELINE, cloud.registered.stack_id)
+    assert export.appeared == ("reviews_other",)
+
+
+def another_holds(cloud, name, stack="other-stack"):
+    other = replace(
+        cloud.registered,
+        pipeline=f"{name}-parquet",
+        catalog_name=name,
+        stack_id=stack,
+        output_prefix=f"s3://bucket/exports/snapshots_{name}",
+    )
+    assert cloud.records.register(other)
+
+
+def test_a_name_that_another_pipeline_holds_fails_the_export_before_a_view_is_asked_for(cloud, publish):
+    another_holds(cloud, "reviews_other")
+
+    export = publish(ORDERS, OTHER)
+
+    assert export.stage == Stage.FAILED
+    assert export.reason.startswith(
+        "reviews_other, the name of an entity, is taken by the pipeline reviews_other-parquet in stack other-stack. "
+    )
+    assert "give the type another `name` in Entities" in export.reason
+    assert (cloud.glue.cataloged, cloud.athena.published) == ([], [])
+    assert cloud.records.pipeline(PIPELINE).entities == ()
+
+
+def test_a_name_of_a_stack_that_is_gone_is_taken_over(cloud, publish):
+    another_holds(cloud, "reviews_other", stack="vanished")
+    cloud.stacks.gone.add("vanished")
+
+    assert publish(ORDERS, OTHER).stage == Stage.PUBLISHING
+
+    assert cloud.records.holder("reviews_other") == (PIPELINE, cloud.registered.stack_id)
+    assert cloud.records.pipeline("reviews_other-parquet") is None
+
+
+def test_a_table_or_view_of_someone_else_fails_the_export_before_its_name_is_claimed(cloud, publish):
+    cloud.glue.names_taken = "The name of the pipeline's view is taken"
+
+    assert publish(ORDERS, OTHER).reason == cloud.glue.names_taken
+
+    assert cloud.records.pipeline(PIPELINE).entities == ()
+    assert cloud.athena.published == []
+
+
+def test_a_claim_that_lost_a_race_is_tried_again_later(cloud, publish, monkeypatch):
+    monkeypatch.setattr(cloud.records, "claim_entities", lambda *_: False)
+
+    export = publish(ORDERS, OTHER)
+
+    assert (export.stage, export.claimed_at) == (Stage.EXPORTING, None)
+    assert export.blocked_reason == "A name of an entity, or the record of reviews-parquet, has just changed"
+
+
+def test_names_are_claimed_in_several_transactions_if_there_are_many(cloud, publish):
+    names = [f"reviews_e{n:03}" for n in range(150)]
+
+    publish(*map(a_section, names))
+
+    assert cloud.records.pipeline(PIPELINE).entities == tuple(names)
+
+
+def test_the_export_succeeds_when_all_queries_have(cloud, publish, ended):
+    publish(ORDERS, OTHER)
+
+    export = ended("reviews_other")
+    assert (export.stage, export.awaited_id) == (Stage.PUBLISHING, query_of("reviews_orders"))
+    assert cloud.records.pipeline(PIPELINE).published_snapshot is None
+
+    export = ended("reviews_orders")
+
+    assert (export.stage, export.queries) == (Stage.SUCCEEDED, ())
+    pipeline = cloud.records.pipeline(PIPELINE)
+    assert (pipeline.published_snapshot, pipeline.new_entities) == (SNAPSHOT, ())
+    assert pipeline.entities == ("reviews_orders", "reviews_other")
+
+
+def test_athena_is_asked_about_queries_whose_events_came_first_or_never(cloud, publish, ended):
+    publish(ORDERS, OTHER, WIDE)
+    assert ended("reviews").awaited_id == query_of("reviews_other")
+    ended("reviews_orders", told=False)
+
+    assert ended("reviews_other").stage == Stage.SUCCEEDED
+
+
+def test_an_event_that_comes_twice_changes_nothing(cloud, publish, ended):
+    publish(ORDERS, OTHER)
+    once = ended("reviews_other")
+
+    assert ended("reviews_other") == once
+
+
+def test_a_query_that_ends_before_it_is_waited_for_is_told_again(cloud, publish, ended, monkeypatch):
+    """Its event found no export, so nothing would come before the reconciler does."""
+    publish(ORDERS, OTHER)
+    move = cloud.records.move
+
+    def ends_meanwhile(before, after):
+        if after.waiting_on == f"athena-query/{query_of('reviews_orders')}":
+            ended("reviews_orders", told=False)
+        return move(before, after)
+
+    monkeypatch.setattr(cloud.records, "move", ends_meanwhile)
+    ended("reviews_other")
+
+    assert [end.query_id for end in cloud.bus.republished] == [query_of("reviews_orders")]
+
+
+def test_the_next_views_follow_when_all_of_the_first_have_ended(cloud, publish, ended):
+    export = publish(*MANY)
+    names = [section.name for section in MANY]
+    assert len(export.queries) == VIEWS_AT_ONCE
+    assert len(cloud.athena.published) == VIEWS_AT_ONCE
+    for name in names[: VIEWS_AT_ONCE - 1]:
+        ended(name, told=False)
+
+    export = ended(names[VIEWS_AT_ONCE - 1])
+    assert export.queries == tuple(map(query_of, names[: 2 * VIEWS_AT_ONCE]))
+    assert export.queries_together == export.queries[VIEWS_AT_ONCE:]
+    for name in names[VIEWS_AT_ONCE : 2 * VIEWS_AT_ONCE - 1]:
+        ended(name, told=False)
+    export = ended(names[2 * VIEWS_AT_ONCE - 1])
+    assert (len(export.queries), len(export.queries_together), export.views_left) == (23, 3, 0)
+    assert cloud.records.pipeline(PIPELINE).published_snapshot is None
+
+    ended(names[21])
+    ended(names[20], told=False)
+    assert ended(names[22]).stage == Stage.SUCCEEDED
+    assert len(cloud.athena.published) == len(MANY)
+
+
+ATHENA_ERROR = {"retryable": True, "errorMessage": "internal"}
+
+
+def test_a_query_that_failed_is_repeated_with_those_of_its_batch_when_all_have_ended(cloud, publish, ended):
+    publish(*MANY[:12], max_attempts=2)
+    names = [section.name for section in MANY]
+    for name in names[:9]:
+        ended(name, told=False)
+    ended(names[9])
+
+    export = ended(names[11], "FAILED", **ATHENA_ERROR)
+    assert (export.stage, export.awaited_id, export.attempt) == (Stage.PUBLISHING, query_of(names[10]), 1)
+
+    export = ended(names[10])
+    assert (export.attempt, export.awaited_id) == (2, query_of(names[11], 2))
+    assert export.queries[10:] == (query_of(names[10], 2), query_of(names[11], 2))
+    ended(names[10], attempt=2, told=False)
+    assert ended(names[11], attempt=2).stage == Stage.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("ends", "decides"),
+    [
+        ([("SUCCEEDED", {}), ("FAILED", {"errorMessage": "no table"})], "reviews_other"),
+        ([("FAILED", {"errorMessage": "no table"}), ("SUCCEEDED", {})], "reviews_orders"),
+        ([("FAILED", {"errorMessage": "no table"}), ("FAILED", ATHENA_ERROR)], "reviews_orders"),
+        ([("CANCELLED", {}), ("FAILED", ATHENA_ERROR)], "reviews_orders"),
+    ],
+)
+def test_the_worst_end_fails_the_export(cloud, publish, ended, ends, decides):
+    publish(ORDERS, OTHER, max_attempts=2)
+    (first, first_error), (last, last_error) = ends
+    ended("reviews_orders", first, told=False, **first_error)
+
+    export = ended("reviews_other", last, **last_error)
+
+    assert export.stage == Stage.FAILED
+    assert export.reason.startswith(f"Athena query {query_of(decides)} ended ")
+    pipeline = cloud.records.pipeline(PIPELINE)
+    assert (pipeline.published_snapshot, pipeline.new_entities) == (None, ("reviews_orders", "reviews_other"))
+
+
+def test_a_resumed_export_publishes_all_views_and_its_entities_are_still_new(cloud, publish, ended, aws_event):
+    publish(ORDERS, OTHER)
+    ended("reviews_orders", told=False)
+    failed = ended("reviews_other", "CANCELLED")
+    resumed = failed.resume("again", 1, NOW)
+    assert cloud.records.resume(failed, resumed)
+    assert cloud.records.move(resumed, resumed.run_job(SUCCEEDED.partition("/")[2], NOW))
+
+    on_job_run_ended(aws_event("glue_job_succeeded"), cloud, NOW)
+
+    export = cloud.the_export()
+    assert export.queries == (query_of("reviews_orders", 2), query_of("reviews_other", 2))
+    assert export.appeared == ("reviews_orders", "reviews_other")
+
+
+@pytest.mark.parametrize(
+    ("part", "step"),
+    [
+        ("records", "claim_entities"),
+        ("glue", "ensure_cataloged"),
+        ("glue", "ensure_partition"),
+        ("athena", "create_view"),
+        ("records", "move"),
+    ],
+)
+def test_a_publication_that_died_goes_on_when_the_event_comes_again(cloud, publish, aws_event, monkeypatch, part, step):
+    call = getattr(getattr(cloud, part), step)
+
+    def killed(*arguments):
+        if step == "move" and arguments[-1].stage != Stage.PUBLISHING:
+            return call(*arguments)
+        monkeypatch.setattr(getattr(cloud, part), step, call)
+        if step != "move":
+            call(*arguments)
+        raise ConnectionError("killed")
+
+    monkeypatch.setattr(getattr(cloud, part), step, killed)
+    with pytest.raises(ConnectionError):
+        publish(ORDERS, OTHER)
+
+    on_job_run_ended(aws_event("glue_job_succeeded"), cloud, NOW + CLAIM)
+
+    export = cloud.the_export()
+    assert export.queries == (query_of("reviews_orders"), query_of("reviews_other"))
+    assert export.appeared == ("reviews_orders", "reviews_other") == cloud.records.pipeline(PIPELINE).entities
+
+
+def test_an_export_that_lost_the_lock_publishes_no_more_views(cloud, publish, ended):
+    publish(*MANY)
+    cloud.set_head(export_in_flight="export#2026-11-23T09-00-00Z#e2")
+    for section in MANY[: VIEWS_AT_ONCE - 1]:
+        ended(section.name, told=False)
+
+    assert ended(MANY[VIEWS_AT_ONCE - 1].name).reason == "Another export took over: e2"
+    assert len(cloud.athena.published) == VIEWS_AT_ONCE
