@@ -94,7 +94,7 @@ def status(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
     found = system.overview(the_time())
     if any(row.pipeline.published_snapshot for row in found.rows):
         try:
-            found = found.with_views(system.views())
+            found = found.with_views(system.cataloged())
         except ClientError as error:
             printed.err.print(printed.plain(f"Views were not checked: {in_words(error)}", "dim"), soft_wrap=True)
     show(output, partial(printed.status_as_data, found), partial(printed.status, found))

@@ -26,6 +26,7 @@ from table_exports.domain.stages import Stage
 from table_exports_cli.findings import Finding, Problem
 
 WIDE = 160  # columns, if there is no terminal
+VIEWS_NAMED = 3
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 err = Console(stderr=True, highlight=False)
@@ -64,13 +65,21 @@ def status(found: Overview) -> Group:
     return Group(
         table,
         *(
-            plain(f"{row.name} has no view, so it cannot be queried: table-exports repair {row.name}", "red")
+            plain(f"{row.name} cannot be queried, because its {_lost(row)}", "red")
             for row in found.rows
-            if UNQUERYABLE in row.problems
+            if row.lost_views
         ),
         *map(invalid_record, found.invalid),
         plain(_totals(found), "bold red" if found.needing_attention else "green"),
     )
+
+
+def _lost(row: Row) -> str:
+    """Return which views are lost, with the remedy."""
+    views, more = row.lost_views, len(row.lost_views) - VIEWS_NAMED
+    names = ", ".join(views[:VIEWS_NAMED]) + (f" and {more} more" if more > 0 else "")
+    state = f"view {names} is" if len(views) == 1 else f"views {names} are"
+    return f"{state} missing or old: table-exports repair {row.name}"
 
 
 def invalid_record(record: InvalidRecord) -> Text:
@@ -133,6 +142,8 @@ def _row_as_data(row: Row) -> dict[str, Any]:
         "table_name": row.pipeline.table_name,
         "output_format": row.pipeline.output_format,
         "view": row.pipeline.catalog_name,
+        "entities": list(row.pipeline.entities),
+        "lost_views": list(row.lost_views),
         "scheduled": row.pipeline.scheduled,
         "schedule_expression": row.pipeline.schedule_expression,
         "schedule_time_zone": row.pipeline.schedule_time_zone or None,
@@ -198,6 +209,7 @@ def export_as_data(export: Export, now: datetime) -> dict[str, Any]:
         "reason": export.reason,
         "warning": export.warning,
         "not_converted": {each.attribute: each.values for each in export.not_converted},
+        "entities": [{"name": each.name, "items": each.items} for each in export.entities],
     }
 
 
@@ -227,12 +239,21 @@ def timeline(found: Timeline, now: datetime, region: str) -> Group:
     parts.append(table)
     for name, value in _about(export):
         parts.append(Text.assemble((f"{name:<10}", "dim"), plain(value)))
+    if export.entities:
+        parts.append(_entities(export))
     for wait in found.waits[-1:]:
         for text, address in console_links.of_wait(wait, export, region):
             parts.append(Text.assemble((f"{text:<10}", "dim"), plain(address), no_wrap=True, overflow="ignore"))
     if next_step := _next(found):
         parts.append(plain(next_step, "bold"))
     return Group(*parts)
+
+
+def _entities(export: Export) -> Table:
+    table = _table("Entity", "Rows")
+    for each in export.entities:
+        table.add_row(plain(each.name), plain(count(each.items)))
+    return table
 
 
 def _about(export: Export) -> list[tuple[str, str]]:

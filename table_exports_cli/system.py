@@ -15,11 +15,12 @@ from botocore.exceptions import ClientError, NoRegionError
 
 from table_exports.aws.overviews import overview_of, readable
 from table_exports.aws.records import Records
+from table_exports.domain import naming, view_sql
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
-from table_exports.domain.reports.overview import Overview
+from table_exports.domain.reports.overview import Cataloged, Overview
 from table_exports.domain.reports.timeline import Timeline, timeline
 from table_exports.domain.request import EXPORT_ID, request_detail, request_identity, resume_detail
 from table_exports_cli.problems import AWS_ERROR, DENIED, NOT_FOUND, CommandError
@@ -104,19 +105,20 @@ class System:
     def overview(self, now: datetime) -> Overview:
         return overview_of(self.records, now)
 
-    def views(self) -> set[str]:
-        """Return the names of all views in the Glue database. None exists if the database does not."""
-        glue = self.client("glue")
-        pages = glue.get_paginator("get_tables").paginate(DatabaseName=self.database)
+    def cataloged(self) -> Cataloged:
+        """Return what the Glue database has. Nothing if it does not exist."""
+        glue, database = self.client("glue"), self.database
+        pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
         try:
-            return {
-                table["Name"]
-                for page in pages
-                for table in page["TableList"]
-                if table.get("TableType") == "VIRTUAL_VIEW"
-            }
+            found = {table["Name"]: table for page in pages for table in page["TableList"]}
         except glue.exceptions.EntityNotFoundException:
-            return set()
+            found = {}
+        views = {
+            name: view_sql.shown_snapshot(table.get("ViewOriginalText", ""), database, naming.snapshot_table(name))
+            for name, table in found.items()
+            if table.get("TableType") == "VIRTUAL_VIEW"
+        }
+        return Cataloged(frozenset(found.keys() - views.keys()), views)
 
     def pipeline(self, name: str) -> Pipeline:
         """Return a pipeline. Raises InvalidRecord, or CommandError with all names if there is none of this name."""

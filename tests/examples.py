@@ -1,6 +1,7 @@
 """A pipeline, an export and a request with usual values, of which a test changes those that it is about."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -116,6 +117,14 @@ def a_manifest_of(*sections: Section, **changes: Any) -> Manifest:
         "entities": tuple(sorted(sections, key=lambda section: section.name)),
     }
     return replace(a_manifest(), **usual | changes)
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """The manifest as the job writes it."""
+    content = {"version": 2, **asdict(manifest)}
+    if not manifest.entities:
+        del content["entities"], content["items_omitted"]
+    return json.dumps(content)
 
 
 def a_request(**changes: Any) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def pipeline_page(row: Row, exports: Sequence[Export], now: datetime, actions: A
         pairs(
             ("table", foreign(pipeline.table_name)),
             ("schedule", schedule(pipeline)),
-            ("view", foreign(pipeline.catalog_name)),
+            ("view", foreign(pipeline.catalog_name) if not pipeline.entities else None),
             ("snapshots in", foreign(pipeline.output_prefix)),
             ("latest snapshot", latest(row)),
             ("kept", "all snapshots" if not pipeline.keep_snapshots else f"{pipeline.keep_snapshots} snapshots"),
@@ -154,8 +154,18 @@ def pipeline_page(row: Row, exports: Sequence[Export], now: datetime, actions: A
         table(EXPORT_HEADINGS, [export_row(export, now, actions) for export in exports])
         if exports
         else el("p", "No exports yet, or their records have expired."),
+        entities_of(exports),
     )
     return page(body, look)
+
+
+def entities_of(exports: Sequence[Export]) -> Html | None:
+    """Return the entities of the newest export that succeeded, each with its view and number of rows."""
+    latest = next((export for export in exports if export.stage == Stage.SUCCEEDED), None)
+    if latest is None or not latest.entities:
+        return None
+    rows = [(foreign(each.name), el("span", count(each.items), class_="te-num")) for each in latest.entities]
+    return table(("Entity", "Rows"), rows)
 
 
 EXPORT_HEADINGS = ("Snapshot", "Outcome", "Took", "Rows", "Size", "")

@@ -1,6 +1,6 @@
 """A pipeline: one table in one format as configured, and its state. Both are in its head record."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -110,6 +110,16 @@ class Pipeline:
     def tables(self) -> "list[Pipeline]":
         """The pipeline as each of its tables: the table of all items, and that of each entity."""
         return [self, *map(self.of_entity, self.entities)]
+
+    def published_tables(self, existing: Container[str]) -> "list[Pipeline]":
+        """Return the pipeline as each table that its exports have published. `existing`: all tables in the catalog.
+
+        With entities, a pipeline has the table of all items only if it is configured. Then the snapshot table exists.
+        """
+        published = [self.of_entity(name) for name in self.entities if name not in self.new_entities]
+        return (
+            published if published and naming.snapshot_table(self.catalog_name) not in existing else [self, *published]
+        )
 
     def of_entity(self, name: str) -> "Pipeline":
         """Return the pipeline as if it had the table and view of this entity alone."""

@@ -1,7 +1,6 @@
 """`table-exports columns`: the block that it proposes from manifest, deployed contract and queries, on moto."""
 
 import json
-from dataclasses import asdict
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ import pytest
 import typer
 import yaml
 from botocore.exceptions import ClientError
-from examples import NOW, a_manifest, a_pipeline
+from examples import NOW, a_manifest, a_pipeline, manifest_json
 
 from sandbox.athena.duckdb_engine import DuckDbSession
 from table_export_job import contract
@@ -114,7 +113,7 @@ def athena(monkeypatch, cli, records):
 def put_manifest():
     columns = [(column, type, attribute) for attribute, (column, type, _, _) in COLUMNS.items()]
     attributes = {attribute: seen for attribute, (_, _, seen, _) in COLUMNS.items()}
-    manifest = asdict(a_manifest(*columns, snapshot_timestamp=SNAPSHOT, bytes=3 * 2**40))
+    manifest = json.loads(manifest_json(a_manifest(*columns, snapshot_timestamp=SNAPSHOT, bytes=3 * 2**40)))
     content = {"version": 2, **manifest, "attributes": attributes, "fields": {}}
     boto3.client("s3").put_object(Bucket=BUCKET, Key=manifest_key(), Body=json.dumps(content))
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from examples import NOW, a_pipeline
 from hostile import NAMES
 
+from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
 from table_exports_cli import app, replays, system
 from table_exports_cli.problems import CommandError
@@ -125,6 +126,26 @@ def test_show_counts_values_that_do_not_fit(cli, registered):
     assert "at: 2 values do not fit the type in Columns" in shown.out
     assert "\x1b" not in shown.out
     assert cli("show", "reviews-parquet", "-o", "json").data["not_converted"] == {"at": 2, "\x1b[31m": 1}
+
+
+def test_show_counts_the_rows_of_each_entity(cli, registered):
+    export = a_pipeline().begin("e1", Decimal("0.25"), NOW)
+    assert registered.begin(export)
+    running = export.run_job("jr_1", NOW)
+    assert registered.move(export, running)
+    entities = [EntityItems("reviews_order", 12345, "order"), EntityItems("reviews_\x1b[31m", 0)]
+    written = running.wrote(items=12345, files=1, size=9, warning=None, entities=entities)
+    assert registered.move(running, written.crawl(True, NOW))
+
+    shown = cli("show", "reviews-parquet")
+
+    assert re.search(r"Entity +Rows\s+reviews_order +12,345", shown.out)
+    assert "\x1b" not in shown.out
+    assert cli("show", "reviews-parquet", "-o", "json").data["entities"] == [
+        {"name": "reviews_order", "items": 12345},
+        {"name": "reviews_\x1b[31m", "items": 0},
+    ]
+    assert "Entity" not in cli("show", "orders-parquet").out
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,8 +1,7 @@
 """`table-exports repair`: the catalog of a pipeline is rebuilt from the manifests of its snapshots, on moto."""
 
-import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from examples import NOW, a_manifest, a_pipeline
+from examples import NOW, a_manifest, a_pipeline, manifest_json
 from templates import resource
 
 from sandbox.athena.views import encode_view
@@ -112,7 +111,7 @@ def end(records, publishing, stage):
 
 def write(s3, snapshot, columns, export_id):
     manifest = a_manifest(*columns, export_id=export_id, snapshot_timestamp=snapshot)
-    s3.put_object(Bucket=BUCKET, Key=manifest_key(snapshot), Body=json.dumps({"version": 2, **asdict(manifest)}))
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(snapshot), Body=manifest_json(manifest))
     s3.put_object(Bucket=BUCKET, Key=data_key(snapshot), Body=b"PAR1")
 
 
@@ -502,7 +501,8 @@ def test_a_pipeline_without_its_view_is_not_healthy(cli, aws):
 
     assert (healthy.code, [row["problems"] for row in healthy.data["pipelines"]]) == (0, [[]])
     assert (said.code, [row["problems"] for row in said.data["pipelines"]]) == (1, [["unqueryable"]])
-    assert "reviews-parquet has no view, so it cannot be queried: table-exports repair reviews-parquet" in shown.out
+    lost = "reviews-parquet cannot be queried, because its view reviews is missing or old"
+    assert f"{lost}: table-exports repair reviews-parquet" in shown.out
     aws[1].delete_database(Name=DATABASE)
     assert cli("status").code == 1
 
@@ -513,7 +513,7 @@ def test_status_works_without_the_permission_to_look_for_views(cli, aws, monkeyp
             {"Error": {"Code": "AccessDeniedException", "Message": "perform: glue:GetTables"}}, "GetTables"
         )
 
-    monkeypatch.setattr(system.System, "views", denied)
+    monkeypatch.setattr(system.System, "cataloged", denied)
 
     said = cli("status")
 

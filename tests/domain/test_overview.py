@@ -1,8 +1,9 @@
 from datetime import timedelta
 
+import pytest
 from examples import NOW, a_pipeline, an_export, ends
 
-from table_exports.domain.reports.overview import overview
+from table_exports.domain.reports.overview import Cataloged, overview
 from table_exports.domain.stages import Stage
 
 
@@ -51,7 +52,7 @@ def test_a_pipeline_that_has_published_and_has_no_view_comes_first():
     lost, whole = a_pipeline(pipeline="z", catalog_name="z", **published), a_pipeline(catalog_name="a", **published)
     failing = a_pipeline(pipeline="b", catalog_name="b", recent=ends(1, last=Stage.FAILED))
 
-    found = overview([whole, lost, failing], [], NOW).with_views({"a"})
+    found = overview([whole, lost, failing], [], NOW).with_views(Cataloged(frozenset(), {"a": None}))
 
     assert [(row.name, row.problems) for row in found.rows] == [
         ("z", ("unqueryable",)),
@@ -59,3 +60,36 @@ def test_a_pipeline_that_has_published_and_has_no_view_comes_first():
         (whole.pipeline, ()),
     ]
     assert found.needing_attention == 2
+
+
+LATEST, BEFORE = "2026-11-23T02-00-07Z", "2026-11-22T02-00-07Z"
+APP = {"catalog_name": "app", "output_prefix": "s3://bucket/exports/snapshots_app", "published_snapshot": LATEST}
+
+
+@pytest.mark.parametrize(
+    ("tables", "views", "lost"),
+    [
+        (set(), {"app_orders": LATEST, "app_users": LATEST}, ()),
+        (set(), {"app_orders": LATEST}, ("app_users",)),
+        (set(), {"app_orders": BEFORE, "app_users": "2026-11-24T02-00-07Z"}, ("app_orders",)),
+        (set(), {}, ("app_orders", "app_users")),
+        ({"snapshots_app"}, {"app_orders": LATEST, "app_users": LATEST}, ("app",)),
+        ({"snapshots_app"}, {"app_orders": LATEST, "app_users": LATEST, "app": BEFORE}, ("app",)),
+        ({"snapshots_app"}, {"app_orders": LATEST, "app_users": LATEST, "app": LATEST}, ()),
+    ],
+)
+def test_a_pipeline_with_entities_needs_all_of_their_views(tables, views, lost):
+    """And that of all items, if it has such a table. It needs none yet of an entity that no export has published."""
+    pipeline = a_pipeline(**APP, entities=("app_orders", "app_users", "app_new"), new_entities=("app_new",))
+
+    [row] = overview([pipeline], [], NOW).with_views(Cataloged(frozenset(tables), views)).rows
+
+    assert (row.lost_views, row.problems) == (lost, ("unqueryable",) if lost else ())
+
+
+def test_without_a_published_snapshot_no_view_is_missing():
+    pipeline = a_pipeline(entities=("reviews_a",), new_entities=("reviews_a",))
+
+    [row] = overview([pipeline], [], NOW).with_views(Cataloged(frozenset(), {})).rows
+
+    assert row.problems == ()

@@ -15,6 +15,7 @@ from pipeline_widget import handler, pages
 from pipeline_widget.handler import widget
 from pipeline_widget.links import Actions
 from pipeline_widget.look import DARK, LIGHT
+from table_exports.domain.export import EntityItems
 from table_exports.domain.reports.overview import overview
 from table_exports.domain.reports.timeline import timeline
 from table_exports.domain.request import ExportRequest
@@ -129,6 +130,24 @@ def test_a_pipeline_lists_its_exports_and_an_export_tells_its_story(ask, failed)
         {"view": "resume", "export_id": EXPORT_ID},
         {"view": "run", "pipeline": "reviews-parquet"},
     ]
+
+
+def test_a_pipeline_with_entities_has_the_rows_of_each_in_its_last_snapshot():
+    pipeline = a_pipeline(entities=("reviews_order", "reviews_user"), published_snapshot="2026-11-23T02-00-07Z")
+    running = pipeline.begin("e1", None, NOW).run_job("jr_1", NOW)
+    entities = [EntityItems("reviews_order", 12345, "order"), EntityItems("reviews_user", 0, "user")]
+    older = running.wrote(items=9, files=1, size=9, warning=None, entities=[EntityItems("reviews_order", 9)])
+    latest = running.wrote(items=12345, files=1, size=9, warning=None, entities=entities)
+    exports = [running, *(each.advance(Stage.PUBLISHING, "q", NOW).succeed(NOW) for each in (latest, older))]
+
+    page = pages.pipeline_page(overview([pipeline], [], NOW).rows[0], exports, NOW, ACTIONS, LIGHT)
+    plain = pages.pipeline_page(overview([a_pipeline()], [], NOW).rows[0], [running], NOW, ACTIONS, LIGHT)
+
+    shown = text_of(page)
+    assert re.search(r"Entity\s*Rows\s*reviews_order\s*12,345\s*reviews_user\s*0", shown)
+    assert "<dt>view</dt>" not in page
+    assert "<dt>view</dt>" in plain
+    assert "Entity" not in text_of(plain)
 
 
 def actions_of(html, confirmed):

@@ -1,6 +1,6 @@
 """All pipelines at once: the state of each, and which need attention. The dashboard and the command line show it."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +11,14 @@ from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reports import health
 
 BY_SEVERITY = (health.UNQUERYABLE, *health.PROBLEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cataloged:
+    """What the Glue database has."""
+
+    tables: frozenset[str]
+    views: Mapping[str, str | None]  # by name: the snapshot that it shows. None: it is not a view of ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +32,7 @@ class Row:
     problems: tuple[str, ...]
     snapshot_age: timedelta | None  # of the snapshot that the view shows
     items: int | None  # in that snapshot. None if a version exported it that did not record the number
+    lost_views: tuple[str, ...] = ()  # that do not exist, or show an older snapshot
 
     @property
     def name(self) -> str:
@@ -33,8 +42,16 @@ class Row:
     def last_end(self) -> End | None:
         return self.pipeline.recent[-1] if self.pipeline.recent else None
 
-    def lacks_its_view(self, views: Set[str]) -> bool:
-        return self.pipeline.published_snapshot is not None and self.pipeline.catalog_name not in views
+    def checked(self, cataloged: Cataloged) -> "Row":
+        """Return the row with a problem if the pipeline has published, and not all of its views show that."""
+        latest = self.pipeline.published_snapshot
+        if latest is None:
+            return self
+        names = [table.catalog_name for table in self.pipeline.published_tables(cataloged.tables)]
+        lost = tuple(
+            name for name in names if name not in cataloged.views or (cataloged.views[name] or latest) < latest
+        )
+        return replace(self, lost_views=lost, problems=(health.UNQUERYABLE, *self.problems)) if lost else self
 
     @property
     def _order(self) -> tuple[int, bool, str]:
@@ -51,12 +68,9 @@ class Overview:
         """Return how many pipelines have the problem."""
         return sum(problem in row.problems for row in self.rows)
 
-    def with_views(self, views: Set[str]) -> "Overview":
-        """Return the overview with a problem for each pipeline that has published, and whose view does not exist."""
-        rows = [
-            replace(row, problems=(health.UNQUERYABLE, *row.problems)) if row.lacks_its_view(views) else row
-            for row in self.rows
-        ]
+    def with_views(self, cataloged: Cataloged) -> "Overview":
+        """Return the overview with a problem for each pipeline whose views do not all show what it has published."""
+        rows = [row.checked(cataloged) for row in self.rows]
         return replace(self, rows=tuple(sorted(rows, key=lambda row: row._order)))
 
     @property
