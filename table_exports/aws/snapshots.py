@@ -39,10 +39,23 @@ class Snapshots:
         )
 
     def _folders(self, pipeline: Pipeline) -> set[str]:
-        bucket, folder = _place(f"{pipeline.output_prefix}/")
+        """Return the snapshots that have files, of the table of all items or of an entity."""
+        tables = [pipeline, *self._entities(pipeline)]
+        return {name.partition("=")[2] for table in tables for name in self._folders_in(f"{table.output_prefix}/")}
+
+    def _entities(self, pipeline: Pipeline) -> list[Pipeline]:
+        """Return the pipeline as each of its entities, including those that only a failed export has written."""
+        if not pipeline.entities:
+            return []
+        found = self._folders_in(f"{naming.entities_prefix(pipeline.output_prefix)}/")
+        names = {*pipeline.entities, *(name for name in found if naming.is_entity_of(pipeline.catalog_name, name))}
+        return [pipeline.of_entity(name) for name in sorted(names)]
+
+    def _folders_in(self, uri: str) -> set[str]:
+        bucket, folder = _place(uri)
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/")
         found = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
-        return {name.removeprefix(folder).rstrip("/").partition("=")[2] for name in found}
+        return {name.removeprefix(folder).rstrip("/") for name in found}
 
     def _manifests(self, pipeline: Pipeline) -> set[str]:
         """Return the names of the objects in the folder of manifests."""
@@ -62,13 +75,16 @@ class Snapshots:
         return sorted({*snapshots} - {*self.partitions(pipeline)})
 
     def remove(self, pipeline: Pipeline, snapshot: str) -> int:
-        """Remove a snapshot, and return how many files it had.
+        """Remove a snapshot of all the pipeline's tables, and return how many files it had.
 
-        The partition is removed first, so that no query looks for files that are gone. The manifest is removed last,
+        A partition is removed first, so that no query looks for files that are gone. The manifest is removed last,
         so that an interrupted removal is found again. Raises ClientError if anything remains.
         """
-        self._remove_partition(pipeline, snapshot)
-        files = self._remove_objects(naming.snapshot_location(pipeline.output_prefix, snapshot))
+        files = 0
+        for table in pipeline.tables:
+            self._remove_partition(table, snapshot)
+        for table in [pipeline, *self._entities(pipeline)]:
+            files += self._remove_objects(naming.snapshot_location(table.output_prefix, snapshot))
         self._remove_objects(naming.manifest_uri(pipeline.output_prefix, snapshot))
         return files
 

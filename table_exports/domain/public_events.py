@@ -52,7 +52,22 @@ def of_change(before: Export | None, after: Export) -> list[PublicEvent]:
     """
     if before is None:
         return [_event("Export Failed", after)] if after.stage == Stage.FAILED else []
-    return [_event(detail_type, after) for detail_type in events_between(before.stage, after.stage)]
+    events = [_event(detail_type, after) for detail_type in events_between(before.stage, after.stage)]
+    return [*events, *entities_appeared(after)] if before.stage != after.stage else events
+
+
+def entities_appeared(export: Export) -> list[PublicEvent]:
+    """Return an event for each entity that a successful export is the first one to publish."""
+    if export.stage != Stage.SUCCEEDED:
+        return []
+    return [
+        PublicEvent(
+            "Entity Appeared",
+            {**_identity(export), "entity": entity.name, "value": entity.value, "items": entity.items},
+        )
+        for entity in export.entities
+        if entity.name in export.appeared
+    ]
 
 
 def request_skipped(pipeline: Pipeline, export_id: str) -> PublicEvent:
@@ -81,14 +96,17 @@ def request_rejected(event: Any, reason: str) -> PublicEvent:
 
 
 def _event(detail_type: str, export: Export) -> PublicEvent:
-    identity = {
+    return PublicEvent(detail_type, _identity(export) | _specific_to(detail_type, export))
+
+
+def _identity(export: Export) -> dict[str, Any]:
+    return {
         "version": "1",
         "pipeline": export.pipeline,
         "table_name": export.table_name,
         "export_id": export.export_id,
         "snapshot_timestamp": export.snapshot_timestamp,
     }
-    return PublicEvent(detail_type, identity | _specific_to(detail_type, export))
 
 
 def _specific_to(detail_type: str, export: Export) -> dict[str, Any]:
@@ -99,18 +117,31 @@ def _specific_to(detail_type: str, export: Export) -> dict[str, Any]:
             run = {"glue_job_name": export.glue_job_name, "glue_job_run_id": export.awaited_id}
             return {"read_mode": export.read_mode, **run}
         case "Snapshot Written":
-            return {"location": export.snapshot_location, **_written(export)}
+            return _of_all_items(export, location=export.snapshot_location) | _written(export)
         case "Snapshot Cataloged":
-            return {"snapshot_table": export.snapshot_table}
+            return _of_all_items(export, snapshot_table=export.snapshot_table)
         case "Export Succeeded":
-            return {"view": export.catalog_name, **_written(export)}
+            return _of_all_items(export, view=export.catalog_name) | _written(export)
         case "Export Failed":
             return {"stage": export.failed_stage, "reason": export.reason}
     raise ValueError(f"There is no event {detail_type}")
+
+
+def _of_all_items(export: Export, **names: str) -> dict[str, Any]:
+    """Return names of the table of all items. A pipeline that has only entities has no such table."""
+    return {} if export.wide is False else names
 
 
 def _written(export: Export) -> dict[str, Any]:
     warning = {"warning": export.warning} if export.warning else {}
     counts = {each.attribute: each.values for each in export.not_converted}
     not_converted = {"not_converted": counts} if counts else {}
-    return {"items": export.items, "files": export.files, "bytes": export.bytes, **warning, **not_converted}
+    entities = [{"name": entity.name, "items": entity.items} for entity in export.entities]
+    return {
+        "items": export.items,
+        "files": export.files,
+        "bytes": export.bytes,
+        **warning,
+        **not_converted,
+        **({"entities": entities} if entities else {}),
+    }

@@ -97,6 +97,65 @@ def test_a_snapshot_is_removed_with_its_files_its_partition_and_its_manifest_and
     assert snapshots.remove(PIPELINE, OLD) == 0  # again, for it may have been broken off
 
 
+def entity_folder(snapshot, name):
+    return f"exports/entities_reviews/{name}/snapshot_timestamp={snapshot}/"
+
+
+def test_a_snapshot_is_removed_from_all_entities_also_from_those_of_an_export_that_failed(aws, snapshots):
+    s3, glue = aws
+    pipeline = a_pipeline(entities=("reviews_orders", "reviews_gone"))
+    kept = [
+        f"{entity_folder(NEW, 'reviews_orders')}a.parquet",
+        f"exports/entities_reviews_old/reviews_old_orders/snapshot_timestamp={OLD}/a.parquet",
+        f"exports/manifests_reviews/{NEW}.json",
+    ]
+    write(
+        s3,
+        *kept,
+        f"{entity_folder(OLD, 'reviews_orders')}a.parquet",
+        f"{entity_folder(OLD, 'reviews_unclaimed')}b.parquet",
+        f"{folder(OLD)}c.parquet",
+        f"exports/manifests_reviews/{OLD}.json",
+    )
+    for name in ("snapshots_reviews_orders", "snapshots_reviews_unclaimed"):
+        keys_of = {"PartitionKeys": [{"Name": "snapshot_timestamp", "Type": "string"}]}
+        glue.create_table(DatabaseName="exports", TableInput={"Name": name} | keys_of)
+        for snapshot in (OLD, NEW):
+            glue.create_partition(DatabaseName="exports", TableName=name, PartitionInput={"Values": [snapshot]})
+
+    assert snapshots.of(pipeline) == {OLD, NEW}
+    assert snapshots.remove(pipeline, OLD) == 3
+
+    assert sorted(keys(s3)) == sorted(kept)
+    left = {
+        name: [found["Values"] for found in glue.get_partitions(DatabaseName="exports", TableName=name)["Partitions"]]
+        for name in ("snapshots_reviews_orders", "snapshots_reviews_unclaimed")
+    }
+    assert left == {"snapshots_reviews_orders": [[NEW]], "snapshots_reviews_unclaimed": [[OLD], [NEW]]}  # not ours
+
+
+def test_files_that_a_failed_export_left_of_an_entity_are_found_without_a_manifest(aws, snapshots):
+    s3, _ = aws
+    write(s3, f"{entity_folder(OLD, 'reviews_orders')}a.parquet")
+
+    assert snapshots.of(a_pipeline(entities=("reviews_orders",))) == {OLD}
+    assert snapshots.without_manifest(a_pipeline(entities=("reviews_orders",))) == [OLD]
+
+
+def test_without_entities_nothing_else_is_listed(aws, snapshots):
+    s3, _ = aws
+    listed = []
+    s3.meta.events.register(
+        "provide-client-params.s3.ListObjectsV2", lambda params, **_: listed.append(params["Prefix"])
+    )
+
+    snapshots.of(PIPELINE)
+    snapshots.remove(PIPELINE, OLD)
+
+    assert not [prefix for prefix in listed if "entities" in prefix]
+    assert len(listed) == 4
+
+
 @pytest.mark.slow
 def test_more_files_than_a_call_takes_are_removed_all(aws, snapshots):
     s3, _ = aws

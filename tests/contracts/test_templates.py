@@ -341,4 +341,4 @@ def test_the_roles_that_publish_events_allow_every_event_that_exists():
     changes = {kind for before in Stage for after in Stage for kind in events_between(before, after)}
 
     assert allowed("ReconcileExportsRole", RECONCILER_SOURCE) == {end.detail_type for end in ends}
-    assert allowed("OnExportChangedRole", SOURCE) == changes | {"Export Failed"}
+    assert allowed("OnExportChangedRole", SOURCE) == changes | {"Export Failed", "Entity Appeared"}

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import jsonschema
 import pytest
-from examples import NOW, a_pipeline, a_request, a_resumption, an_export
+from examples import NOW, a_manifest_of, a_pipeline, a_request, a_resumption, a_section, an_export
 
 from table_exports.domain import public_events
+from table_exports.domain.datasets import entity_items
+from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
 
 STARTING = an_export()
@@ -93,7 +96,55 @@ def test_a_warning_is_told_with_the_snapshot_and_at_the_end():
     }
 
 
+ENTITIES = [EntityItems("reviews_orders", 3, "order"), EntityItems("reviews_other", 2)]
+
+
+def with_entities(*, wide, appeared=()):
+    """An export with entities, whose snapshot was written, and which has succeeded."""
+    run = EXPORTING.wrote(items=5, files=2, size=9, warning=None, entities=ENTITIES, wide=wide)
+    publishing = replace(run, appeared=appeared).publish(["q1", "q2"], NOW)
+    return publishing, publishing.succeed(NOW)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_items_of_each_entity_are_told_with_the_snapshot_and_at_the_end(wide):
+    publishing, succeeded = with_entities(wide=wide)
+    listed = [{"name": "reviews_orders", "items": 3}, {"name": "reviews_other", "items": 2}]
+
+    written, cataloged = public_events.of_change(EXPORTING, publishing)
+    [done] = public_events.of_change(publishing, succeeded)
+
+    assert written.detail["entities"] == done.detail["entities"] == listed
+    assert {"location" in written.detail, "snapshot_table" in cataloged.detail, "view" in done.detail} == {wide}
+
+
+def test_a_new_entity_is_told_when_the_export_has_succeeded():
+    publishing, succeeded = with_entities(wide=False, appeared=("reviews_other", "reviews_orders"))
+
+    assert [event.detail_type for event in public_events.of_change(publishing, publishing.fail("no", NOW))] == [
+        "Export Failed"
+    ]
+    _, orders, other = public_events.of_change(publishing, succeeded)
+
+    assert (orders.detail_type, orders.detail) == (
+        "Entity Appeared",
+        EXPORT | {"entity": "reviews_orders", "value": "order", "items": 3},
+    )
+    assert (other.detail["entity"], other.detail["value"]) == ("reviews_other", None)
+    assert public_events.of_change(succeeded, succeeded) == []
+
+
+def test_a_value_that_is_data_is_shortened():
+    manifest = a_manifest_of(a_section("reviews_x", value="x" * 256), a_section("reviews_y", value="y" * 255))
+
+    assert [len(entity.value) for entity in entity_items(manifest)] == [255, 255]
+    assert entity_items(manifest)[0].value.endswith("x…")
+
+
 ALL = [
+    *public_events.of_change(EXPORTING, with_entities(wide=False)[0]),
+    *public_events.of_change(*with_entities(wide=False, appeared=("reviews_orders", "reviews_other"))),
+    *public_events.of_change(*with_entities(wide=True)),
     public_events.of_change(STARTING, EXPORTING)[0],
     public_events.of_change(STARTING, STAGING)[0],
     public_events.of_change(STAGING, STAGING.fail("nobody told", NOW))[0],

@@ -19,6 +19,7 @@ VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}
 
 BUCKET = f"arn:aws:s3:::table-exports-{ACCOUNT}-{REGION}"
 SNAPSHOT_FILE = f"{BUCKET}/exports/snapshots_reviews/snapshot_timestamp=2026-11-23T02-00-07Z/part-00000.avro"
+ENTITY_FILE = f"{BUCKET}/exports/entities_reviews/reviews_orders/snapshot_timestamp=2026-11-23T02-00-07Z/0.avro"
 MANIFEST = f"{BUCKET}/exports/manifests_reviews/2026-11-23T02-00-07Z.json"
 STAGED_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/segment-0.jsonl.gz"
 TABLE_EXPORT_FILE = f"{BUCKET}/staging/reviews/2026-11-23T02-00-07Z/AWSDynamoDB/01695353076000-a1b2c3d4/data/a.json.gz"

@@ -126,6 +126,7 @@ PUBLISHED = {
             "Snapshot Written",
             "Snapshot Cataloged",
             "Export Succeeded",
+            "Entity Appeared",
             "Export Failed",
         )
     },
@@ -154,9 +155,13 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ("OnTableExportedRole", ("s3", "GetObject")): at(places.SUMMARY),
     ("OnExportSucceededRole", ("s3", "ListObjectsV2")): [
         Place(places.BUCKET, {"s3:prefix": prefix})
-        for prefix in ("exports/snapshots_reviews/snapshot_timestamp=", "exports/manifests_reviews/")
+        for prefix in (
+            "exports/snapshots_reviews/snapshot_timestamp=",
+            "exports/entities_reviews/",
+            "exports/manifests_reviews/",
+        )
     ],
-    ("OnExportSucceededRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.MANIFEST),
+    ("OnExportSucceededRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.ENTITY_FILE, places.MANIFEST),
     ("JobRole", ("dynamodb", "Scan")): at(places.TABLE),
     ("JobRole", ("secretsmanager", "GetSecretValue")): at(places.SECRET),
     ("JobRole", ("s3", "GetObject")): at(

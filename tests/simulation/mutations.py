@@ -90,7 +90,7 @@ MUTATIONS = [
     ),
     # Attempts.
     Mutation("attempts have no limit", EXPORT, "return self.attempts_made < ", "return True or "),
-    Mutation("attempts are not counted", EXPORT, "return replace(self, attempt=self.attempt + 1)", "return self"),
+    Mutation("attempts are not counted", EXPORT, "replace(self, attempt=self.attempt + 1, ", "replace(self, "),
     Mutation("there is one attempt", EXPORT, "return self.attempts_made < ", "return False and "),
     Mutation(
         "what a person stopped runs again", EVENTS, 'FAILED_RUNS = {"FAILED",', 'FAILED_RUNS = {"STOPPED", "FAILED",'
@@ -231,7 +231,12 @@ MUTATIONS = [
         "unpublished snapshots count", RETENTION, "kept = sorted(existing & published)", "kept = sorted(existing)"
     ),
     Mutation("what is newer than the view is removed", RETENTION, "< name < latest", "< name != latest"),
-    Mutation("a removal leaves the partition", SNAPSHOTS, "        self._remove_partition(pipeline, snapshot)\n", ""),
+    Mutation(
+        "a removal leaves the partition",
+        SNAPSHOTS,
+        "            self._remove_partition(table, snapshot)\n",
+        "            pass\n",
+    ),
     Mutation(
         "a removal leaves the manifest",
         SNAPSHOTS,
