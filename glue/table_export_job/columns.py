@@ -3,16 +3,19 @@
 import json
 import os
 import re
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
 from table_export_job.contract import NO_RULES, Contract
+from table_export_job.entities import attribute_of
 from table_export_job.errors import PermanentError
+from table_export_job.folders import of_all_tables
 from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
 from table_export_job.types import (
@@ -29,6 +32,9 @@ MANIFEST_VERSION = 2
 COMMENT = "DynamoDB attribute "  # so begin the comments of columns. The services recognize them by it
 COMMENT_BYTES = 255  # the longest comment of a column that the Glue Data Catalog accepts
 START_OVER = 'start over: docs/schema.md, "Start over"'
+
+
+T = TypeVar("T")
 
 
 class SnapshotColumn(NamedTuple):
@@ -85,6 +91,24 @@ class SnapshotTable(NamedTuple):
 def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
     """The snapshot table as it was before this export: the latest manifest knows all its columns.
 
+    Raises PermanentError as `read_latest_manifest` and `single_table`.
+    """
+    return read_latest_manifest(s3, arguments, single_table) or SnapshotTable([], {})
+
+
+def single_table(manifest: dict[str, Any]) -> SnapshotTable:
+    """Raises PermanentError if the snapshots are of entities: their tables would no longer be updated."""
+    if "entities" in manifest:
+        raise PermanentError(
+            "The latest snapshot has tables of entities, but the table stack has no Entities. Restore that parameter, "
+            f"deploy another table stack with its own CatalogName, or {START_OVER}."
+        )
+    return SnapshotTable.from_manifest(manifest)
+
+
+def read_latest_manifest(s3: Any, arguments: JobArguments, parse: Callable[[dict[str, Any]], T]) -> T | None:
+    """What the latest manifest says of earlier snapshots. None if there is no manifest.
+
     Raises PermanentError if the columns are unknown, or if the snapshot of this export would not fit the earlier ones.
     If columns started over, formats that are read by position would show old values under other names.
     """
@@ -95,11 +119,11 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
             f"Restore it with table-exports repair, or {START_OVER}."
         )
     if not latest:
-        return SnapshotTable([], {})
+        return None
     uri = f"{arguments.manifests}{latest}"
     try:
         manifest = json.loads(get(s3, uri))
-        output_format, earlier = manifest["output_format"], SnapshotTable.from_manifest(manifest)
+        output_format, earlier = manifest["output_format"], parse(manifest)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise PermanentError(
             f"The columns of the snapshot table are unknown: {uri} is not a manifest of version {MANIFEST_VERSION} "
@@ -122,12 +146,13 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
 
 def snapshot_without_manifest(s3: Any, arguments: JobArguments, after: str) -> str | None:
     """The folder of a snapshot later than `after`, if there is one. The snapshot of this export is removed before."""
-    folder = f"{arguments.output_prefix}/{PARTITION_COLUMN}="
     end = chr(ord("/") + 1)  # sorts after all files of that snapshot
-    start = bucket_and_key(f"{folder}{after}{end}" if after else folder)["Key"]
-    for found in list_objects(s3, folder, StartAfter=start):
-        if snapshot := re.search(rf"/{PARTITION_COLUMN}=({TIMESTAMP})/.", found["Key"]):
-            return arguments.location_of(snapshot[1])
+    for table in of_all_tables(s3, arguments):
+        folder = f"{table.output_prefix}/{PARTITION_COLUMN}="
+        start = bucket_and_key(f"{folder}{after}{end}" if after else folder)["Key"]
+        for found in list_objects(s3, folder, StartAfter=start):
+            if snapshot := re.search(rf"/{PARTITION_COLUMN}=({TIMESTAMP})/.", found["Key"]):
+                return table.location_of(snapshot[1])
     return None
 
 
@@ -148,12 +173,13 @@ def snapshot_columns(
     earlier: SnapshotTable,
     rules: TypeRules,
     contract: Contract = NO_RULES,
+    placeholders: Sequence[str] = (),
 ) -> tuple[list[SnapshotColumn], Attributes]:
     """All columns of the snapshot table, and everything that is known about each attribute.
 
     `attributes` is what was observed of all items. Raises PermanentError if there is no column.
     """
-    columns, known = expected_columns(attributes, table, earlier, rules, contract)
+    columns, known = expected_columns(attributes, table, earlier, rules, contract, placeholders)
     if not columns:
         raise PermanentError("Columns omits all attributes. Keep at least one key attribute of the table.")
     return columns, known
@@ -165,6 +191,7 @@ def expected_columns(
     earlier: SnapshotTable,
     rules: TypeRules,
     contract: Contract = NO_RULES,
+    placeholders: Sequence[str] = (),
 ) -> tuple[list[SnapshotColumn], Attributes]:
     """The same if `attributes` is what was observed of some items, or of none. There may be no column yet.
 
@@ -172,13 +199,16 @@ def expected_columns(
     So Athena can read old and new snapshots, by name and by position alike. If values of an attribute no longer fit its
     column, the attribute gets a new column. New columns are in the order of the key attributes, then of names. The keys
     come from DescribeTable, so the snapshot of an empty table has columns, too. If names collide, those of earlier
-    snapshots stay. Then those that the contract gives come first, and then an attribute whose name needs no change
-    keeps it.
+    snapshots stay. Then those that the contract and placeholders give come first, and then an attribute whose name
+    needs no change keeps it. The values of placeholders are attributes of an entity's items, and always text.
     """
     types = {definition["AttributeName"]: definition["AttributeType"] for definition in table["AttributeDefinitions"]}
     keys = [element["AttributeName"] for element in sorted(table["KeySchema"], key=lambda element: element["KeyType"])]
     keys = [key for key in keys if not contract.omits(key)]
     seen_keys = {key: Seen({contract.kind_of_key(key, types[key])}) for key in keys}
+    given = {attribute_of(name): name for name in placeholders}
+    seen_keys |= {attribute: Seen({"S"}) for attribute in given}
+    keys += given
     attributes = merge(seen_keys, contract.without_converted(attributes))
     first_to_name = partial(precedence, ascii_only=rules.ascii_names)
     for seen in attributes.values():
@@ -199,9 +229,9 @@ def expected_columns(
             columns[place] = SnapshotColumn(column.name, hive, column.attribute, found.fields)
             fitting.add(column.attribute)
     added = [name for name in attributes if name not in fitting]
-    wanted = contract.wanted_names
+    wanted = contract.wanted_names | given
     added.sort(key=lambda name: (name not in wanted, name in current, first_to_name(name)))
-    reserved = (name for attribute, name in contract.names.items() if attribute not in added)
+    reserved = (name for attribute, name in (contract.names | given).items() if attribute not in added)
     taken = [PARTITION_COLUMN, *(column.name for column in columns), *reserved]
     names = column_names(added, taken, ascii_only=rules.ascii_names, wanted=wanted)
     added.sort(key=lambda name: (keys.index(name) if name in keys else len(keys), names[name]))

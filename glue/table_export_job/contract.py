@@ -201,6 +201,7 @@ class Contract:
         self._conversions = {
             path: Conversion(rule["as"], rule.get("from"), rules) for path, rule in columns.items() if "as" in rule
         }
+        self.block = columns
         self._omitted = level_of(path for path, rule in columns.items() if "omit" in rule)
         self._hashed, self._hasher = level_of(path for path, rule in columns.items() if "hash" in rule), hasher
         self.hashed_paths = sorted(path for path, rule in columns.items() if "hash" in rule)

@@ -102,12 +102,15 @@ def write_as_expected(
 def observe_sample(spark: SparkSession, files: list[StagedFile], known: Attributes) -> Attributes:
     """The known attributes, and those of some items of some files."""
     context, region = spark.sparkContext, boto3.Session().region_name
-    step = math.ceil(len(files) / (SAMPLED_FILES * context.defaultParallelism)) or 1
-    some = files[::step]
+    some = sample_of(files, context.defaultParallelism)
     tasks = context.parallelize(some, len(some) or 1).map(
         lambda file: observe_start(connect("s3", region), file, known)
     )
     return reduce(merge, tasks.collect(), known)
+
+
+def sample_of(files: list[StagedFile], cores: int) -> list[StagedFile]:
+    return files[:: math.ceil(len(files) / (SAMPLED_FILES * cores)) or 1]
 
 
 def observe_start(s3: Any, file: StagedFile, known: Attributes) -> Attributes:

@@ -38,6 +38,7 @@ def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any], co
     segments = segment_count(size, cores)
     rate = read_rate(table, arguments.read_percentage, arguments.read_capacity_cap)
     item_units = (size / (table["ItemCount"] or 1) or 1024) / READ_UNIT_BYTES
+    observes = arguments.entities == "-"  # the attributes of entities are observed while they are converted
     print(f"Scanning {arguments.table_name} in {segments} segments at {rate:g} read capacity units per second")
 
     def read_segments(task: Task) -> SegmentsRead:
@@ -47,7 +48,8 @@ def scan(spark: SparkSession, arguments: JobArguments, table: dict[str, Any], co
                 if limiter.elapsed() >= task.seconds:
                     break
                 name = f"{position.segment:05d}" + (f"-{position.parts}" if position.parts else "")
-                writer = SegmentWriter(connect("s3", region), f"{arguments.staging}{name}", contract)
+                prefix = f"{arguments.staging}{name}"
+                writer = SegmentWriter(connect("s3", region), prefix, contract, observes=observes)
                 request = {"TableName": arguments.table_name, "Segment": position.segment, "TotalSegments": segments}
                 if position.start_key:
                     request["ExclusiveStartKey"] = position.start_key

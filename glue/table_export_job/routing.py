@@ -116,25 +116,32 @@ class Router:
 
     # --------------------------------------------------------------------------------------------------- of all lines
 
-    def split(self, lines: bytes) -> dict[Value, bytes]:
+    def split(self, lines: bytes, *, placeholders: bool = True) -> dict[Value, bytes]:
         """Staged lines by the type of their items, each in the order of the lines, with what placeholders add."""
         if not lines:
             return {}
         try:
-            return self._split(lines)
+            return self._split(lines, placeholders)
         except pa.ArrowInvalid:  # Python decides whether the lines are valid
-            return self._split_items(lines)
+            return self._split_items(lines, placeholders)
 
-    def _split_items(self, lines: bytes) -> dict[Value, bytes]:
+    def without_omitted(self, lines: bytes) -> bytes:
+        """The lines as they are staged, without those of omitted types."""
+        if not self.omitted:
+            return lines
+        parts = self.split(lines, placeholders=False)
+        return b"".join(part for value, part in parts.items() if value not in self.omitted)
+
+    def _split_items(self, lines: bytes, placeholders: bool = True) -> dict[Value, bytes]:
         parts: dict[Value, list[bytes]] = {}
         for line in lines.splitlines():
             item = orjson.loads(line)["Item"]
             value = self.type_of(item)
-            item = self.with_placeholders(item, value)
+            item = self.with_placeholders(item, value) if placeholders else item
             parts.setdefault(value, []).append(orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE))
         return {value: b"".join(part) for value, part in parts.items()}
 
-    def _split(self, lines: bytes) -> dict[Value, bytes]:
+    def _split(self, lines: bytes, placeholders: bool) -> dict[Value, bytes]:
         reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines))
         items = pyarrow.json.read_json(pa.py_buffer(lines), reading, self._parsing)["Item"].combine_chunks()
         each_line = array_of_lines(lines)
@@ -149,7 +156,7 @@ class Router:
         for value, start, end in zip(values, [0, *ends[:-1]], ends, strict=True):
             if start < end:
                 part, rows = each_line[start:end], order[start:end]
-                if self.placeholders(value):
+                if placeholders and self.placeholders(value):
                     part = self._with_placeholders(part, value, rows, texts, members)
                 parts[value] = content(part).tobytes()
         return parts

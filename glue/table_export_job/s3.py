@@ -41,6 +41,14 @@ def names_in(s3: Any, folder: str) -> set[str]:
     return {name for name in names if name and "/" not in name}
 
 
+def folders_in(s3: Any, folder: str) -> list[str]:
+    """The names of the folders in a folder that have objects."""
+    place = bucket_and_prefix(folder)
+    pages = s3.get_paginator("list_objects_v2").paginate(**place, Delimiter="/")
+    prefixes = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+    return [prefix.removeprefix(place["Prefix"]).removesuffix("/") for prefix in prefixes]
+
+
 def delete_all(s3: Any, folder: str) -> None:
     bucket = bucket_and_key(folder)["Bucket"]
     for page in s3.get_paginator("list_objects_v2").paginate(**bucket_and_prefix(folder)):
@@ -63,8 +71,10 @@ def delete_objects(s3: Any, bucket: str, folder: str, objects: list[dict[str, st
         raise ExportFailed(f"Could not delete {folder}: {refused['Code']} for {refused['Key']}.")
 
 
-def abort_uploads(s3: Any, folder: str) -> None:
+def abort_uploads(s3: Any, folder: str, part: str = "") -> None:
+    """Abort the uploads below a folder that have this part in their keys."""
     bucket = bucket_and_key(folder)["Bucket"]
     for page in s3.get_paginator("list_multipart_uploads").paginate(**bucket_and_prefix(folder)):
         for upload in page.get("Uploads", []):
-            s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+            if part in upload["Key"]:
+                s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])

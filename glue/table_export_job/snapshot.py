@@ -27,8 +27,8 @@ from table_export_job.columns import (
 )
 from table_export_job.contract import Contract
 from table_export_job.errors import ExportFailed
+from table_export_job.folders import abort_uploads_of_snapshot, of_all_tables
 from table_export_job.s3 import (
-    abort_uploads,
     bucket_and_key,
     delete,
     delete_all,
@@ -177,13 +177,13 @@ def upload(s3: Any, arguments: JobArguments, number: int, path: str) -> Snapshot
 # ----------------------------------------------------------------------------------------- verify, publish, describe
 
 
-def verify_counts(staged: StagedItems, files: list[SnapshotFile]) -> None:
+def verify_counts(staged: StagedItems, files: list[SnapshotFile], items_omitted: int = 0) -> None:
     """Raises ExportFailed if an item is missing or was written twice."""
     items_staged, items_written = sum(file.items for file in staged.files), sum(file.items for file in files)
-    if not staged.items_counted == items_staged == items_written:
+    if not staged.items_counted == items_staged == items_written + items_omitted:
         raise ExportFailed(
             f"The snapshot is not complete: DynamoDB counted {staged.items_counted} items, {items_staged} were staged, "
-            f"{items_written} written. Run the export again."
+            f"{items_written} written{f', {items_omitted} omitted' if items_omitted else ''}. Run the export again."
         )
 
 
@@ -206,7 +206,8 @@ def publish(s3: Any, arguments: JobArguments, files: list[SnapshotFile]) -> None
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(complete, files))
     expected = {bucket_and_key(file.uri)["Key"]: file.bytes for file in files}
-    found = {each["Key"]: each["Size"] for each in list_objects(s3, arguments.location)}
+    tables = of_all_tables(s3, arguments)
+    found = {each["Key"]: each["Size"] for table in tables for each in list_objects(s3, table.location)}
     if found != expected:
         missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
         raise ExportFailed(
@@ -284,8 +285,9 @@ def clear(s3: Any, arguments: JobArguments) -> None:
     """
     put(s3, arguments.marker, b"")
     delete(s3, arguments.manifest)
-    abort_uploads(s3, arguments.location)
-    delete_all(s3, arguments.location)
+    abort_uploads_of_snapshot(s3, arguments)
+    for table in of_all_tables(s3, arguments):
+        delete_all(s3, table.location)
     if arguments.read_mode == "scan":  # another run can use the files of DynamoDB's export
         delete_all(s3, arguments.staging)
     delete(s3, arguments.marker)
@@ -297,5 +299,6 @@ def clear_after_killed_runs(s3: Any, arguments: JobArguments) -> None:
     for name in sorted(names):
         if name.endswith(MARKER_SUFFIX):
             if name.removesuffix(MARKER_SUFFIX) not in names:
-                delete_all(s3, arguments.location_of(name.removesuffix(f".json{MARKER_SUFFIX}")))
+                for table in of_all_tables(s3, arguments):
+                    delete_all(s3, table.location_of(name.removesuffix(f".json{MARKER_SUFFIX}")))
             delete(s3, f"{arguments.manifests}{name}")

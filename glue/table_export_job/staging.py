@@ -52,14 +52,14 @@ class StagedItems(NamedTuple):
 
 
 class SegmentWriter:
-    """Writes the pages of one segment to staged files of bounded size, and observes the attributes on the way.
+    """Writes the pages of one segment to staged files of bounded size, and may observe the attributes on the way.
 
     The names of the files depend on the segment and the round only. So what a failed attempt of the task left is
     overwritten, or is not part of the result.
     """
 
-    def __init__(self, s3: Any, prefix: str, contract: Contract = NO_RULES) -> None:
-        self._s3, self._prefix, self._contract = s3, prefix, contract
+    def __init__(self, s3: Any, prefix: str, contract: Contract = NO_RULES, *, observes: bool = True) -> None:
+        self._s3, self._prefix, self._contract, self._observes = s3, prefix, contract, observes
         self._counted, self._units, self._files, self._attributes = 0, 0.0, [], {}
         self._open()
 
@@ -71,7 +71,8 @@ class SegmentWriter:
         items = page["Items"]
         self._contract.apply(items)
         self._lines.write(b"".join(orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE) for item in items))
-        observe(items, self._attributes)
+        if self._observes:
+            observe(items, self._attributes)
         self._items += len(items)
         self._counted += page["Count"]
         self._units += page["ConsumedCapacity"]["CapacityUnits"]

@@ -1,14 +1,17 @@
-"""Reads the column contract of a run, and the key for its hashes."""
+"""Reads what the stack of a run configures: the column contract, the key for its hashes, and the entities."""
 
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from table_export_job import entities
 from table_export_job.arguments import JobArguments
 from table_export_job.clients import connect
 from table_export_job.contract import NO_RULES, Contract, has_hash, verified
 from table_export_job.errors import PermanentError
+from table_export_job.folders import catalog_name
 from table_export_job.hashing import Hasher
+from table_export_job.routing import Router
 from table_export_job.s3 import get
 
 GONE = ("AccessDenied", "NoSuchKey", "NoSuchBucket")  # of GetObject. Without s3:ListBucket, no key is AccessDenied
@@ -31,19 +34,32 @@ def read_contract(s3: Any, arguments: JobArguments) -> Contract:
     """Raises PermanentError if it is not what a deployment of this version stored, or lacks the key for hashes."""
     if arguments.columns == "-":
         return NO_RULES
-    try:
-        content = get(s3, arguments.columns)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
-            raise unreadable(f"The column contract {arguments.columns}", error, DEPLOY_AGAIN) from error
-        raise
-    columns = verified(content, arguments.columns)
+    columns = verified(read_block(s3, arguments.columns, "column contract"), arguments.columns)
     hasher = None
     if has_hash(columns):
         if arguments.hash_secret == "-":
             raise PermanentError("Columns hashes attributes, but the stack has no HashSecretArn. Set it.")
         hasher = Hasher(read_key(arguments.hash_secret))
     return Contract(columns, arguments.format.rules, hasher)
+
+
+def read_router(s3: Any, arguments: JobArguments, contract: Contract) -> Router | None:
+    """The entities of the stack, or None. Raises PermanentError as `read_contract`, or if both do not go together."""
+    if arguments.entities == "-":
+        return None
+    content = read_block(s3, arguments.entities, "block Entities")
+    block = entities.verified(content, arguments.entities)
+    entities.ensure_valid(block, contract.block, catalog_name(arguments))
+    return Router(block)
+
+
+def read_block(s3: Any, uri: str, name: str) -> bytes:
+    try:
+        return get(s3, uri)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in GONE:
+            raise unreadable(f"The {name} {uri}", error, DEPLOY_AGAIN) from error
+        raise
 
 
 def read_key(arn: str) -> str:

@@ -56,7 +56,9 @@ class S3:
     def get_paginator(self, operation):
         assert operation == "list_multipart_uploads"
         found = [{"Key": key, "UploadId": upload} for upload, (key, _) in self.uploads.items()]
-        return mock.Mock(paginate=lambda Bucket, Prefix: [{"Uploads": found}])
+        return mock.Mock(
+            paginate=lambda Bucket, Prefix: [{"Uploads": [each for each in found if each["Key"].startswith(Prefix)]}]
+        )
 
     def abort_multipart_upload(self, Bucket, Key, UploadId):
         self.aborted.append(self.uploads.pop(UploadId)[0])

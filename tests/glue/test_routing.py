@@ -203,3 +203,23 @@ def test_arrow_splits_ordinary_lines_without_python(monkeypatch):
     assert Counter({value: part.count(b'"{order_id}":') for value, part in parts.items()}) == {
         f"type{n}": 100 for n in range(20)
     }
+
+
+@settings(deadline=None)
+@given(items)
+def test_lines_of_omitted_types_are_removed_and_the_others_stay_as_they_are(items):
+    router = Router(BY_BOTH)
+
+    kept = [orjson.loads(line)["Item"] for line in router.without_omitted(lines_of(items)).splitlines()]
+
+    in_order = [value for value, _ in sorted(Counter(map(router.type_of, items)).items(), key=str)]
+    assert [[item for item in kept if router.type_of(item) == value] for value in in_order] == [
+        [item for item in items if router.type_of(item) == value and value != "audit"] for value in in_order
+    ]
+    assert len(kept) == sum(router.type_of(item) != "audit" for item in items)
+
+
+def test_lines_are_as_they_were_if_no_type_is_omitted():
+    lines = lines_of([{"t": s("b")}, {"t": s("a")}])
+
+    assert Router(BY_TYPE).without_omitted(lines) is lines
