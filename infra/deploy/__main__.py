@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from infra.deploy import CannotDeploy, artifacts, contracts, guide, settings, tables_file
+from infra.deploy import CannotDeploy, artifacts, blocks, guide, settings, tables_file
 from infra.deploy.account import Account, sign_in
 from infra.deploy.deployment import Declined, Deployment
 from infra.deploy.parameters import parameters
@@ -116,7 +116,7 @@ def carry_out(
     guide.artifacts_bucket(kept, account, screen)
     if artifacts.upload(account, kept.artifacts_bucket, options.build):
         screen.show(f"Uploaded to s3://{kept.artifacts_bucket}/{artifacts.prefix(deployment.version)}/")
-    contracts.store(account, kept.artifacts_bucket, {each.columns for each in selected if each.columns})
+    blocks.store(account, kept.artifacts_bucket, {block for each in selected for block in each.blocks.items()})
 
     if options.only:
         deployment.require_common_stack_of_this_version()

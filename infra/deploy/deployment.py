@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.deploy import CannotDeploy, adoption, artifacts, checks, contracts, quotas, retention
+from infra.deploy import CannotDeploy, adoption, artifacts, blocks, checks, quotas, retention
 from infra.deploy.account import Account
 from infra.deploy.functions import Functions
 from infra.deploy.ownership import COMMON, TABLE, TAG
@@ -268,10 +268,7 @@ class Deployment:
         return outcome_of(table_stack.stack, plan)
 
     def _parameters(self, table_stack: TableStack) -> dict[str, str]:
-        if table_stack.columns is None:
-            return table_stack.parameters
-        location = f"{self.settings.artifacts_bucket}/{contracts.key(table_stack.columns)}"
-        return table_stack.parameters | {contracts.PARAMETER: location}
+        return table_stack.parameters | blocks.parameters(self.settings.artifacts_bucket, table_stack.blocks)
 
     def _execute(self, plan: Plan) -> Outcome:
         def execute() -> Outcome:

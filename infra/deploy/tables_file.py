@@ -3,7 +3,8 @@
 import difflib
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from zoneinfo import available_timezones
 
 import yaml
 
-from infra.deploy import CannotDeploy, contracts, files
+from infra.deploy import CannotDeploy, blocks, files
 from infra.deploy.parameters import Parameter
 from table_exports.domain import naming, schedules
 from table_exports.domain.errors import InvalidRequest
@@ -22,7 +23,9 @@ MAX_STACK_NAME = 128
 STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
 IF_TEXT = "If it is text, put quotation marks around it"
 INVALID = object()  # instead of a value that YAML cannot read
-NO_DEFAULT = ("CatalogName", "StackName", "Columns")  # of one pipeline: its names, and what its items have
+BLOCKS = (blocks.COLUMNS, blocks.ENTITIES)
+NO_DEFAULT = ("CatalogName", "StackName", *BLOCKS)  # of one pipeline: its names, and what its items have
+DEPTH_OF_COLUMNS, DEPTH_OF_ENTITIES = 2, 4  # of mappings: a rule of a path, and `types: {order: {when: {sk: …}}}`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class TableStack:
     catalog_name: str
     parameters: dict[str, str]
     line: int = 0  # where the file names the stack
-    columns: bytes | None = None  # the column contract, as the deployment stores it
+    blocks: dict[str, bytes] = field(default_factory=dict)  # by parameter: the block, as the deployment stores it
 
     @property
     def table(self) -> str:
@@ -106,22 +109,31 @@ class TablesFile:
         stack = own.pop("StackName", None)
         named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
         values = {**defaults, **own, "TableName": table}
-        if not columns or not contracts.needs_key(columns):
-            values.pop(contracts.KEY_PARAMETER, None)  # its job's role needs no access to the secret
-        elif contracts.KEY_PARAMETER not in values:
+        if not blocks.needs_key(columns):
+            values.pop(blocks.KEY_PARAMETER, None)  # its job's role needs no access to the secret
+        elif blocks.KEY_PARAMETER not in values:
             how = 'docs/columns.md, "Hashed attributes"'
-            self._report(node, f"{where}.{contracts.PARAMETER}: to hash, set {contracts.KEY_PARAMETER}: {how}")
+            self._report(node, f"{where}.{blocks.COLUMNS}: to hash, set {blocks.KEY_PARAMETER}: {how}")
         output_format = values.get("OutputFormat", self._parameters["OutputFormat"].default or "")
         try:
             catalog_name = naming.catalog_name(table, values.get("CatalogName", ""))
         except InvalidRequest as error:
             self._report(node, f"{where}: {error}")
             return None
+        entities = self._entities(node, where, columns, catalog_name)
+        if entities and values.get("CatalogUpdate") == "always":
+            problem = "needs CatalogUpdate: on-schema-change, because no crawler catalogs the tables of entities"
+            self._report(node, f"{where}.{blocks.ENTITIES}: {problem}")
         stack = stack or stack_name(catalog_name, output_format)
         self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
         self._claim(self._stacks, stack, where, node, "StackName", "stack")
+        given = {blocks.COLUMNS: columns, blocks.ENTITIES: entities}
         return TableStack(
-            stack=stack, catalog_name=catalog_name, parameters=values, line=line_of(named), columns=columns
+            stack=stack,
+            catalog_name=catalog_name,
+            parameters=values,
+            line=line_of(named),
+            blocks={name: blocks.content(name, block) for name, block in given.items() if block},
         )
 
     def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
@@ -133,7 +145,7 @@ class TablesFile:
         """Returns the valid values, and reports the problems of the others."""
         values = {}
         for name, value in self._entries(node, where).items():
-            if name == contracts.PARAMETER and where != "defaults":
+            if name in BLOCKS and where != "defaults":
                 continue
             if problem := self._problem(name, value, where):
                 self._report(value, f"{where}.{name}: {problem}")
@@ -141,33 +153,56 @@ class TablesFile:
                 values[name] = value.value
         return values
 
-    def _columns(self, node: yaml.Node, where: str) -> bytes | None:
-        """Returns the column contract if there is one. Reports its problems."""
-        if not isinstance(node, yaml.MappingNode):
-            return None
-        block = next((value for key, value in node.value if key.value == contracts.PARAMETER), None)
-        if block is None:
-            return None
-        where = f"{where}.{contracts.PARAMETER}"
-        places: dict[tuple[str, ...], yaml.Node] = {(): block}
-        columns = {}
-        for path, rule in self._entries(block, where).items():
-            places[(path,)] = rule
-            if isinstance(rule, yaml.MappingNode):
-                fields = self._entries(rule, f"{where}.{path}")
-                places |= {(path, name): value for name, value in fields.items()}
-                if self._report_split_value(rule, fields, f"{where}.{path}"):
-                    continue
-                found = {name: self._value(value, f"{where}.{path}.{name}") for name, value in fields.items()}
-                is_complete = INVALID not in found.values()
+    def _columns(self, node: yaml.Node, where: str) -> dict[str, Any]:
+        """Returns the column contract. Reports its problems, and returns an empty one then."""
+        block = self._block(node, where, blocks.COLUMNS, DEPTH_OF_COLUMNS, blocks.is_field_of_columns)
+        return self._checked(block, blocks.problems_of_columns(block.value))
+
+    def _entities(self, node: yaml.Node, where: str, columns: dict[str, Any], catalog_name: str) -> dict[str, Any]:
+        """The same for the entities."""
+        block = self._block(node, where, blocks.ENTITIES, DEPTH_OF_ENTITIES)
+        if not block.value or not block.is_complete:
+            return {}
+        return self._checked(block, blocks.problems_of_entities(block.value, columns, catalog_name))
+
+    def _checked(self, block: "Block", problems: Iterator[blocks.Problem]) -> dict[str, Any]:
+        for place, problem in problems:
+            self._report(block.node(place), f"{'.'.join([block.where, *place])}: {problem}")
+            block.is_complete = False
+        return block.value if block.is_complete else {}
+
+    def _block(
+        self, node: yaml.Node, where: str, name: str, depth: int, is_field: Callable[[str], bool] | None = None
+    ) -> "Block":
+        block = Block(f"{where}.{name}")
+        entries = node.value if isinstance(node, yaml.MappingNode) else []
+        if found := next((value for key, value in entries if key.value == name), None):
+            value = self._mapping(found, block, (), depth, is_field)
+            block.value = {key: each for key, each in value.items() if each is not INVALID}
+        return block
+
+    def _mapping(
+        self,
+        node: yaml.Node,
+        block: "Block",
+        place: tuple[str, ...],
+        depth: int,
+        is_field: Callable[[str], bool] | None,
+    ) -> dict[str, Any]:
+        """Returns the values by the text of their keys, as it was written. INVALID for those that have problems."""
+        where = ".".join([block.where, *place])
+        values = {}
+        for key, inner in self._entries(node, where).items():
+            block.nodes[(*place, key)] = inner
+            if isinstance(inner, yaml.MappingNode) and depth > 1:
+                values[key] = self._mapping(inner, block, (*place, key), depth - 1, is_field)
+                if INVALID in values[key].values() or self._report_split_value(inner, f"{where}.{key}", is_field):
+                    values[key] = INVALID
             else:
-                found = self._value(rule, f"{where}.{path}")
-                is_complete = found is not INVALID
-            if is_complete:
-                columns[path] = found
-        for place, problem in contracts.problems(columns):
-            self._report(places.get(place, places[place[:1]]), f"{'.'.join([where, *place])}: {problem}")
-        return contracts.content(columns) if columns and not self.problems else None
+                values[key] = self._value(inner, f"{where}.{key}")
+        block.nodes[place] = node
+        block.is_complete &= INVALID not in values.values()
+        return values
 
     def _value(self, node: yaml.Node, where: str) -> Any:
         """Returns the value as YAML defines it. INVALID if it has none. Reports why."""
@@ -178,12 +213,12 @@ class TablesFile:
             self._report(node, f"{where}: {problem}. {IF_TEXT}")
             return INVALID
 
-    def _report_split_value(self, rule: yaml.Node, fields: dict[str, yaml.Node], where: str) -> bool:
+    def _report_split_value(self, rule: yaml.Node, where: str, is_field: Callable[[str], bool] | None) -> bool:
         """Reports the value that a comma ends. In {as: decimal(18,2)}, YAML reads `2)` as a name without a value."""
-        for before, name in pairwise(fields):
-            if rule.flow_style and not fields[name].value and not contracts.is_field(name):
+        for (before, value), (name, other) in pairwise(rule.value if is_field and rule.flow_style else []):
+            if not other.value and not is_field(name.value):
                 how = 'Put quotation marks around it, as in "decimal(18,2)"'
-                self._report(fields[before], f"{where}.{before}: the value ends at the comma. {how}")
+                self._report(value, f"{where}.{before.value}: the value ends at the comma. {how}")
                 return True
         return False
 
@@ -235,6 +270,20 @@ class TablesFile:
 
     def _report(self, node: yaml.Node, problem: str) -> None:
         self.problems.append((line_of(node), problem))
+
+
+class Block:
+    """What an entry has under one name, with the nodes of its parts."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.value: dict[str, Any] = {}
+        self.is_complete = True
+        self.nodes: dict[tuple[str, ...], yaml.Node] = {}
+
+    def node(self, place: tuple[str, ...]) -> yaml.Node:
+        """Returns the node of the place, or else of what it is in."""
+        return self.nodes[next(found for end in range(len(place), -1, -1) if (found := place[:end]) in self.nodes)]
 
 
 def _yaml_remedy(error: yaml.MarkedYAMLError) -> str:

@@ -79,7 +79,7 @@ def test_every_client_of_s3_names_the_owner():
     assert made == {
         "table_exports/aws/cloud.py": {"_client_of_own"},
         "infra/deploy/artifacts.py": {"account.client"},  # Account.client names the owner
-        "infra/deploy/contracts.py": {"account.client"},
+        "infra/deploy/blocks.py": {"account.client"},
         "infra/deploy/adoption.py": {"client"},
         "infra/deploy/retention.py": {"account.client"},
     }

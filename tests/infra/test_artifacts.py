@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.deploy import CannotDeploy, artifacts, contracts
+from infra.deploy import CannotDeploy, artifacts, blocks
 from infra.deploy.account import Account
 
 BUCKET = "table-exports-artifacts-123456789012-us-east-1"
@@ -106,21 +106,25 @@ def test_the_bucket_keeps_what_is_overwritten_also_if_an_earlier_version_created
     assert s3.get_bucket_versioning(Bucket="of-an-earlier-version")["Status"] == "Enabled"
 
 
-def test_a_contract_is_stored_once_under_its_checksum(account, s3):
+def test_a_block_is_stored_once_under_its_checksum(account, s3):
+    contents = {("Columns", b"one"), ("Columns", b"other"), ("Entities", b"one")}
     for _ in range(2):
-        contracts.store(account, BUCKET, {b"one", b"other"})
+        blocks.store(account, BUCKET, contents)
 
     versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
-    assert sorted(each["Key"] for each in versions) == sorted(map(contracts.key, (b"one", b"other")))
-    assert all(re.fullmatch("table-exports/columns/[0-9a-f]{64}[.]json", each["Key"]) for each in versions)
+    assert sorted(each["Key"] for each in versions) == sorted(blocks.key(*each) for each in contents)
+    assert [each["Key"].rpartition("/")[0] for each in versions] == ["table-exports/columns"] * 2 + [
+        "table-exports/entities"
+    ]
+    assert all(re.fullmatch(r".*/[0-9a-f]{64}[.]json", each["Key"]) for each in versions)
 
 
-def test_a_contract_that_was_replaced_is_not_deployed(account, s3):
-    s3.put_object(Bucket=BUCKET, Key=contracts.key(b"one"), Body=b"other")
+def test_a_block_that_was_replaced_is_not_deployed(account, s3):
+    s3.put_object(Bucket=BUCKET, Key=blocks.key("Columns", b"one"), Body=b"other")
 
     with pytest.raises(CannotDeploy, match="was replaced: its content is not what its name says") as error:
-        contracts.store(account, BUCKET, {b"one"})
+        blocks.store(account, BUCKET, {("Columns", b"one")})
 
     command = shlex.split(str(error.value).splitlines()[-1])
     s3.delete_object(Bucket=command[4], Key=command[6])
-    contracts.store(account, BUCKET, {b"one"})
+    blocks.store(account, BUCKET, {("Columns", b"one")})

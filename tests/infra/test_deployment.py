@@ -10,7 +10,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from samtranslator.yaml_helper import yaml_parse
 from templates import INFRA
 
-from infra.deploy import CannotDeploy, contracts
+from infra.deploy import CannotDeploy, blocks
 from infra.deploy.changes import Change
 from infra.deploy.deployment import Declined, Deployment
 from infra.deploy.settings import Settings
@@ -476,10 +476,12 @@ def test_a_deployment_beyond_a_quota_asks_and_changes_nothing(deploy, monkeypatc
     assert planned == NAMES
 
 
-def test_a_stack_refers_to_the_contract_that_was_stored_for_it():
-    contract = b"the same rules"
+def test_a_stack_refers_to_the_blocks_that_were_stored_for_it():
+    stored = {"Columns": b"the same rules", "Entities": b"the same types"}
     deployment = Deployment(None, FakeScreen([]), FakeStacks([]), SETTINGS, Path("build"), False)
-    without, with_one = TABLES[0], replace(TABLES[0], columns=contract)
+    without, with_both = TABLES[0], replace(TABLES[0], blocks=stored)
 
     assert deployment._parameters(without) == without.parameters
-    assert deployment._parameters(with_one) == without.parameters | {"Columns": f"b/{contracts.key(contract)}"}
+    assert deployment._parameters(with_both) == without.parameters | {
+        name: f"b/{blocks.key(name, content)}" for name, content in stored.items()
+    }

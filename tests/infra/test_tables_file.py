@@ -71,12 +71,12 @@ def test_the_column_contract_is_what_the_job_reads(read):
         """
     private, complete = read(text)
 
-    assert complete.columns is None
+    assert complete.blocks == {}
     assert "Columns" not in private.parameters
     [item] = items = [
         {"2024": {"N": "1"}, "address": {"M": {"street": {"S": "x"}}}, "at": {"N": "1"}, "price": {"S": "1"}}
     ]
-    Contract(parsed(private.columns)).apply(items)
+    Contract(parsed(private.blocks["Columns"])).apply(items)
     assert item == {"address": {"M": {}}, "at": {"N": "1"}, "price": {"N": "1"}}
 
 
@@ -95,7 +95,7 @@ def test_only_a_table_that_hashes_gets_the_secret(read):
 
 
 def test_an_empty_block_is_no_contract(read):
-    assert read("tables:\n  Orders: {Columns: }\n")[0].columns is None
+    assert read("tables:\n  Orders: {Columns: }\n")[0].blocks == {}
 
 
 def test_a_stack_that_is_there_under_another_name_keeps_it(read):
