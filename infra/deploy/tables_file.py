@@ -291,7 +291,8 @@ def _yaml_remedy(error: yaml.MarkedYAMLError) -> str:
     if "\\t" in str(error.problem):
         return ". Indent with spaces, not with tabs"
     is_alias = error.context == "while scanning an alias" or "undefined alias" in str(error.problem)  # *.email
-    return f". {IF_TEXT}" if is_alias or "cannot start any token" in str(error.problem) else ""
+    is_placeholder = "but got '{'" in str(error.problem)  # ORDER#{order_id} in {}
+    return f". {IF_TEXT}" if is_alias or is_placeholder or "cannot start any token" in str(error.problem) else ""
 
 
 def line_of(node: yaml.Node) -> int:

@@ -41,7 +41,15 @@ def accepted(parameter):
     return st.from_regex(found["AllowedPattern"], fullmatch=True)
 
 
-PASSED_TO_THE_JOB = ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacityCap", "Columns", "HashSecretArn")
+PASSED_TO_THE_JOB = [
+    "TableName",
+    "OutputFormat",
+    "ReadPercentage",
+    "ReadCapacityCap",
+    "Columns",
+    "Entities",
+    "HashSecretArn",
+]
 
 
 @settings(deadline=None, database=None, max_examples=200)
@@ -53,6 +61,7 @@ PASSED_TO_THE_JOB = ("TableName", "OutputFormat", "ReadPercentage", "ReadCapacit
         "ReadPercentage": Decimal("1"),
         "ReadCapacityCap": Decimal(0),
         "Columns": "",
+        "Entities": "",
         "HashSecretArn": "",
     }
 )
@@ -67,6 +76,7 @@ def test_the_job_reads_each_value_that_the_template_accepts(values):
     given_to_glue = _arguments(export) | {
         "--read_capacity_cap": str(values["ReadCapacityCap"]),
         "--columns": f"s3://{values['Columns']}" if values["Columns"] else "-",
+        "--entities": f"s3://{values['Entities']}" if values["Entities"] else "-",
         "--hash_secret": values["HashSecretArn"] or "-",
     }
 
@@ -76,6 +86,7 @@ def test_the_job_reads_each_value_that_the_template_accepts(values):
     assert read.read_percentage == float(values["ReadPercentage"])
     assert read.read_capacity_cap == float(values["ReadCapacityCap"])
     assert read.columns == given_to_glue["--columns"]
+    assert read.entities == given_to_glue["--entities"]
     assert read.hash_secret == given_to_glue["--hash_secret"]
 
 
@@ -86,7 +97,7 @@ def test_each_argument_of_the_job_is_given_by_the_template_or_by_the_function_th
 
 def test_an_argument_that_glue_reads_has_an_effect():
     """`--enable-metrics`, for example, has none without a GlueContext, and would cost money with one."""
-    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns", "--hash_secret"}
+    assert set(ARGUMENTS) - set(OF_GLUE) == {"--read_capacity_cap", "--columns", "--entities", "--hash_secret"}
 
 
 def test_the_script_accepts_the_arguments_that_the_template_of_0_1_0_gives():

@@ -7,7 +7,9 @@ from templates import INFRA
 
 from infra.deploy import CannotDeploy, tables_file
 from infra.deploy.parameters import parameters
+from table_export_job import entities
 from table_export_job.contract import Contract, parsed
+from table_export_job.routing import Router
 from table_exports.domain.errors import InvalidRequest
 from table_exports.domain.parameters import PARAMETERS
 
@@ -94,8 +96,33 @@ def test_only_a_table_that_hashes_gets_the_secret(read):
     assert [table_stack.parameters.get("HashSecretArn") for table_stack in read(text)] == [arn, None, None]
 
 
-def test_an_empty_block_is_no_contract(read):
-    assert read("tables:\n  Orders: {Columns: }\n")[0].blocks == {}
+@pytest.mark.parametrize("name", ["Columns", "Entities"])
+def test_an_empty_block_is_none(read, name):
+    assert read(f"tables:\n  Orders: {{{name}: }}\n")[0].blocks == {}
+
+
+def test_the_entities_are_what_the_job_reads(read):
+    text = """
+        tables:
+          App:
+            Columns:
+              sk: {name: sort_key}
+            Entities:
+              by: {key: sk, before: "#"}
+              types:
+                ORDER: {name: orders, when: {pk: "USER#{user_id}", sk: "ORDER#{order_id}"}}
+                7: {omit: true}
+              rest: unknown
+              wide: true
+              max_entities: 20
+        """
+    [app] = read(text)
+
+    router = Router(entities.parsed(app.blocks["Entities"]))
+    assert (router.given_names, router.omitted) == ({None: "unknown", "ORDER": "orders"}, {"7"})
+    assert (router.wide, router.max_entities, router.placeholders("ORDER")) == (True, 20, ["user_id", "order_id"])
+    assert "Entities" not in app.parameters
+    assert parsed(app.blocks["Columns"]) == {"sk": {"name": "sort_key"}}
 
 
 def test_a_stack_that_is_there_under_another_name_keeps_it(read):
@@ -235,6 +262,43 @@ def test_no_table_is_no_mistake(read, text):
             "1: the file is not valid YAML: found undefined alias 'all'. If it is text, put quotation marks",
         ),
         ("defaults: {Columns: {a: {omit: true}}}", "1: defaults.Columns: cannot be a default"),
+        ("defaults: {Entities: {by: t}}", "1: defaults.Entities: cannot be a default"),
+        ("tables:\n  App: {Entities: t}", "2: App.Entities: must have entries in the form"),
+        ("tables:\n  App:\n    Entities:\n      key: t", "4: App.Entities.key: unknown field. Use one of by, types"),
+        ("tables:\n  App:\n    Entities:\n      rest: x", "4: App.Entities: needs `by`, or `types` that have `when`"),
+        ("tables:\n  App:\n    Entities:\n      by: 1", "4: App.Entities.by: must be text. Put quotation marks"),
+        (
+            "tables:\n  App:\n    Entities:\n      by:\n        key: sk\n        before: #",
+            "6: App.Entities.by.before: before must be text. Put quotation marks around it",
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      types:\n        a:\n          when:\n            sk: A#{Id}",
+            "7: App.Entities.types.a.when.sk: {Id} must be lowercase letters, digits and underscores",
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      types:\n        a: {when: {sk: A#{id}}}",
+            "5: the file is not valid YAML: expected ',' or '}', but got '{'. If it is text, put quotation marks",
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      by: t\n      types:\n        a: {name: 2026-99-99}",
+            "6: App.Entities.types.a.name: month must be in 1..12. If it is text, put quotation marks around it",
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      by: t\n      types:\n        a: {omit: true}\n        a: {name: b}",
+            "7: App.Entities.types.a: occurs twice. Remove one",
+        ),
+        (
+            "tables:\n  App:\n    Columns: {t: {omit: true}}\n    Entities:\n      by: t",
+            "5: App.Entities.by: Columns changes or removes t (rule t). Keep only `name` in that rule",
+        ),
+        (
+            "tables:\n  App:\n    CatalogUpdate: always\n    Entities: {by: t}",
+            "3: App.Entities: needs CatalogUpdate: on-schema-change, because no crawler catalogs the tables",
+        ),
+        (
+            "tables:\n  Snapshots:\n    Entities: {by: t}",
+            "3: Snapshots.Entities: the table snapshots_other would be a snapshot table. Set another CatalogName",
+        ),
         ("tables:\n\tOrders:", "found character '\\t' that cannot start any token"),
     ],
 )
