@@ -28,6 +28,7 @@ QUERY_RESULT = f"{BUCKET}/query-results/7d0a4f2c.txt"
 ARTIFACTS = "arn:aws:s3:::artifacts"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:table-exports-hashes-a1b2c3"
 CONTRACT = f"{ARTIFACTS}/table-exports/columns/{'0' * 64}.json"
+ENTITIES = f"{ARTIFACTS}/table-exports/entities/{'0' * 64}.json"
 
 GLUE = f"arn:aws:glue:{REGION}:{ACCOUNT}"
 JOB, CRAWLER = f"{GLUE}:job/table-exports-reviews-avro", f"{GLUE}:crawler/table-exports-reviews-avro"

@@ -31,6 +31,7 @@ GIVEN = {  # with everything that needs a permission more
     "GlueConnection": "network",
     "HashSecretArn": places.SECRET,
     "Columns": places.CONTRACT.rpartition(":")[2],
+    "Entities": places.ENTITIES.rpartition(":")[2],
 }
 PIPELINE = {  # the attributes of a table stack's custom resource
     "CatalogName": places.CATALOG_NAME,

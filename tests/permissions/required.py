@@ -99,6 +99,7 @@ TOUCHES: dict[Operation, list[Place]] = {
 
 JOB_FOLDERS = {
     "exports/snapshots_reviews/": places.SNAPSHOT_FILE,
+    "exports/entities_reviews/reviews_orders/": places.ENTITY_FILE,
     "exports/manifests_reviews/": places.MANIFEST,
     "staging/reviews/": places.STAGED_FILE,
 }
@@ -165,11 +166,11 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     ("JobRole", ("dynamodb", "Scan")): at(places.TABLE),
     ("JobRole", ("secretsmanager", "GetSecretValue")): at(places.SECRET),
     ("JobRole", ("s3", "GetObject")): at(
-        places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE, places.CONTRACT
+        places.MANIFEST, places.STAGED_FILE, places.TABLE_EXPORT_FILE, places.CONTRACT, places.ENTITIES
     ),
     ("JobRole", ("s3", "PutObject")): at(places.MANIFEST, places.STAGED_FILE),
     ("JobRole", ("s3", "DeleteObject")): at(places.MANIFEST, places.STAGED_FILE),
-    ("JobRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.STAGED_FILE),
+    ("JobRole", ("s3", "DeleteObjects")): at(places.SNAPSHOT_FILE, places.ENTITY_FILE, places.STAGED_FILE),
     ("JobRole", ("s3", "ListObjectsV2")): [Place(places.BUCKET, {"s3:prefix": prefix}) for prefix in JOB_FOLDERS],
     ("JobRole", ("s3", "ListObjectVersions")): [Place(places.BUCKET, {"s3:prefix": TABLE_EXPORT_FOLDER})],
     ("JobRole", ("s3", "ListMultipartUploads")): at(places.BUCKET),
@@ -178,7 +179,7 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
             ("JobRole", ("s3", name))
             for name in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "AbortMultipartUpload")
         ],
-        at(places.SNAPSHOT_FILE),
+        at(places.SNAPSHOT_FILE, places.ENTITY_FILE),
     ),
 }
 
