@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import catalog, naming, retention, view_sql
+from table_exports.domain.datasets import datasets
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
 from table_exports_cli.deployed import Deployed
@@ -71,23 +72,28 @@ def bucket(deployed: Deployed) -> Iterator[Problem]:
 def views(deployed: Deployed) -> Iterator[Problem]:
     """each view shows the latest published snapshot of its pipeline, and nothing else has its name"""
     for pipeline in deployed.pipelines:
-        view, latest = deployed.catalog.get(pipeline.catalog_name), pipeline.published_snapshot
-        if view is None:
-            if latest:
-                what = f"its view {pipeline.catalog_name} is gone"
-                yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
-            continue
-        is_view, table = view.get("TableType") == "VIRTUAL_VIEW", naming.snapshot_table(pipeline.catalog_name)
-        text = view.get("ViewOriginalText", "")
-        shown = view_sql.shown_snapshot(text, deployed.output("DatabaseName"), table) if is_view else None
-        if shown is None:
-            kind = "view" if is_view else "table"
-            what = f"another {kind} has the name of its view, {pipeline.catalog_name}"
-            remedy = f"drop the {kind}, or create it again with another name"
-            yield Problem(pipeline.pipeline, what, f"{remedy}, then {_repair(pipeline.pipeline)}" if latest else remedy)
-        elif latest and shown < latest:
-            what = f"its view shows {shown}, not {latest}"
-            yield Problem(pipeline.pipeline, what, _repair(pipeline.pipeline))
+        for table in pipeline.published_tables(deployed.catalog):
+            yield from _of_view(table, deployed)
+
+
+def _of_view(table: Pipeline, deployed: Deployed) -> Iterator[Problem]:
+    """Yield the problem of a pipeline's view, or of that of one of its entities."""
+    view, latest, repair = deployed.catalog.get(table.catalog_name), table.published_snapshot, _repair(table.pipeline)
+    if view is None:
+        if latest:
+            yield Problem(table.pipeline, f"its view {table.catalog_name} is gone", repair)
+        return
+    is_view, source = view.get("TableType") == "VIRTUAL_VIEW", naming.snapshot_table(table.catalog_name)
+    text = view.get("ViewOriginalText", "")
+    shown = view_sql.shown_snapshot(text, deployed.output("DatabaseName"), source) if is_view else None
+    if shown is None:
+        kind = "view" if is_view else "table"
+        what = f"another {kind} has the name of its view, {table.catalog_name}"
+        remedy = f"drop the {kind}, or create it again with another name"
+        yield Problem(table.pipeline, what, f"{remedy}, then {repair}" if latest else remedy)
+    elif latest and shown < latest:
+        name = f" {table.catalog_name}" if table.entities else ""
+        yield Problem(table.pipeline, f"its view{name} shows {shown}, not {latest}", repair)
 
 
 def snapshots(deployed: Deployed) -> Iterator[Problem]:
@@ -100,21 +106,30 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
         if latest is None:
             return None
         try:
-            export, manifest = manifests.of_snapshot(pipeline, latest)
-            stored.ensure_complete(export, manifest)
+            tables = datasets(*manifests.of_snapshot(pipeline, latest))
+            for table in tables:
+                stored.ensure_complete(*table)
         except PermanentError as error:
             lost = latest in stored.without_manifest(pipeline)
             return Problem(name, str(error), _repair(name) if lost else _export_again(name))
-        table = export.snapshot_table
-        if table not in deployed.catalog:
-            return Problem(name, f"its snapshot table {table} is gone", _repair(name))
-        wanted = catalog.partition_input(export, manifest, latest, None)
-        if not catalog.fits_the_table(wanted, deployed.catalog[table]):
-            return Problem(name, f"{table} has other columns or another SerDe than its latest snapshot", _repair(name))
+        for export, manifest in tables:
+            table_name = export.snapshot_table
+            if table_name not in deployed.catalog:
+                return Problem(name, f"its snapshot table {table_name} is gone", _repair(name))
+            wanted = catalog.partition_input(export, manifest, latest, None)
+            if not catalog.fits_the_table(wanted, deployed.catalog[table_name]):
+                what = f"{table_name} has other columns or another SerDe than its latest snapshot"
+                return Problem(name, what, _repair(name))
         existing = stored.of(pipeline)
         kept = (existing & pipeline.published) - {*retention.superseded(existing, pipeline)}
-        if missing := stored.without_partition(pipeline, kept):
-            return Problem(name, f"{table} has no partition of {', '.join(missing)}", _repair(name))
+        for export, _ in tables:
+            of_table = (
+                pipeline if export.catalog_name == pipeline.catalog_name else pipeline.of_entity(export.catalog_name)
+            )
+            with_rows = kept & stored.with_files(of_table) if pipeline.entities else kept
+            if missing := stored.without_partition(of_table, with_rows):
+                what = f"{export.snapshot_table} has no partition of {', '.join(missing)}"
+                return Problem(name, what, _repair(name))
         return None
 
     yield from filter(None, deployed.of_each_pipeline(look))

@@ -9,7 +9,7 @@ first waits until that export has ended, which decides what the view must show.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,9 +20,11 @@ from table_exports.aws.glue import Glue
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import naming, retention
+from table_exports.domain.aws_events import QueryEnded
+from table_exports.domain.datasets import Dataset, datasets
 from table_exports.domain.errors import PermanentError
-from table_exports.domain.export import Export
-from table_exports.domain.manifest import Manifest, OtherVersion
+from table_exports.domain.export import VIEWS_AT_ONCE, Export
+from table_exports.domain.manifest import OtherVersion
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.stages import Stage
 from table_exports_cli.problems import CommandError
@@ -96,25 +98,30 @@ class _Repair:
     def carry_out(self) -> Repaired:
         latest = self._latest()
         restored = self._restore_manifests(latest)
-        export, manifest = self._complete(latest)
+        tables = self._complete(latest)
         if created := self._glue.ensure_database():
             self._notes.append(f"Created the database {self._system.database}")
-        self._glue.ensure_own_names(export)
-        self._glue.restore_table(export, manifest)
-        added = self._add_partitions(latest)
-        self._glue.correct_partitions(export, manifest, self._pipeline.published_snapshot)
-        self._show(export, manifest)
+        for export, _ in tables:
+            self._glue.ensure_own_names(export)
+        for table in tables:
+            self._glue.restore_table(*table)
+        added = self._add_partitions(latest, tables)
+        for table in tables:
+            self._glue.correct_partitions(*table, self._pipeline.published_snapshot)
+        for start in range(0, len(tables), VIEWS_AT_ONCE):
+            self._show(tables[start : start + VIEWS_AT_ONCE])
         return Repaired(latest, added, created, restored, tuple(self._notes))
 
     def _latest(self) -> str:
-        """Return the latest published snapshot, or a newer one that the view shows already: a query that seems to have
+        """Return the latest published snapshot, or a newer one that a view shows already: a query that seems to have
         failed may have changed the view, which never moves backwards.
         """
         name, published = self._pipeline.pipeline, self._pipeline.published_snapshot
         if published is None:
             raise CommandError(f"{name} has not published a snapshot yet: table-exports run {name}")
-        shown = self._glue.shown_snapshot(self._pipeline.catalog_name)
-        return shown if shown and shown == self._pipeline.newest_snapshot else published
+        newest = self._pipeline.newest_snapshot
+        shown = (self._glue.shown_snapshot(table.catalog_name) for table in self._pipeline.tables)
+        return newest if newest and newest in shown else published
 
     def _restore_manifests(self, latest: str) -> tuple[str, ...]:
         """Restore lost manifests from their versions. Returns the timestamps of the snapshots.
@@ -141,17 +148,17 @@ class _Repair:
     def _restore_manifest(self, snapshot: str) -> bool:
         for export, manifest, content in self._manifests.versions(self._pipeline, snapshot):
             try:
-                self._snapshots.ensure_complete(export, manifest)
+                self._ensure_complete(datasets(export, manifest))
             except PermanentError:
                 continue
             self._manifests.restore(self._pipeline, snapshot, content)
             return True
         return False
 
-    def _complete(self, snapshot: str) -> tuple[Export, Manifest]:
-        """Return the manifest and the export of a snapshot. Raises CommandError unless S3 has all of its files."""
+    def _complete(self, snapshot: str) -> list[Dataset]:
+        """Return the tables of a snapshot. Raises CommandError unless S3 has all of its files."""
         try:
-            return self._proven(snapshot)
+            tables = self._proven(snapshot)
         except PermanentError as error:
             remedy = f"To export again: table-exports run {self._pipeline.pipeline}"
             if snapshot in self._snapshots.without_manifest(self._pipeline):
@@ -159,29 +166,54 @@ class _Repair:
                     'No version of it can be restored. Exports need it, so start over: docs/schema.md, "Start over"'
                 )
             raise CommandError(f"Snapshot {snapshot} cannot be shown: {error}. {remedy}") from error
+        known = {table.catalog_name for table in self._pipeline.tables}
+        if unknown := [export.catalog_name for export, _ in tables if export.catalog_name not in known]:
+            raise CommandError(
+                f"{self._pipeline.pipeline} does not hold the names {', '.join(unknown)} at present. An export claims "
+                f"them: table-exports run {self._pipeline.pipeline}"
+            )
+        return tables
 
-    def _proven(self, snapshot: str) -> tuple[Export, Manifest]:
-        export, manifest = self._manifests.of_snapshot(self._pipeline, snapshot)
-        self._snapshots.ensure_complete(export, manifest)
-        return export, manifest
+    def _proven(self, snapshot: str) -> list[Dataset]:
+        tables = datasets(*self._manifests.of_snapshot(self._pipeline, snapshot))
+        self._ensure_complete(tables)
+        return tables
 
-    def _add_partitions(self, latest: str) -> tuple[str, ...]:
-        """Add the published snapshots that the table lacks. Returns their timestamps."""
-        missing = self._snapshots.without_partition(self._pipeline, [*self._published(), latest])
+    def _ensure_complete(self, tables: Iterable[Dataset]) -> None:
+        for table in tables:
+            self._snapshots.ensure_complete(*table)
+
+    def _add_partitions(self, latest: str, tables: Sequence[Dataset]) -> tuple[str, ...]:
+        """Add the published snapshots that the tables lack. Returns their timestamps.
+
+        A snapshot has no partition of an entity that appeared later. Only its manifest tells.
+        """
+        snapshots = [*self._published(), latest]
+        pipelines = {table.catalog_name: table for table in self._pipeline.tables}
+        missing: dict[str, set[str]] = {}  # by snapshot: the names of tables
+        for export, _ in tables:
+            for snapshot in self._snapshots.without_partition(pipelines[export.catalog_name], snapshots):
+                missing.setdefault(snapshot, set()).add(export.catalog_name)
+        lacking = sorted(missing)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            added = [snapshot for snapshot, put in zip(missing, pool.map(self._put, missing), strict=True) if put]
+            put = pool.map(self._put, lacking, [missing[snapshot] for snapshot in lacking])
+            added = [snapshot for snapshot, number in zip(lacking, put, strict=True) for _ in range(number)]
         if added:
-            self._notes.append(f"Added {len(added)} partition{'' if len(added) == 1 else 's'}: {', '.join(added)}")
-        return tuple(added)
+            number, distinct = len(added), ", ".join(dict.fromkeys(added))
+            self._notes.append(f"Added {number} partition{'' if number == 1 else 's'}: {distinct}")
+        return tuple(dict.fromkeys(added))
 
-    def _put(self, snapshot: str) -> bool:
+    def _put(self, snapshot: str, names: set[str]) -> int:
+        """Add a snapshot to the tables of these names that it has. Returns how many these are."""
         try:
-            export, manifest = self._proven(snapshot)
+            tables = self._proven(snapshot)
         except PermanentError as error:
             self._notes.append(f"Left out snapshot {snapshot}: {error}")
-            return False
-        self._glue.ensure_partition(export, manifest)
-        return True
+            return 0
+        lacking = [table for table in tables if table[0].catalog_name in names]
+        for table in lacking:
+            self._glue.ensure_partition(*table)
+        return len(lacking)
 
     def _published(self) -> list[str]:
         existing = self._snapshots.of(self._pipeline)
@@ -194,20 +226,26 @@ class _Repair:
             if isinstance(found, Export) and found.stage != Stage.SUCCEEDED:
                 yield found.snapshot_timestamp
 
-    def _show(self, export: Export, manifest: Manifest) -> None:
-        """Create the view, and wait until it exists. Raises CommandError if the query fails."""
-        once = replace(export, attempt=int(the_time().timestamp()))  # Athena runs a query again only for a new attempt
-        query_id = self._athena.create_view(once, manifest)
-        end = None
+    def _show(self, tables: Sequence[Dataset]) -> None:
+        """Create the views, and wait until they exist. Raises CommandError if a query fails."""
+        queries: dict[str, QueryEnded | None] = {}
+        attempt = int(the_time().timestamp())  # Athena runs a query again only for a new attempt
         try:
-            end = wait_for_end(self._athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
-        finally:
-            if end is None:  # Athena could carry it out when the view shows a newer snapshot already
-                self._athena.stop_query(query_id)
-        if end is None:
-            raise CommandError(
-                f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds and was stopped: "
-                "repeat the command"
-            )
-        if end.state != "SUCCEEDED":
-            raise CommandError(f"The view was not created: Athena query {query_id} ended {end.state}: {end.message}")
+            for export, manifest in tables:
+                queries[self._athena.create_view(replace(export, attempt=attempt), manifest)] = None
+            for query_id in queries:
+                queries[query_id] = wait_for_end(self._athena, query_id, QUERY_ENDS_WITHIN_SECONDS)
+        finally:  # Athena could carry a query out when the view shows a newer snapshot already
+            for query_id, end in queries.items():
+                if end is None:
+                    self._athena.stop_query(query_id)
+        for query_id, end in queries.items():
+            if end is None:
+                raise CommandError(
+                    f"Athena query {query_id} has not ended after {QUERY_ENDS_WITHIN_SECONDS} seconds and was stopped: "
+                    "repeat the command"
+                )
+            if end.state != "SUCCEEDED":
+                raise CommandError(
+                    f"The view was not created: Athena query {query_id} ended {end.state}: {end.message}"
+                )

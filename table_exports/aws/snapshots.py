@@ -40,8 +40,11 @@ class Snapshots:
 
     def _folders(self, pipeline: Pipeline) -> set[str]:
         """Return the snapshots that have files, of the table of all items or of an entity."""
-        tables = [pipeline, *self._entities(pipeline)]
-        return {name.partition("=")[2] for table in tables for name in self._folders_in(f"{table.output_prefix}/")}
+        return {name for table in [pipeline, *self._entities(pipeline)] for name in self.with_files(table)}
+
+    def with_files(self, table: Pipeline) -> set[str]:
+        """Return the snapshots that one table has files of: that of all items, or that of an entity."""
+        return {name.partition("=")[2] for name in self._folders_in(f"{table.output_prefix}/")}
 
     def _entities(self, pipeline: Pipeline) -> list[Pipeline]:
         """Return the pipeline as each of its entities, including those that only a failed export has written."""

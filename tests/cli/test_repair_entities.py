@@ -1,0 +1,231 @@
+"""`table-exports repair` and `doctor` for a pipeline with entities: each has its table, its partitions and its view."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import boto3
+import pytest
+from examples import a_manifest_of, a_pipeline, a_section, manifest_json
+
+from table_exports.domain import naming
+from table_exports.domain.stages import Stage
+from table_exports_cli import queries, repairing, system
+from tests.cli.test_repair import (
+    BUCKET,
+    DATABASE,
+    FIRST,
+    LATEST,
+    SECOND,
+    Athena,
+    Lambda,
+    manifest_key,
+    remedies,
+    tables,
+)
+
+NAMES = {FIRST: ["reviews_order"], SECOND: ["reviews_order", "reviews_user"], LATEST: ["reviews_order", "reviews_user"]}
+REPAIR = {"table-exports repair reviews-parquet"}
+
+
+class Queries(Athena):
+    """Each query has an id of its own. Those in `running` do not end."""
+
+    running = frozenset()
+
+    def start_query_execution(self, **given):
+        super().start_query_execution(**given)
+        return {"QueryExecutionId": f"q{len(self.tokens)}"}
+
+    def get_query_execution(self, QueryExecutionId):
+        found = super().get_query_execution(QueryExecutionId)
+        return {"QueryExecution": {"Status": {"State": "RUNNING"}}} if QueryExecutionId in self.running else found
+
+
+@pytest.fixture
+def wide(request):
+    """Whether there is a table of all items, too."""
+    return getattr(request, "param", True)
+
+
+@pytest.fixture
+def aws(monkeypatch, cli, records, wide):
+    """The pipeline with three snapshots, and nothing in the catalog. In the latest one, an entity has no items."""
+    s3, glue = boto3.client("s3"), boto3.client("glue")
+    if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=BUCKET)
+    for database in glue.get_databases()["DatabaseList"]:
+        glue.delete_database(Name=database["Name"])
+    athena, client = Queries(glue), system.System.client
+    others = {"athena": athena, "lambda": Lambda()}
+    monkeypatch.setattr(system.System, "client", lambda self, name: others.get(name) or client(self, name))
+    monkeypatch.setattr(queries, "POLL_SECONDS", 0)
+    assert records.register(a_pipeline())
+    for day, (snapshot, names) in enumerate(NAMES.items()):
+        export(records, snapshot, names, f"e{day}")
+        write(s3, snapshot, names, f"e{day}", wide)
+    yield s3, glue, athena
+    for found in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+
+
+def export(records, snapshot, names, export_id):
+    moment, pipeline = naming.snapshot_moment(snapshot), records.pipeline("reviews-parquet")
+    begun = pipeline.begin(export_id, Decimal("0.25"), moment)
+    assert records.begin(begun)
+    exporting = begun.run_job(f"jr_{export_id}", moment)
+    new = tuple(name for name in names if name not in pipeline.entities)
+    if new:
+        assert records.claim_entities(begun, pipeline, new)
+    publishing = replace(exporting, appeared=new).advance(Stage.PUBLISHING, "q", moment)
+    assert records.move(begun, exporting)
+    assert records.ask_to_show(begun)
+    assert records.move(exporting, publishing)
+    assert records.move(publishing, publishing.succeed(moment))
+
+
+def write(s3, snapshot, names, export_id, wide):
+    def located(section):
+        return replace(section, location=section.location.replace(LATEST, snapshot))
+
+    items = {name: 0 if (snapshot, name) == (LATEST, "reviews_user") else 1 for name in names}
+    sections = [a_section(name, ("id", "string"), (f"of_{name}", "bigint"), items=items[name]) for name in names]
+    if wide:
+        sections.append(a_section("reviews", ("id", "string"), items=sum(items.values()), files=1))
+    sections = [located(section) for section in sections]
+    manifest = a_manifest_of(*sections, export_id=export_id, snapshot_timestamp=snapshot)
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(snapshot), Body=manifest_json(manifest))
+    for section in sections:
+        if section.files:
+            s3.put_object(Bucket=BUCKET, Key=f"{key_of(section.location)}part-0.parquet", Body=b"PAR1")
+
+
+def key_of(uri):
+    return uri.removeprefix(f"s3://{BUCKET}/")
+
+
+def described(glue):
+    """Of each snapshot table: its columns, its partitions, and the snapshot that its view shows."""
+    found = {}
+    for name, table in tables(glue).items():
+        if name.startswith("snapshots_"):
+            parts = glue.get_partitions(DatabaseName=DATABASE, TableName=name)["Partitions"]
+            view = name.removeprefix("snapshots_")
+            found[view] = (
+                [column["Name"] for column in table["StorageDescriptor"]["Columns"]],
+                sorted(part["Values"][0] for part in parts),
+                repairing.Glue(glue, None, DATABASE).shown_snapshot(view),
+            )
+    return found
+
+
+def whole(wide):
+    entities = {
+        "reviews_order": (["id", "of_reviews_order"], [FIRST, SECOND, LATEST], LATEST),
+        "reviews_user": (["id", "of_reviews_user"], [SECOND, LATEST], LATEST),
+    }
+    return entities | ({"reviews": (["id"], [FIRST, SECOND, LATEST], LATEST)} if wide else {})
+
+
+@pytest.mark.parametrize("wide", [False, True], indirect=True)
+def test_each_table_and_view_is_rebuilt_after_the_database_was_deleted(cli, aws, wide):
+    said = cli("repair", "reviews-parquet", "-o", "json")
+
+    assert said.code == 0, said.err
+    assert described(aws[1]) == whole(wide)
+    assert said.data["partitions_added"] == [FIRST, SECOND, LATEST]
+    assert f"Added {8 if wide else 5} partitions: {FIRST}, {SECOND}, {LATEST}" in said.err
+    assert cli("status", "-o", "json").data["pipelines"][0]["lost_views"] == []
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="reviews_user"), id="a view"),
+        pytest.param(
+            lambda glue: glue.delete_table(DatabaseName=DATABASE, Name="snapshots_reviews_user"), id="a table"
+        ),
+        pytest.param(
+            lambda glue: glue.delete_partition(
+                DatabaseName=DATABASE, TableName="snapshots_reviews_user", PartitionValues=[SECOND]
+            ),
+            id="a partition",
+        ),
+        pytest.param(lambda glue: glue.delete_database(Name=DATABASE), id="the database"),
+    ],
+)
+def test_whatever_an_entity_lost_is_reported_and_comes_back(cli, aws, wide, records, lost):
+    s3, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    objects = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+
+    assert remedies(records) == set()
+    lost(glue)
+    assert remedies(records) == REPAIR
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert described(glue) == whole(wide)
+    assert remedies(records) == set()
+    assert s3.list_objects_v2(Bucket=BUCKET)["Contents"] == objects
+
+
+def test_a_lost_view_of_an_entity_makes_the_pipeline_unqueryable(cli, aws):
+    assert cli("repair", "reviews-parquet").code == 0
+    aws[1].delete_table(DatabaseName=DATABASE, Name="reviews_user")
+
+    said = cli("status")
+
+    assert said.code == 1
+    assert "reviews-parquet cannot be queried, because its view reviews_user is missing or old" in said.out
+
+
+def test_lost_files_of_an_entity_are_exported_again(cli, aws, records):
+    s3, _, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    lost = f"{key_of(a_section('reviews_order').location)}part-0.parquet"
+    s3.delete_object(Bucket=BUCKET, Key=lost)
+
+    assert remedies(records) == {"table-exports run reviews-parquet"}
+    said = cli("repair", "reviews-parquet")
+    assert said.code == 1
+    assert "has 0 files, and its manifest lists 1" in said.err
+
+
+def test_nothing_of_someone_else_is_replaced(cli, aws):
+    glue = aws[1]
+    glue.create_database(DatabaseInput={"Name": DATABASE})
+    glue.create_table(DatabaseName=DATABASE, TableInput={"Name": "reviews_user", "TableType": "EXTERNAL_TABLE"})
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code != 0
+    assert {*tables(glue)} == {"reviews_user"}
+
+
+def test_names_that_the_pipeline_does_not_hold_are_claimed_by_an_export_first(cli, aws, records):
+    pipeline = a_pipeline()
+    records.unregister(pipeline.pipeline, pipeline.stack_id)
+    assert records.register(pipeline)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 1
+    assert "does not hold the names reviews_order, reviews_user at present" in said.err
+    assert "table-exports run reviews-parquet" in said.err
+
+
+def test_queries_that_do_not_end_are_stopped(cli, aws, monkeypatch):
+    athena = aws[2]
+    athena.running = {"q2"}
+    monkeypatch.setattr(repairing, "QUERY_ENDS_WITHIN_SECONDS", 0)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert (said.code, athena.stopped) == (1, ["q2"])
+    assert "Athena query q2 has not ended after 0 seconds and was stopped" in said.err
+
+
+def test_at_most_ten_queries_run_at_a_time(cli, aws, monkeypatch):
+    monkeypatch.setattr(repairing, "VIEWS_AT_ONCE", 1)
+
+    assert cli("repair", "reviews-parquet").code == 0
+    assert described(aws[1])["reviews_user"][2] == LATEST
