@@ -178,6 +178,7 @@ def doctor(ctx: typer.Context, output: InFormat = Output.TEXT) -> None:
 def columns(
     ctx: typer.Context,
     pipeline: PipelineName,
+    entity: Annotated[str | None, typer.Option(help="Of a pipeline with entities: the one to look at.")] = None,
     no_query: Annotated[
         bool, typer.Option("--no-query", help="Use the manifest only. Finds neither times nor decimals.")
     ] = False,
@@ -186,7 +187,7 @@ def columns(
 ) -> None:
     """Propose rules for the block Columns of tables.yaml, from the latest snapshot. Deploys nothing."""
     system = the_system(ctx)
-    planned = proposing.plan(system, pipeline)
+    planned = proposing.plan(system, pipeline, entity)
     queries = [] if no_query else planned.queries
     if queries:
         for line in planned.description():

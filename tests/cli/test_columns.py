@@ -1,6 +1,7 @@
 """`table-exports columns`: the block that it proposes from manifest, deployed contract and queries, on moto."""
 
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -10,10 +11,11 @@ import pytest
 import typer
 import yaml
 from botocore.exceptions import ClientError
-from examples import NOW, a_manifest, a_pipeline, manifest_json
+from examples import NOW, a_manifest, a_pipeline, a_section, manifest_json
 
 from sandbox.athena.duckdb_engine import DuckDbSession
 from table_export_job import contract
+from table_export_job import entities as job_entities
 from table_exports_cli import proposing, queries, system
 
 BUCKET, SNAPSHOT = "bucket", "2026-11-23T02-00-07Z"
@@ -122,10 +124,10 @@ def manifest_key():
     return f"exports/manifests_reviews/{SNAPSHOT}.json"
 
 
-def deploy(columns):
+def deploy(columns, **more):
     glue, name = boto3.client("glue"), a_pipeline().glue_job_name
     glue.delete_job(JobName=name)
-    glue.create_job(Name=name, Role="r", Command={"Name": "glueetl"}, DefaultArguments={"--columns": columns})
+    glue.create_job(Name=name, Role="r", Command={"Name": "glueetl"}, DefaultArguments={"--columns": columns} | more)
 
 
 def test_the_block_is_printed_as_it_can_be_pasted(cli, athena, monkeypatch):
@@ -193,6 +195,50 @@ def test_what_is_deployed_already_is_not_proposed_again(cli, athena):
     assert (said.code, said.out, said.err) == (0, "", "No rules to propose\n")
     assert athena.asked == []
     assert cli("columns", "reviews-parquet", "-o", "json").data["proposals"] == []
+
+
+@pytest.fixture
+def entities(athena):
+    """The same as the table of an entity, next to another entity and the attributes that tell them apart."""
+    s3 = boto3.client("s3")
+    content = json.loads(s3.get_object(Bucket=BUCKET, Key=manifest_key())["Body"].read())
+    section = asdict(a_section("reviews_order", items=content["items_written"])) | {
+        name: content[name] for name in ("columns", "attributes", "fields", "comments", "files", "bytes")
+    }
+    other = asdict(a_section("reviews_other", items=0)) | {"attributes": {}, "fields": {}}
+    section["attributes"] |= {"{email}": {"kinds": ["S"]}, "phone": {"kinds": ["S"]}}
+    sections = {"entities": [section, other], "items_omitted": 0, "columns": [], "comments": {}, "attributes": {}}
+    s3.put_object(Bucket=BUCKET, Key=manifest_key(), Body=json.dumps(content | sections))
+    block = {"by": "kind", "types": {"order": {"when": {"phone": "USER#{email}"}}}}
+    uri = f"s3://{BUCKET}/table-exports/entities/e.json"
+    s3.put_object(Bucket=BUCKET, Key="table-exports/entities/e.json", Body=job_entities.dump(block))
+    deploy("-", **{"--entities": uri})
+    return athena
+
+
+@pytest.mark.parametrize("name", ["order", "reviews_order"])
+def test_rules_are_proposed_for_the_table_of_one_entity(cli, entities, name):
+    said = cli("columns", "reviews-parquet", "--yes", "--entity", name)
+
+    assert (said.code, said.out) == (0, BLOCK), said.err
+    assert "snapshots_reviews_order" in entities.asked[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [([], "has entities: choose one with --entity"), (["--entity", "nope"], "has no entity nope")],
+)
+def test_a_pipeline_with_entities_needs_one_of_them(cli, entities, options, reason):
+    said = cli("columns", "reviews-parquet", *options)
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"reviews-parquet {reason}. Entities: reviews_order, reviews_other\n"
+
+
+def test_a_pipeline_without_entities_has_none_to_choose(cli, athena):
+    said = cli("columns", "reviews-parquet", "--entity", "order")
+
+    assert (said.code, said.err) == (1, "reviews-parquet has no entities: omit --entity\n")
 
 
 def test_without_a_snapshot_the_remedy_is_an_export(cli, records, athena):
