@@ -46,7 +46,7 @@ const MODELS = {
       orderId: `o-${n}`,
       placedAt: DAY + n * 3600,
       status: [10, 20, 30][n % 3],
-      total: 19.99 + n,
+      total: (1999 + 100 * n) / 100,
       currency: 'EUR',
       shipTo: { city: 'Ulm', geo: { lat: 48.4, lon: 10 } },
       ...(n % 10 === 0 && { gift: n % 20 === 0 }),
@@ -110,7 +110,7 @@ const MODELS = {
       paymentId: `p-${n}`,
       status: n % 9 ? 'captured' : 'refused',
       method: n % 2 ? 'card' : 'transfer',
-      amount: 19.99 + n,
+      amount: (1999 + 100 * n) / 100,
     })),
   },
   shipment: {
