@@ -1,13 +1,15 @@
 """An export: one run of a pipeline, from the request to the published view."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Self
+from typing import Self, TypeVar
 
 from table_exports.domain import naming
 from table_exports.domain.stages import STAGES, TERMINAL, Operation, Stage, parse_waiting_on
+
+T = TypeVar("T")
 
 STOP_TIMEOUT = timedelta(hours=1)  # an overdue operation is stopped. Within this time its end fails the export
 TABLE_EXPORT_KEPT = timedelta(days=2)  # then a job run of up to seven days begins with DynamoDB's files: StagingDays
@@ -125,6 +127,10 @@ class Export:
     def views_left(self) -> int:
         """How many views no query was started for yet. 0 without entities."""
         return max(0, len(self.entities) + bool(self.wide) - len(self.queries))
+
+    def following(self, views: Sequence[T]) -> Sequence[T]:
+        """Return which of all `views` to publish next."""
+        return views[len(self.queries) :][:VIEWS_AT_ONCE]
 
     @property
     def _first_together(self) -> int:

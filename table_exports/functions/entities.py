@@ -9,7 +9,7 @@ from datetime import datetime
 
 from table_exports.aws.cloud import Cloud
 from table_exports.domain.datasets import datasets
-from table_exports.domain.export import VIEWS_AT_ONCE, Export
+from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions import claims, publishing
@@ -33,8 +33,7 @@ def publish_first(export: Export, manifest: Manifest, pipeline: Pipeline, cloud:
 
 def publish_next(export: Export, manifest: Manifest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> Export:
     """Catalog and publish the next views: add the snapshot to their tables, then start their queries."""
-    done = len(export.queries)
-    following = datasets(export, manifest)[done : done + VIEWS_AT_ONCE]
+    following = export.following(datasets(export, manifest))
     for dataset, its_manifest in following:
         cloud.glue.ensure_own_view(dataset)
         cloud.glue.ensure_cataloged(dataset, its_manifest, pipeline.published_snapshot)

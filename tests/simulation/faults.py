@@ -114,6 +114,8 @@ ACTS = (
     "run the job by hand",
     "run the crawler by hand",
     "add an attribute",
+    "a type appears",  # of items, where the pipeline has entities
+    "a type disappears",
     "switch recovery off",
     "switch recovery on",
     "functions out of order",  # for a quarter of an hour: none can be invoked
@@ -161,6 +163,9 @@ STEPS = {
         "GetPartition",
         "UpdatePartition",
         "GetJobRuns",
+        "CreateTable",
+        "GetPartitions",
+        "BatchUpdatePartition",
     ),
     "on_crawler_complete": (
         "StartQueryExecution",
@@ -185,6 +190,13 @@ STEPS = {
         "StartQueryExecution",
         "GetObject",
         "BatchCreatePartition",
+        "GetQueryExecution",
+        "GetTable",
+        "CreateTable",
+        "UpdateTable",
+        "GetPartitions",
+        "BatchUpdatePartition",
+        "PutEvents",
     ),
     "on_export_changed": ("PutEvents",),
     "on_export_succeeded": ("DeletePartition", "DeleteObjects", "ListObjectsV2", "GetPartitions", "GetItem"),

@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from templates import resource, resources
 
@@ -32,6 +33,7 @@ from table_exports.aws.records import Records
 from table_exports.aws.snapshots import Snapshots
 from table_exports.aws.tables import Summaries
 from table_exports.aws.tables import Tables as TableCalls
+from table_exports.domain import export
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions import telemetry
 
@@ -41,6 +43,8 @@ QUIET_AFTER = 2 * HOUR  # from the last thing that anyone does
 LONGEST_QUIET = 6 * DAY
 STREAM_BATCH = 10
 OUT_OF_ORDER = 15 * MINUTE
+TYPES = "abcdefgh"  # of items, in the order in which they appear
+VIEWS_AT_ONCE = 2  # so that three entities are published in two turns
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Config:
     queueing: bool = True
     timeout_minutes: int = 30
     keep_snapshots: int = 0
+    entities: int = 0  # how many types of items its table has at first. 0: it has no entities
+    wide: bool = False  # with entities: whether the table of all items is published, too
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ class History:
         _capture_telemetry(self)
         self._connect()
         try:
-            with reuse.parsed_records(), on_its_clock(self):
+            with reuse.parsed_records(), on_its_clock(self), patch.object(export, "VIEWS_AT_ONCE", VIEWS_AT_ONCE):
                 self._play()
             self.watcher.check_the_end()
         except Violation as violation:
@@ -145,7 +151,8 @@ class History:
 
     def _play(self) -> None:
         for n, config in enumerate(self.plan.pipelines):
-            self.tables.tables[_table(n)] = Table(_table(n), ["asin", "stars"])
+            types = dict.fromkeys(TYPES[: config.entities], 3)
+            self.tables.tables[_table(n)] = Table(_table(n), ["asin", "stars"], types)
             self._deploy(n, config)
         for act in self.plan.acts:
             self.world.after(act.at, partial(self._do, act))
@@ -217,12 +224,18 @@ class History:
                 except AwsError as error:
                     self.world.note("people", str(error))
             case "run the crawler by hand" if name in self.deployed:
-                crawler = self.glue.crawlers[self.deployed[name].crawler_name]
-                if crawler.state == "READY":
+                crawler = self.glue.crawlers.get(self.deployed[name].crawler_name)
+                if crawler and crawler.state == "READY":
                     self.glue.crawl(crawler, own=False)
             case "add an attribute":
                 attributes = self.tables.tables[_table(n)].attributes
                 attributes.append(f"attribute_{len(attributes)}")
+            case "a type appears" if self.plan.pipelines[n].entities:
+                types = self.tables.tables[_table(n)].types
+                types |= dict.fromkeys(TYPES[len(types) : len(types) + 1], 1)
+            case "a type disappears" if self.plan.pipelines[n].entities:
+                types = self.tables.tables[_table(n)].types
+                types[next((kind for kind, items in types.items() if items), TYPES[0])] = 0
             case "switch recovery off" | "switch recovery on":
                 self.tables.tables[_table(n)].recovery = act.what.endswith("on")
             case "functions out of order":
@@ -262,25 +275,34 @@ class History:
             keep_snapshots=config.keep_snapshots,
             table_role_arn=f"arn:aws:iam::{ACCOUNT}:role/table-exports/{detail['pipeline']}",
         )
+        if not self.cloud.records.register(pipeline):
+            holder = self.cloud.records.holder(pipeline.catalog_name)
+            assert holder is not None
+            assert holder[0] != pipeline.pipeline, "only the name of an entity is refused"
+            return self.world.note("people", f"{pipeline.catalog_name} is held by {holder[0]}")
         job = Job(pipeline.glue_job_name, pipeline.table_name, config.timeout_minutes, config.queueing)
+        job.entities, job.wide = config.entities > 0, config.wide
         self.glue.jobs[pipeline.glue_job_name] = job
-        snapshots = f"snapshots_{pipeline.catalog_name}"
-        crawler = Crawler(pipeline.crawler_name, snapshots, pipeline.output_prefix)
-        self.glue.crawlers[pipeline.crawler_name] = crawler
+        if not job.entities:
+            snapshots = f"snapshots_{pipeline.catalog_name}"
+            crawler = Crawler(pipeline.crawler_name, snapshots, pipeline.output_prefix)
+            self.glue.crawlers[pipeline.crawler_name] = crawler
         self.deployed[pipeline.pipeline] = pipeline
-        assert self.cloud.records.register(pipeline)
 
     def _delete(self, n: int) -> None:
         pipeline = self.deployed.pop(_pipeline_name(n))
         self.watcher.deleted(pipeline.pipeline)
         self.cloud.records.unregister(pipeline.pipeline, pipeline.stack_id)
         self.glue.delete_job(pipeline.glue_job_name)
-        crawler = self.glue.crawlers.pop(pipeline.crawler_name)
-        for crawl in crawler.crawls:
+        crawler = self.glue.crawlers.pop(pipeline.crawler_name, None)
+        for crawl in crawler.crawls if crawler else []:
             crawl.ended = crawl.ended or self.world.now
 
     def config_of(self, catalog_name: str) -> Config:
         return next(each for n, each in enumerate(self.plan.pipelines) if _catalog_name(n) == catalog_name)
+
+    def _is_gone(self, stack_id: str) -> bool:
+        return stack_id not in {pipeline.stack_id for pipeline in self.deployed.values()}
 
     def deliver_last_success(self, pipeline: str) -> None:
         """Again, after everything else: its event may have been lost."""
@@ -314,6 +336,7 @@ class History:
             snapshots=Snapshots(s3, glue, DATABASE),
             athena=AthenaCalls(client("athena", self.athena), WORKGROUP, DATABASE),
             bus=Bus(client("events", self.buses), OUR_BUS),
+            stacks=SimpleNamespace(is_gone=self._is_gone),
         )
 
     def _connect(self) -> None:
@@ -432,7 +455,8 @@ def _table(n: int) -> str:
 
 
 def _catalog_name(n: int) -> str:
-    return f"table{n + 1}"
+    """The third one is also what a fourth type of the first table would be called."""
+    return f"table1_{TYPES[3]}" if n == 2 else f"table{n + 1}"
 
 
 def _pipeline_name(n: int) -> str:

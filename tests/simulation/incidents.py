@@ -66,6 +66,57 @@ INCIDENTS = {
         ),
         fates=(Fate("job run", 0, "slow"), Fate("job run", 1, "slow")),
     ),
+    "an export dies after it has claimed the names of entities, whose appearance is told all the same": Plan(
+        pipelines=(Config(entities=3),),
+        acts=(Act(MINUTE, "request"), Act(2 * HOUR, "a type appears"), Act(3 * HOUR, "request"), LATE),
+        calls=tuple(CallFault("on_glue_complete", "TransactWriteItems", nth, "crash after") for nth in (0, 2)),
+    ),
+    "the second of three queries fails for good, and the export is resumed": Plan(
+        pipelines=(Config(entities=3, wide=True, keep_snapshots=1),),
+        acts=(
+            Act(MINUTE, "request"),
+            Act(2 * HOUR, "request"),
+            Act(4 * HOUR, "resume the last failure"),
+            Act(6 * HOUR, "request"),
+            LATE,
+        ),
+        fates=(Fate("query", 5, "FAILED"),),
+    ),
+    "the last query is repeated, the events of the others are lost, and a function dies between two turns": Plan(
+        pipelines=(Config(entities=3, max_attempts=3),),
+        acts=(Act(MINUTE, "request"), Act(2 * HOUR, "request"), LATE),
+        calls=(CallFault("on_view_complete", "StartQueryExecution", 0, "crash after"),),
+        events=tuple(EventFault("Athena Query State Change", nth, "dropped") for nth in (0, 2)),
+        fates=(Fate("query", 2, "FAILED, retryable"),),
+    ),
+    "an entity takes the name of a pipeline whose stack was deleted, and the stack is deployed again": Plan(
+        pipelines=(Config(entities=3), Config(), Config()),
+        acts=(
+            Act(MINUTE, "request"),
+            Act(HOUR, "delete the stack", 2),
+            Act(2 * HOUR, "a type appears"),
+            Act(3 * HOUR, "request"),
+            Act(5 * HOUR, "deploy the stack", 2),
+            Act(6 * HOUR, "request", 2),
+            Act(8 * HOUR, "delete the stack"),
+            Act(9 * HOUR, "deploy the stack", 2),
+            Act(10 * HOUR, "deploy the stack"),
+            Act(11 * HOUR, "request"),
+            LATE,
+        ),
+    ),
+    "an export of entities is cancelled between two turns, and another follows": Plan(
+        pipelines=(Config(entities=3, wide=True, keep_snapshots=1),),
+        acts=(
+            Act(MINUTE, "request"),
+            Act(10 * MINUTE, "cancel the latest export"),
+            Act(2 * HOUR, "request"),
+            Act(4 * HOUR, "a type disappears"),
+            Act(5 * HOUR, "request"),
+            LATE,
+        ),
+        fates=(Fate("query", 2, "slow"),),
+    ),
     "exports are cancelled while a crawl and while a query runs, whose event is lost": Plan(
         acts=(
             Act(MINUTE, "request"),

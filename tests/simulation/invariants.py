@@ -1,16 +1,18 @@
 """What is promised, whatever happens: watched while it happens, and checked when all is quiet."""
 
+import json
 import re
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from simulation.aws.athena import Query
 from simulation.aws.events import Event
 from simulation.aws.glue import Run
 from simulation.aws.state_table import Image, Key
 from simulation.world import HOUR, START, Violation
-from table_exports.domain import request
+from table_exports.domain import naming, request
 
 if TYPE_CHECKING:
     from simulation.history import History
@@ -70,7 +72,9 @@ class Watcher:
         self._deliveries: Counter[tuple] = Counter()
         self._deleted: dict[str, list[float]] = defaultdict(list)
         self._shown: dict[str, str] = {}
-        self._published: dict[str, set[str]] = defaultdict(set)  # all that a view ever showed
+        self._published: dict[str, set[str]] = defaultdict(set)  # all that a view ever showed, or that has succeeded
+        self._views: dict[str, set[str]] = defaultdict(set)  # of a pipeline's entities, by its catalog name
+        self._appeared: dict[str, list[int]] = defaultdict(list)  # by export: how many entities, at each success
         self._exports: dict[str, set[str]] = defaultdict(set)
         self._lock_held: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._resumed: dict[str, float] = defaultdict(float)  # when last
@@ -92,6 +96,9 @@ class Watcher:
 
     # ------------------------------------------------------------------------------------------------ while it happens
     def record_changed(self, key: Key, old: Image | None, new: Image | None) -> None:
+        if key[1] == "claim" and old and new:
+            holders = (value(old, "held_by"), value(new, "held_by"))
+            self._promise("a name has one holder", holders[0] == holders[1], f"{key[0]}: {holders}")
         if not key[1].startswith("export#"):
             return
         self._promise("records are kept", new is not None, f"{key} was deleted")
@@ -135,8 +142,8 @@ class Watcher:
             self._succeeded(new)
         if before == "FAILED" and after == "STARTING":
             self._resumed[export_id] = self._world.seconds
-            shown = self._shown.get(value(new, "catalog_name"), "")
-            newer = value(new, "snapshot_timestamp") > shown
+            shown, snapshot = self._shown_by(value(new, "catalog_name")), value(new, "snapshot_timestamp")
+            newer = snapshot > shown or (snapshot == shown and self._has_entities(value(new, "catalog_name")))
             self._promise("only a newer snapshot is resumed", newer, f"{export_id}, the view shows {shown}")
         if after == "FAILED" and before != after:
             self._failed(old, new)
@@ -176,11 +183,7 @@ class Watcher:
     def view_shows(self, query: Query) -> None:
         """A query has succeeded: the view shows its snapshot from now on."""
         glue, table = self._history.glue, f"snapshots_{query.view}"
-        written = [
-            manifest
-            for place, manifest in glue.written.items()
-            if place.endswith(f"/{table}/snapshot_timestamp={query.snapshot}/")
-        ]
+        written, of_entity = self._written(query)
         self._promise("the view shows complete snapshots", bool(written), f"{query.snapshot} has no manifest")
         partition = glue.partitions.get(table, {}).get(query.snapshot)
         self._promise("the view shows cataloged snapshots", partition is not None, f"{query.snapshot} has no partition")
@@ -196,18 +199,44 @@ class Watcher:
         shown = self._shown.get(query.view, "")
         self._promise("the view never goes backwards", query.snapshot >= shown, f"from {shown} to {query.snapshot}")
         self._shown[query.view] = query.snapshot
-        self._published[query.view].add(query.snapshot)
+        if of_entity:
+            self._views[of_entity].add(query.view)
+            holder = self._history.state.items.get((f"catalog-name/{query.view}", "claim"))
+            pipeline = f"{of_entity}-parquet"
+            held = value(holder, "held_by") == pipeline if holder else False
+            self._promise("a view is of who holds its name", held or self._lost_its_stack((pipeline, "")), query.view)
+        elif not self._has_entities(query.view):
+            self._published[query.view].add(query.snapshot)
+
+    def _written(self, query: Query) -> tuple[list[dict[str, Any]], str]:
+        """The sections or the manifest of the view's snapshot, and the pipeline whose entity it is."""
+        ends = f"/snapshot_timestamp={query.snapshot}/"
+        own, of_entity = f"/snapshots_{query.view}{ends}", re.compile(rf".*/entities_(\w+)/{query.view}{ends}")
+        found = {place: made for place, made in self._history.glue.written.items() if place.endswith(own)}
+        if found:
+            return list(found.values()), ""
+        matched = [(of_entity.fullmatch(place), made) for place, made in self._history.glue.written.items()]
+        return next((([made], place[1]) for place, made in matched if place), ([], ""))
+
+    def _has_entities(self, catalog_name: str) -> bool:
+        return self._history.config_of(catalog_name).entities > 0
+
+    def _shown_by(self, catalog_name: str) -> str:
+        """The newest snapshot that a view of the pipeline shows."""
+        return max(self._shown.get(view, "") for view in (catalog_name, *self._views[catalog_name]))
 
     def object_removed(self, key: str) -> None:
         """An object of our bucket is deleted: a file of a snapshot, or a manifest."""
-        if found := re.fullmatch(r"exports/(snapshots_\w+)/snapshot_timestamp=([^/]+)/.+", key):
-            self.snapshot_removed(*found.groups())
+        if found := re.fullmatch(r"exports/(?:snapshots_|entities_\w+/)(\w+)/snapshot_timestamp=([^/]+)/.+", key):
+            self.snapshot_removed(f"snapshots_{found[1]}", found[2])
 
     def snapshot_removed(self, table: str, snapshot: str) -> None:
         """A partition or a file of a snapshot is deleted."""
-        catalog_name = table.removeprefix("snapshots_")
-        shown = self._shown.get(catalog_name, "")
-        what = f"{snapshot} of {catalog_name}"
+        view = table.removeprefix("snapshots_")
+        catalog_name = next((name for name, views in self._views.items() if view in views), view)
+        catalog_name = catalog_name if self._is_pipeline(catalog_name) else view.rpartition("_")[0]
+        shown = self._shown.get(view, "") or self._shown_by(catalog_name)  # of a table that was never published
+        what = f"{snapshot} of {view}"
         self._promise("what the view shows is kept", snapshot != shown, what)
         self._promise("only what is superseded is removed", snapshot < shown, f"{what}, the view shows {shown}")
         kept = self._newest_published(catalog_name)
@@ -220,6 +249,9 @@ class Watcher:
             and not self._lost_its_stack(key)
         ]
         self._promise("the snapshot of a running export is kept", not running, f"{what}, of {running}")
+
+    def _is_pipeline(self, catalog_name: str) -> bool:
+        return f"{catalog_name}-parquet" in self._history.deployed
 
     def _newest_published(self, catalog_name: str) -> list[str]:
         """The snapshots that must be there, whatever was removed."""
@@ -244,9 +276,24 @@ class Watcher:
     # ------------------------------------------------------------------------------------------------ how exports end
     def _succeeded(self, record: Image) -> None:
         self.ended["SUCCEEDED"] += 1
-        snapshot = value(record, "snapshot_timestamp")
-        shown = self._shown.get(value(record, "catalog_name"), "")
-        self._promise("what succeeded is shown", shown == snapshot, f"{snapshot} succeeded, the view shows {shown}")
+        snapshot, catalog_name = value(record, "snapshot_timestamp"), value(record, "catalog_name")
+        views = [catalog_name]
+        if self._has_entities(catalog_name):
+            entities = [value(entity["M"], "name") for entity in value(record, "entities")]
+            views = entities + [catalog_name] * value(record, "wide")
+            written = json.loads(self._history.s3.objects[self._manifest_of(record)])
+            listed = sorted(section["name"] for section in written["entities"])
+            self._promise("every entity is published", sorted(views) == listed, f"{views} of {listed}")
+            self._published[catalog_name].add(snapshot)
+            self._appeared[value(record, "export_id")].append(len(value(record, "appeared") or []))
+        for view in views:
+            shown = self._shown.get(view, "")
+            self._promise("what succeeded is shown", shown == snapshot, f"{snapshot} succeeded, {view} shows {shown}")
+
+    @staticmethod
+    def _manifest_of(record: Image) -> tuple[str, str]:
+        uri = naming.manifest_uri(value(record, "output_prefix"), value(record, "snapshot_timestamp"))
+        return urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
 
     def _failed(self, before: Image, record: Image) -> None:
         reason, stage = value(record, "reason"), value(record, "failed_stage")
@@ -339,7 +386,11 @@ class Watcher:
         return bool(self._deleted[value(before, "pipeline")])
 
     def _is_true_that_the_view_is_newer(self, before: Image, found: dict[str, str]) -> bool:
-        return self._shown.get(value(before, "catalog_name"), "") >= value(before, "snapshot_timestamp")
+        return self._shown_by(value(before, "catalog_name")) >= value(before, "snapshot_timestamp")
+
+    def _is_true_that_a_name_is_taken(self, before: Image, found: dict[str, str]) -> bool:
+        holder = self._history.state.items.get((f"catalog-name/{found['name']}", "claim"))
+        return holder is not None and value(holder, "held_by") == found["holder"] != value(before, "pipeline")
 
     def _lost_its_stack(self, key: Key) -> bool:
         return bool(self._deleted[key[0]])
@@ -349,6 +400,7 @@ class Watcher:
         for check in (
             self._check_locks,
             self._check_views,
+            self._check_names,
             self._check_snapshots,
             self._check_runs,
             self._check_requests,
@@ -366,10 +418,40 @@ class Watcher:
     def _check_views(self) -> None:
         """The head and the view tell of the same snapshot, unless its stack was deleted, and the head with it."""
         for name, pipeline in self._history.deployed.items():
-            if not self._deleted[name]:
-                published = value(self._history.state.items[name, "pipeline"], "published_snapshot")
-                shown = self._shown.get(pipeline.catalog_name)
-                self._promise("the head knows what the view shows", published == shown, f"{published}, not {shown}")
+            if self._deleted[name]:
+                continue
+            head = self._history.state.items[name, "pipeline"]
+            published = value(head, "published_snapshot")
+            if self._has_entities(pipeline.catalog_name):
+                # After a failure, some views may show the snapshot that was asked for last.
+                may_show = {published, value(head, "asked_to_show")}
+                new = {value({"name": each}, "name") for each in value(head, "new_entities") or []}
+                for view in self._views[pipeline.catalog_name]:
+                    shown = self._shown.get(view)
+                    known = shown in may_show or (shown is None and view in new)
+                    self._promise("the head knows what the view shows", known, f"{view}: {shown}, not {may_show}")
+                continue
+            shown = self._shown.get(pipeline.catalog_name)
+            self._promise("the head knows what the view shows", published == shown, f"{published}, not {shown}")
+
+    def _check_names(self) -> None:
+        """A head lists the names that its pipeline holds for entities, and a pipeline that is gone holds none."""
+        items = self._history.state.items
+        listed = {
+            (next(iter(entity.values())), key[0])
+            for key, head in items.items()
+            if key[1] == "pipeline"
+            for entity in value(head, "entities") or []
+        }
+        held = {
+            (key[0].removeprefix("catalog-name/"), value(claim, "held_by"))
+            for key, claim in items.items()
+            if key[1] == "claim"
+        }
+        held_for_entities = {(name, holder) for name, holder in held if f"{name}-parquet" != holder}
+        self._promise("names are held with the head", listed == held_for_entities, f"{listed}, {held_for_entities}")
+        gone = {holder for _, holder in held} - self._history.deployed.keys()
+        self._promise("a deleted stack holds no names", not gone, f"{gone}")
 
     def _check_snapshots(self) -> None:
         """The last success removes what is superseded, when its event arrives at last."""
@@ -377,7 +459,10 @@ class Watcher:
             catalog_name = pipeline.catalog_name
             kept = self._newest_published(catalog_name)
             self._history.deliver_last_success(name)
+            pipeline = self._history.cloud.records.pipeline(name) or pipeline
             existing = self._history.cloud.snapshots.of(pipeline)
+            for entity in pipeline.entities:
+                existing |= self._history.glue.partitions.get(f"snapshots_{entity}", {}).keys()
             lost = [snapshot for snapshot in kept if snapshot not in existing]
             self._promise("the newest published snapshots are kept", not lost, f"{lost} of {catalog_name} are gone")
             if pipeline.keep_snapshots and kept and not self._deleted[name]:
@@ -438,6 +523,9 @@ class Watcher:
             for seconds, before, after in changes:
                 for kind in ["Export Failed"] if after == "FAILED" else EVENTS.get((before, after), []):
                     due[export_id, kind].append(seconds)
+                if after == "SUCCEEDED":
+                    due[export_id, "Entity Appeared"] += [seconds] * sum(self._appeared[export_id])
+        due = {place: times for place, times in due.items() if times}
         for (export_id, kind), times in due.items():
             count = len(published.get((export_id, kind), []))
             self._promise("due events are published", count >= len(times), f"{kind} of {export_id}: {count} times")
@@ -471,6 +559,7 @@ REASONS = {  # class -> form; the first that fits
     ),
     "another took over": r"Another export took over",
     "the view is newer": r"The view was already asked to show a newer snapshot",
+    "a name is taken": r"(?P<name>\w+), the name of an entity, is taken by the pipeline (?P<holder>\S+) in stack",
 }
 
 

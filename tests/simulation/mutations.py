@@ -14,6 +14,7 @@ START, JOB, CRAWL, VIEW = (
     f"services/{name}/handler.py"
     for name in ("start_export", "on_glue_complete", "on_crawler_complete", "on_view_complete")
 )
+ENTITIES = "table_exports/functions/entities.py"
 SUCCEEDED = "services/on_export_succeeded/handler.py"
 TABLE, RECONCILE = (f"services/{name}/handler.py" for name in ("on_table_exported", "reconcile_exports"))
 
@@ -242,6 +243,79 @@ MUTATIONS = [
         SNAPSHOTS,
         "self._remove_objects(naming.manifest_uri(pipeline.output_prefix, snapshot))",
         "pass",
+    ),
+    # Entities.
+    Mutation(
+        "an export does not wait for the other queries",
+        VIEW,
+        "if running := [query_id for query_id in export.queries_together if query_id not in ends]:",
+        "if running := []:",
+    ),
+    Mutation(
+        "the next views are forgotten",
+        VIEW,
+        "if export.views_left else export.succeed(now)",
+        "if False else export.succeed(now)",
+    ),
+    Mutation(
+        "the failure of another query is overlooked", VIEW, "max(ends.values(), key=severity)", "ends[query.query_id]"
+    ),
+    Mutation(
+        "another attempt leaves out the query that failed",
+        EXPORT,
+        "attempt=self.attempt + 1, queries=self.queries[: self._first_together])",
+        "attempt=self.attempt + 1)",
+    ),
+    Mutation(
+        "an entity is published without its name",
+        ENTITIES,
+        "    pipeline = claims.claim_entities(export, names, pipeline, cloud)\n",
+        "",
+    ),
+    Mutation(
+        "an entity's partition is not put into the catalog",
+        ENTITIES,
+        "        cloud.glue.ensure_partition(dataset, its_manifest)\n",
+        "",
+    ),
+    Mutation(
+        "an entity's table does not follow the manifest",
+        ENTITIES,
+        "cloud.glue.ensure_cataloged(dataset, its_manifest, pipeline.published_snapshot)",
+        "cloud.glue.prepare_crawl(dataset, its_manifest) or cloud.glue.ensure_table(dataset, its_manifest)",
+    ),
+    Mutation(
+        "a name that an entity holds is given to another pipeline",
+        RECORDS,
+        '"attribute_not_exists(pipeline) OR (stack_id',
+        '"attribute_exists(pipeline) OR attribute_not_exists(pipeline) OR (stack_id',
+    ),
+    Mutation(
+        "a deleted stack keeps the names of its entities",
+        RECORDS,
+        "            self._delete(_claim(entity), stack_id=stack_id, held_by=name)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a head does not list the names",
+        RECORDS,
+        'for name in names), {"Update": head})',
+        "for name in names))",
+    ),
+    Mutation(
+        "an entity whose claim was interrupted never appears",
+        ENTITIES,
+        "for dataset in entities]\n",
+        "for dataset in entities]\n    pipeline = replace(pipeline, new_entities=())\n",
+    ),
+    Mutation(
+        "no entity appears", "table_exports/domain/public_events.py", "if entity.name in export.appeared", "if False"
+    ),
+    Mutation(
+        "a removal leaves the files of entities",
+        SNAPSHOTS,
+        "for table in [pipeline, *self._entities(pipeline)]:\n            files",
+        "for table in [pipeline]:\n            files",
     ),
     Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not view_shows_it:", "if False:"),
     Mutation(

@@ -31,6 +31,8 @@ configs = st.builds(
     max_attempts=st.sampled_from([2, 1, 3]),
     queueing=st.sampled_from([True, False]),
     keep_snapshots=st.sampled_from([0, 1, 2]),
+    entities=st.sampled_from([0, 0, 3, 2]),
+    wide=st.sampled_from([False, True]),
 )
 mostly_first = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5])
 

@@ -11,7 +11,7 @@ from simulation import search as searching
 from simulation.__main__ import chunks_of, progress
 from simulation.aws.events import rules_of_the_template
 from simulation.faults import STEPS, Act, CallFault, Fate
-from simulation.history import History, Plan, services
+from simulation.history import Config, History, Plan, services
 from simulation.incidents import INCIDENTS
 from simulation.mutate import ROOT
 from simulation.mutations import MUTATIONS
@@ -21,6 +21,7 @@ from table_exports.aws.glue import Glue
 
 HISTORIES, MORE_HISTORIES = 50, 1000
 NIGHTLY = tuple(Act(at, "request") for at in (60.0, 7200.0, 14_400.0))  # where all is told late, each takes an hour
+NEW = "add an attribute"
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
@@ -69,6 +70,56 @@ def test_snapshots_that_a_pipeline_does_not_keep_are_removed(monkeypatch, keep_s
     [partitions] = history.glue.partitions.values()
     assert (len(files), len(manifests), len(partitions)) == (kept, kept, kept)
     assert max(files).endswith(f"snapshot_timestamp={history.athena.views['table1']}/part-00000.zstd.parquet")
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_all_views_of_entities_show_the_last_snapshot(wide):
+    acts = (*NIGHTLY[:2], Act(9000.0, "a type appears"), Act(9060.0, "a type disappears"), Act(9120.0, NEW), NIGHTLY[2])
+
+    history = play(Plan(acts=acts).with_pipelines(entities=2, wide=wide))
+
+    names = ["table1"] * wide + ["table1_a", "table1_b", "table1_c"]
+    assert history.watcher.ended == {"SUCCEEDED": 3}
+    assert sorted(history.athena.views) == names
+    assert len(set(history.athena.views.values())) == 1
+    appeared = [event["detail"] for _, event in history.buses.sent if event["detail-type"] == "Entity Appeared"]
+    assert [(found["entity"], found["value"]) for found in appeared] == [
+        ("table1_a", "a"),
+        ("table1_b", "b"),
+        ("table1_c", "c"),
+    ]
+    assert history.glue.crawlers == {}
+
+
+def test_snapshots_of_entities_are_removed_together(monkeypatch):
+    monkeypatch.setattr(History, "deliver_last_success", lambda history, pipeline: None)  # its own events suffice
+
+    history = play(Plan(acts=NIGHTLY).with_pipelines(entities=3, wide=True, keep_snapshots=1))
+
+    files = [key for _, key in history.s3.objects if "/snapshot_timestamp=" in key]
+    assert len(files) == len(history.athena.views) == 4
+    assert [len(partitions) for partitions in history.glue.partitions.values()] == [1, 1, 1, 1]
+
+
+def test_the_name_of_another_pipeline_is_refused_before_a_view_changes():
+    acts = (NIGHTLY[0], Act(3600.0, "a type appears"), NIGHTLY[1])
+
+    history = play(Plan(pipelines=(Config(entities=3), Config(), Config()), acts=acts))
+
+    assert history.watcher.ended == {"SUCCEEDED": 1, "FAILED in EXPORTING: a name is taken": 1}
+    assert set(history.athena.views.values()) == {"2026-11-23T00-01-00Z"}
+
+
+@pytest.mark.parametrize("kind", ["crash before", "crash after", "throttled", "internal error", "answer lost for good"])
+@pytest.mark.parametrize("function", ["on_glue_complete", "on_view_complete", "on_export_succeeded"])
+def test_what_goes_wrong_once_keeps_no_entity_from_being_published(function, kind):
+    acts = (*NIGHTLY[:2], Act(9000.0, NEW), NIGHTLY[2])
+    for operation in STEPS[function]:
+        for nth in (0, 3):
+            plan = Plan(acts=acts, calls=(CallFault(function, operation, nth, kind),))
+            history = play(plan.with_pipelines(entities=3, keep_snapshots=1))
+
+            assert history.watcher.ended == {"SUCCEEDED": 3}, plan
 
 
 def test_every_function_that_a_rule_invokes_is_played():

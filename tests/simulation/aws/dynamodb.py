@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.aws.client import AwsError
@@ -18,6 +18,7 @@ USUAL, SLOW, HANGS = 300.0, 3 * HOUR, 240 * HOUR
 class Table:
     name: str
     attributes: list[str]
+    types: dict[str, int] = field(default_factory=dict)  # of items -> how many there are
     recovery: bool = True
 
 

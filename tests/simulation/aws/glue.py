@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simulation.aws.client import AwsError
-from simulation.aws.dynamodb import Tables
+from simulation.aws.dynamodb import Table, Tables
 from simulation.aws.events import ACCOUNT, Buses
 from simulation.aws.s3 import S3
 from simulation.faults import Faults
 from simulation.world import HOUR, MINUTE, World
+from table_exports.domain import naming
 from table_exports.domain.manifest import VERSION
 
 RUNS_PER_PAGE = 2
@@ -51,6 +52,8 @@ class Job:
     table: str
     timeout_minutes: int
     queueing: bool
+    entities: bool = False
+    wide: bool = False  # with entities: whether it writes the table of all items, too
     runs: list[Run] = field(default_factory=list)  # oldest first
 
 
@@ -79,6 +82,7 @@ class Glue:
         self.crawlers: dict[str, Crawler] = {}
         self.all_runs: list[Run] = []  # also those that Glue knows no more
         self.written: dict[str, dict[str, Any]] = {}  # location of a snapshot -> the manifest, of what is complete
+        self.types: dict[str, list[str]] = {}  # folder of a pipeline -> the types of items that it ever wrote
         self.catalog: dict[str, dict[str, Any]] = {}
         self.partitions: dict[str, dict[str, dict[str, Any]]] = {}
         self.starting: Callable[[Run], None] = lambda run: None
@@ -207,8 +211,9 @@ class Glue:
         if not run.alive or run.state == "STOPPING" or self._manifest_of(run):
             return
         arguments = run.arguments
-        table = self._tables.tables[self.jobs[run.job].table]
-        manifest = {
+        job = self.jobs[run.job]
+        table = self._tables.tables[job.table]
+        manifest: dict[str, Any] = {
             "version": VERSION,
             "export_id": run.export_id,
             "snapshot_timestamp": arguments["--snapshot_timestamp"],
@@ -221,10 +226,46 @@ class Glue:
             "columns": [{"name": name, "type": "string", "attribute": name} for name in table.attributes],
             "serde_parameters": {},
         }
-        self._s3.objects[_place(f"{_location(arguments)}part-00000.zstd.parquet")] = b"rows"
+        if job.entities:
+            manifest |= self._sections(job, arguments, table)
+        for part in manifest.get("entities", [manifest | {"location": _location(arguments)}]):
+            if part["files"]:
+                self._s3.objects[_place(f"{part['location']}part-00000.zstd.parquet")] = b"rows"
+            self.written[part["location"]] = part | {"snapshot_timestamp": arguments["--snapshot_timestamp"]}
         self._s3.objects[_place(arguments["--manifest"])] = json.dumps(manifest).encode()
-        self.written[_location(arguments)] = manifest
         self._world.note("Glue", f"{run.run_id} wrote its snapshot and its manifest")
+
+    def _sections(self, job: Job, arguments: dict[str, str], table: Table) -> dict[str, Any]:
+        """What a manifest has instead of columns: a section for each type that there is, or ever was."""
+        prefix = arguments["--output_prefix"]
+        known = self.types.setdefault(prefix, [])
+        known += [kind for kind, items in table.types.items() if items and kind not in known]
+        catalog_name = prefix.rpartition("/snapshots_")[2]
+        sections = [
+            _section(
+                f"{catalog_name}_{kind}",
+                table.types[kind],
+                f"{naming.entity_prefix(prefix, f'{catalog_name}_{kind}')}/",
+                [*table.attributes, f"of_{kind}"],
+                arguments,
+                value=kind,
+            )
+            for kind in known
+        ]
+        items = sum(section["items_written"] for section in sections)
+        if job.wide:
+            columns = [*table.attributes, *(f"of_{kind}" for kind in known)]
+            sections.append(_section(catalog_name, items, f"{prefix}/", columns, arguments, value=None, wide=True))
+        sections.sort(key=lambda section: section["name"])
+        return {
+            "columns": [],
+            "items_counted": items + 1,
+            "items_omitted": 1,
+            "items_written": items,
+            "items_expected": items + 1,
+            "files": sum(section["files"] for section in sections),
+            "entities": sections,
+        }
 
     def _manifest_of(self, run: Run) -> bool:
         """Whether the run finds its own export's manifest: then it leaves everything as it is."""
@@ -429,6 +470,24 @@ class Glue:
 
     def alive(self) -> Iterator[Run]:
         return (run for run in self.all_runs if run.alive)
+
+
+def _section(
+    name: str, items: int, folder: str, columns: list[str], arguments: dict[str, str], **more: Any
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "location": f"{folder}snapshot_timestamp={arguments['--snapshot_timestamp']}/",
+        "items_written": items,
+        "files": 1 if items else 0,
+        "bytes": items,
+        "columns": [{"name": column, "type": "string", "attribute": column} for column in columns],
+        "comments": {},
+        "serde_parameters": {},
+        "view_names": {},
+        "not_converted": {},
+        **more,
+    }
 
 
 def _location(arguments: dict[str, str]) -> str:
