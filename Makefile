@@ -72,6 +72,7 @@ bench: setup package .venv-bench/ready ## Benchmarks, in about ten minutes
 	@$(BIN)/python -m benchmarks.cold_start
 	@PYTHONPATH=glue $(BIN)/python -m benchmarks.convert
 	@PYTHONPATH=glue $(BIN)/python -m benchmarks.formats
+	@PYTHONPATH=glue $(BIN)/python -m benchmarks.entities
 	@PYTHONPATH=glue $(BIN)/python -m benchmarks.memory --megabytes 20 --formats parquet csv
 	@PYTHONPATH=services $(BIN)/python -m benchmarks.page
 	@$(BIN)/python -m benchmarks.export

@@ -26,6 +26,7 @@ TINY = [
         "--megabytes 0.2 --rounds 1",
         ["small:", "orders:", "sparse:", "parquet ", "orc ", "avro ", "json ", "csv "],
     ),
+    ("entities", "--megabytes 0.2 --rounds 1", ["parquet, own ", "parquet, same ", "orc, own "]),
     (
         "memory",
         "--megabytes 0.2 --files 100 --formats parquet",

@@ -1,18 +1,16 @@
 """The whole job with entities, on a stand-in for Spark: DynamoDB in, a snapshot of each entity and one manifest out."""
 
-import hashlib
 import json
 from operator import itemgetter
 
 import boto3
 import pytest
-from contracts_of_columns import store_contract
+from contracts_of_columns import store_contract, store_entities
 
 import export_table
 from table_export_job import entity_files
 from table_export_job import snapshot as snapshot_module
 from table_export_job.arguments import OUTPUT_FORMATS
-from table_export_job.entities import dump, problems
 from table_export_job.errors import ExportFailed, PermanentError
 from table_export_job.s3 import get
 from tests.glue.job_places import BUCKET, SNAPSHOT_TIMESTAMP, all_objects, keys_below, read_rows, the_day_after
@@ -47,15 +45,7 @@ ITEMS = [
 
 @pytest.fixture
 def entities(environment):
-    def store(block=BLOCK, **changes):
-        block = block | changes
-        assert list(problems(block)) == []
-        content = dump(block)
-        key = f"artifacts/entities/{hashlib.sha256(content).hexdigest()}.json"
-        boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
-        return f"s3://{BUCKET}/{key}"
-
-    return store
+    return lambda block=BLOCK, **changes: store_entities(boto3.client("s3"), BUCKET, block | changes)
 
 
 @pytest.fixture

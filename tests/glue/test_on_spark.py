@@ -8,12 +8,12 @@ from operator import itemgetter
 
 import boto3
 import pytest
-from contracts_of_columns import store_contract
+from contracts_of_columns import store_contract, store_entities
 
 from acceptance.zoo import ZOO, as_boto3, columns_of
 from table_export_job.formats import FORMATS
 from table_export_job.s3 import get, list_objects
-from tests.glue.job_places import BUCKET
+from tests.glue.job_places import BUCKET, keys_below, read_rows
 
 pytestmark = [  # boto3 leaves the closing of sockets to the garbage collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -182,6 +182,38 @@ def test_a_conversion_that_fails_on_an_executor_is_a_permanent_error(run_on_spar
     assert run.returncode != 0
     message = "Permanent error: An item has an attribute at (not converted). Rename it, or remove `as` of at."
     assert message in error_of(run)
+
+
+@pytest.mark.slow
+def test_entities_are_written_by_executors(run_on_spark, make_table, arguments, manifest):
+    items = [{"id": {"S": f"{n}"}, "type": {"S": f"t{n % 3}"}, f"x{n % 3}": {"N": f"{n}"}} for n in range(30)]
+    make_table("Entities", items)
+    block = {"by": "type", "types": {"t0": {"when": {"id": "{number}"}}, "t2": {"omit": True}}, "wide": True}
+    uri = store_entities(boto3.client("s3"), BUCKET, block)
+
+    run = run_on_spark(arguments("Entities", entities=uri))
+
+    assert run.returncode == 0, run.stderr
+    written = manifest("Entities")
+    assert {each["name"]: [column["name"] for column in each["columns"]] for each in written["entities"]} == {
+        "entities": ["id", "type", "x0", "x1"],
+        "entities_t0": ["id", "number", "type", "x0"],
+        "entities_t1": ["id", "type", "x1"],
+    }
+    assert (written["items_written"], written["items_omitted"]) == (20, 10)
+    [first] = keys_below("exports/entities_entities/entities_t0/")
+    assert sorted(row["number"] for row in read_rows(first)) == sorted(f"{n}" for n in range(0, 30, 3))
+
+
+@pytest.mark.slow
+def test_too_many_entities_on_executors_are_a_permanent_error(run_on_spark, make_table, arguments):
+    make_table("Values", [{"id": {"S": f"{n}"}} for n in range(30)])
+    uri = store_entities(boto3.client("s3"), BUCKET, {"by": "id", "max_entities": 20})
+
+    run = run_on_spark(arguments("Values", entities=uri))
+
+    assert run.returncode != 0
+    assert "Permanent error: There are more than 20 entities." in error_of(run)
 
 
 def error_of(run):
