@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ RESULTS = "s3://table-exports-123456789012-us-east-1/query-results/"
 WITHOUT_SPARK = ("--job-modules", str(ROOT / "tests/local_spark"))  # an option of the sandbox
 PATIENCE_SECONDS = 240  # on a busy machine
 POLL_SECONDS = 0.5
+CLAIM = timedelta(seconds=61)  # how long the claim of a function that died holds others off, and a second
 
 
 @contextmanager
@@ -149,6 +151,36 @@ class User:
         request = Request(f"{self.endpoint}/_sandbox/faults", json.dumps(body).encode(), method=method)
         with urlopen(request) as answer:
             return json.load(answer)
+
+    @contextmanager
+    def reconciling_at_once(self) -> Iterator[None]:
+        """Lets the reconciler ask about every export in flight, however short it has waited."""
+        functions, name = self.client("lambda"), "table-exports-reconcile_exports"
+        variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        at_once = {"Variables": variables | {"LATE_AFTER_MINUTES": "0"}}
+        functions.update_function_configuration(FunctionName=name, Environment=at_once)
+        try:
+            yield
+        finally:
+            functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def let_claim_lapse(self, export: dict[str, Any]) -> None:
+        """Makes the claim of a function that died a minute older, so that another one can take the export over."""
+        self.table("table-exports").update_item(
+            Key={name: export[name] for name in ("pipeline", "record")},
+            UpdateExpression="SET claimed_at = :earlier",
+            ExpressionAttributeValues={":earlier": (datetime.fromisoformat(export["claimed_at"]) - CLAIM).isoformat()},
+        )
+
+    def reconcile_until(self, look: Callable[[], Any], what: str) -> Any:
+        """What `look` finds, with the reconciler at work."""
+
+        def found() -> Any:
+            time.sleep(0.4)  # so that asking leaves the job some processor
+            self.invoke("reconcile_exports", {})
+            return look()
+
+        return self.wait_for(found, what)
 
     # ------------------------------------------------------------------------------------------------ pipelines
 

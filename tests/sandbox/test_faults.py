@@ -1,9 +1,7 @@
 """What goes wrong on AWS, done to the sandbox: each export ends as it should, and nothing is done twice."""
 
 import json
-import time
 import uuid
-from datetime import datetime, timedelta
 from unittest.mock import ANY
 from urllib.error import HTTPError
 
@@ -12,7 +10,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-CLAIM = timedelta(seconds=61)  # how long the claim of a function that died holds others off, and a second
 JOB_RUN = {"detail-type": ["Glue Job State Change"]}
 CRAWL = {"detail-type": ["Glue Crawler State Change"], "detail": {"state": ["Succeeded"]}}
 QUERY = {"detail-type": ["Athena Query State Change"], "detail": {"currentState": ["SUCCEEDED"]}}
@@ -26,29 +23,13 @@ def _no_fault_is_left(user):
 
 @pytest.fixture(scope="module", autouse=True)
 def _reconciled_at_once(user):
-    """The reconciler asks about every export in flight, however short it has waited."""
-    functions, name = user.client("lambda"), "table-exports-reconcile_exports"
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    at_once = {"Variables": variables | {"LATE_AFTER_MINUTES": "0"}}
-    functions.update_function_configuration(FunctionName=name, Environment=at_once)
-    yield
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    with user.reconciling_at_once():
+        yield
 
 
 def deploy(user, table, **parameters):
     user.make_table(table, [{"id": f"i{n}"} for n in range(30)], {"id": "S"})
     return user.deploy_pipeline(table, **parameters)
-
-
-def reconcile_until(user, look, what):
-    """What `look` finds, with the reconciler at work."""
-
-    def found():
-        time.sleep(0.4)  # so that asking leaves the job some processor
-        user.invoke("reconcile_exports", {})
-        return look()
-
-    return user.wait_for(found, what)
 
 
 def reconciled(user, pipeline):
@@ -58,7 +39,7 @@ def reconciled(user, pipeline):
         export = user.exports(pipeline)[0]
         return export if export["stage"] in ("SUCCEEDED", "FAILED") else None
 
-    return reconcile_until(user, ended, "ended export")
+    return user.reconcile_until(ended, "ended export")
 
 
 def once(user, pipeline, **expected):
@@ -85,15 +66,6 @@ def queries(user, pipeline):
     ids = athena.list_query_executions(WorkGroup="table-exports")["QueryExecutionIds"]
     found = athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]
     return [query for query in found if f'snapshots_{pipeline["View"]}"' in query["Query"]]
-
-
-def let_its_claim_lapse(user, export):
-    """As if a minute had passed."""
-    user.table("table-exports").update_item(
-        Key={name: export[name] for name in ("pipeline", "record")},
-        UpdateExpression="SET claimed_at = :earlier",
-        ExpressionAttributeValues={":earlier": (datetime.fromisoformat(export["claimed_at"]) - CLAIM).isoformat()},
-    )
 
 
 # ------------------------------------------------------------------------------------------------------------ events
@@ -153,10 +125,10 @@ def test_what_a_function_started_before_it_died_is_not_started_again(user, stead
 
     user.request(steady)
     user.wait_for(lambda: True if len(runs(user, steady)) == 2 else None, "job run")
-    let_its_claim_lapse(user, once(user, steady, stage="STARTING"))
+    user.let_claim_lapse(once(user, steady, stage="STARTING"))
     # The job run may end before its export waits for it. Then the reconciler publishes its end.
-    reconcile_until(user, lambda: True if len(queries(user, steady)) == 2 else None, "query")
-    let_its_claim_lapse(user, once(user, steady, stage="EXPORTING"))
+    user.reconcile_until(lambda: True if len(queries(user, steady)) == 2 else None, "query")
+    user.let_claim_lapse(once(user, steady, stage="EXPORTING"))
     export = reconciled(user, steady)
 
     assert export["stage"] == "SUCCEEDED", export["reason"]
