@@ -142,7 +142,7 @@ class Cleanup:
 
     def _stop_job_runs(self) -> None:
         glue = self._client("glue")
-        for pipeline in plan.PIPELINES:
+        for pipeline in plan.ALL_PIPELINES:
             job = f"table-exports-{pipeline.pipeline}"
             with suppress(ClientError):
                 runs = glue.get_job_runs(JobName=job).get("JobRuns", [])
@@ -223,18 +223,25 @@ class Cleanup:
             return []
         glue, database, bucket = self._client("glue"), self._outputs["DatabaseName"], self._outputs["BucketName"]
         found = []
-        for pipeline in plan.PIPELINES:
+        for pipeline in plan.ALL_PIPELINES:
             name = pipeline.catalog_name
-            for table in (name, f"snapshots_{name}"):
+            for table in self._tables_of(name):
                 delete = lambda table=table: glue.delete_table(DatabaseName=database, Name=table)  # noqa: E731
                 found.append(Found(f"table {table} of the catalog", delete))
-            for folder in (f"exports/snapshots_{name}/", f"exports/manifests_{name}/", f"staging/{name}/"):
+            of_exports = [f"exports/{kind}_{name}/" for kind in ("snapshots", "entities", "manifests")]
+            for folder in (*of_exports, f"staging/{name}/"):
                 delete = lambda folder=folder: self._delete_objects(bucket, folder)  # noqa: E731
                 found.append(Found(f"s3://{bucket}/{folder}", delete))
             found.append(
                 Found(f"records of {pipeline.pipeline}", lambda name=pipeline.pipeline: self._delete_records(name))
             )
         return found
+
+    def _tables_of(self, name: str) -> list[str]:
+        """Returns the tables and views of a pipeline in the catalog, those of its entities included."""
+        pages = self._client("glue").get_paginator("get_tables").paginate(DatabaseName=self._outputs["DatabaseName"])
+        found = [table["Name"] for page in pages for table in page["TableList"]]
+        return [table for table in found if f"{table}_".startswith((f"{name}_", f"snapshots_{name}_"))]
 
     def _delete_records(self, pipeline: str) -> None:
         dynamodb, table = self._client("dynamodb"), self._outputs["StateTableName"]

@@ -3,8 +3,10 @@
 Everything has a fixed name that begins with PREFIX. So a later run finds what an interrupted run left.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from infra.cost import PRICES
 
@@ -25,7 +27,7 @@ class PlannedPipeline:
     name: str  # in the suite
     table: str
     output_format: str
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
     def catalog_name(self) -> str:
@@ -40,7 +42,7 @@ class PlannedPipeline:
         return f"{PREFIX}-{self.name}"
 
     @property
-    def entry(self) -> dict[str, str]:
+    def entry(self) -> dict[str, Any]:
         """Its entry in tables.yaml."""
         return {
             "OutputFormat": self.output_format,
@@ -59,6 +61,9 @@ PIPELINES = (
     PlannedPipeline("zoo-csv", ZOO, "csv", SCAN | {"CatalogUpdate": "always"}),
     PlannedPipeline("films", FILMS, "parquet", SCAN),
 )
+# The kinds of items of the zoo as entities. Its check deploys it: its exports never run a crawl.
+ENTITIES = PlannedPipeline("entities", ZOO, "parquet", SCAN | {"Entities": {"by": {"key": "id", "before": "-"}}})
+ALL_PIPELINES = (*PIPELINES, ENTITIES)
 
 
 def tables_file(pipelines: Sequence[PlannedPipeline], changes: dict[str, dict[str, str]] | None = None) -> str:
@@ -69,7 +74,7 @@ def tables_file(pipelines: Sequence[PlannedPipeline], changes: dict[str, dict[st
         for pipeline in (each for each in pipelines if each.table == table):
             entry = pipeline.entry | (changes or {}).get(pipeline.name, {})
             lines += [
-                f"    {'-' if number == 0 else ' '} {name}: '{value}'"
+                f"    {'-' if number == 0 else ' '} {name}: {json.dumps(value)}"
                 for number, (name, value) in enumerate(entry.items())
             ]
     return "\n".join(lines) + "\n"
@@ -82,7 +87,7 @@ OTHER_PRICES = {  # USD, list prices of us-east-1 that docs/cost.md does not nee
     "provisioned read unit per hour": 0.00013,
     "provisioned write unit per hour": 0.00065,
 }
-JOB_RUNS = 22  # a run of these small tables takes two minutes with two workers
+JOB_RUNS = 23  # a run of these small tables takes two minutes with two workers
 JOB_MINUTES, JOB_DPU = 2, 2
 CRAWLS = len(PIPELINES) + 1  # the first export of each pipeline, and one new column
 ALARMS = 13  # of the common stack
@@ -151,7 +156,7 @@ def description(account: str, region: str, who: str, endpoint: str | None, items
     )
     lines = [
         f"Account {account}, Region {region}, as {who}" + (f", endpoint {endpoint}" if endpoint else ""),
-        f"Creates: {common}; {len(PIPELINES) + MANY_STACKS} table stacks; the DynamoDB tables {', '.join(TABLES)};",
+        f"Creates: {common}; {len(ALL_PIPELINES) + MANY_STACKS} table stacks; the DynamoDB tables {', '.join(TABLES)};",
         f"  an artifacts bucket, queues, rules and a schedule. All names begin with {PREFIX} or {CATALOG_PREFIX},",
         "  except the fixed names of the common stack." if own else "",
         f"Takes up to {HOURS:g} hours, then deletes everything that it created.",

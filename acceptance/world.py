@@ -15,6 +15,7 @@ from rich.console import Console
 
 from acceptance import plan
 from acceptance.claims import NotTrue
+from infra.deploy import blocks
 from infra.deploy.account import Account
 from infra.deploy.deployment import Deployment
 from infra.deploy.parameters import parameters
@@ -161,7 +162,9 @@ class World:
         build: Path | None = None,
     ) -> dict[str, str]:
         """Deploys table stacks and returns the result of each. Raises NotTrue if one failed."""
-        outcomes = self.deployment(build).deploy_table_stacks(self.table_stacks(pipelines, changes))
+        stacks = self.table_stacks(pipelines, changes)
+        blocks.store(self.account, self.artifacts_bucket, {block for each in stacks for block in each.blocks.items()})
+        outcomes = self.deployment(build).deploy_table_stacks(stacks)
         self.screen.taken()
         if failed := [f"{outcome.stack}: {outcome.reason}" for outcome in outcomes if outcome.failed]:
             raise NotTrue("; ".join(failed))
@@ -170,7 +173,7 @@ class World:
     # --------------------------------------------------------------------------------------------------------- exports
 
     def planned(self, name: str) -> plan.PlannedPipeline:
-        return next(pipeline for pipeline in plan.PIPELINES if pipeline.name == name)
+        return next(pipeline for pipeline in plan.ALL_PIPELINES if pipeline.name == name)
 
     def request(self, name: str, **changes: Any) -> str:
         """Requests an export and returns its id."""

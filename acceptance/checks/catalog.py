@@ -1,11 +1,12 @@
 """Claims about the crawler, the Glue Data Catalog, Athena, and the views."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from acceptance import plan
 from acceptance.claims import Evidence, Look, check, expect
 from acceptance.environment import put_items
-from acceptance.items import films
+from acceptance.items import films, zoo
 from acceptance.world import World
 from acceptance.zoo import ZOO, Case, columns_of, shown_of
 from table_exports.domain.export import Export
@@ -195,6 +196,33 @@ def knows_its_views(world: World) -> Evidence:
     }
     expect(not unknown, f"views that are not known: {unknown}")
     return Evidence(f"{len(texts)} views are known", {"views": len(texts)})
+
+
+@check(
+    "entities",
+    SUBJECT,
+    "Each entity of a single-table design has a view with its items, and all views show the same snapshot",
+    "exports a table with an entity for each kind of items, and counts what each view shows",
+    in_sandbox="DuckDB, and the catalog of the emulator",
+    stage=1,
+)
+def entities_have_views(world: World) -> Evidence:
+    world.deploy_tables([plan.ENTITIES])
+    export = world.first_export(plan.ENTITIES.name)
+    kinds = Counter(item["id"]["S"].partition("-")[0] for item in zoo())
+    views = {f"{plan.ENTITIES.catalog_name}_{kind}": str(count) for kind, count in kinds.items()}
+    rows = world.query(
+        " UNION ALL ".join(
+            f"SELECT '{view}' AS name, count(*) AS items, min(snapshot_timestamp) AS first, "
+            f"max(snapshot_timestamp) AS last FROM {view}"
+            for view in views
+        )
+    )
+    found = {row["name"]: row["items"] for row in rows}
+    expect(found == views, f"the views have {found}, not {views}")
+    shown = {row[column] for row in rows for column in ("first", "last")}
+    expect(shown == {export.snapshot_timestamp}, f"the views show the snapshots {shown}")
+    return Evidence(f"{len(views)} views show {export.snapshot_timestamp}", {"views": len(views)})
 
 
 @check(
