@@ -22,6 +22,7 @@ LEAST_WITH_ATTRIBUTE = 0.8  # for another attribute
 LEAST_SCORE = 0.3
 MOST_SHARED = 0.7  # of the attributes of two types, on average: more have variants of one type
 AS_GOOD = 0.02  # a difference of scores that does not decide
+MOST_REST = 0.01  # of the items, for a way that is preferred because it is simpler
 BETTER = 0.1
 FEW_ITEMS = 5
 EXAMPLES = 3
@@ -176,7 +177,7 @@ def _chosen(sample: Sample, candidates: Sequence[Candidate], presences: Sequence
         return usual[0] if usual else None
     best = max(each.score for each in separating)
     as_good = [each for each in separating if each.score >= best - AS_GOOD]
-    return min(as_good, key=lambda each: (each.by is None, len(each.types)))
+    return min(as_good, key=lambda each: (each.by is None, len(each.rest) > MOST_REST * total, len(each.types)))
 
 
 def _separates(candidate: Candidate, total: int, presences: Sequence[Presence]) -> bool:
@@ -248,19 +249,33 @@ def _when(
     sample: Sample, chosen: Candidate, value: str, presences: Sequence[Presence], separators: dict[str, str]
 ) -> dict[str, str]:
     """Return the patterns of a type's keys: those that tell the type, and others that have placeholders."""
-    found: dict[str, str] = {}
-    taken = {"snapshot_timestamp"}
     numbers = chosen.types[value]
     telling = dict(zip(chosen.pattern_keys, chosen.templates.get(value, ()), strict=False))
+    found: dict[str, Template] = {}
     for key in sample.keys:
         template = telling.get(key) or _only_template(sample, key, numbers, presences, separators[key])
         if key_patterns.has_label(template) and (key in telling or any(part.is_data for part in template)):
-            found[key] = key_patterns.pattern_of(template, separators[key], key, taken)
-    if chosen.by is not None:  # then the patterns only add columns
-        made = {name for pattern in found.values() for name in key_patterns.placeholders(pattern)}
-        attributes = {name.lower().replace("_", "") for number in numbers for name in presences[number]}
-        return found if {name.replace("_", "") for name in made} - attributes else {}
-    return found
+            found[key] = template
+    patterns = _named(found, separators)
+    if chosen.by is None:
+        return patterns
+    known = {_folded(name) for number in numbers for name in presences[number]}  # then the patterns only add columns
+    new = {
+        key: found[key]
+        for key, pattern in patterns.items()
+        if any(_folded(name) not in known for name in key_patterns.placeholders(pattern))
+    }
+    return _named(new, separators)
+
+
+def _named(templates: dict[str, Template], separators: dict[str, str]) -> dict[str, str]:
+    taken = {"snapshot_timestamp"}
+    return {key: key_patterns.pattern_of(template, separators[key], key, taken) for key, template in templates.items()}
+
+
+def _folded(name: str) -> str:
+    """Return the name without what distinguishes `order_id`, `orderId` and `order`."""
+    return name.lower().replace("_", "").removesuffix("id")
 
 
 def _only_template(

@@ -10,11 +10,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 PUNCTUATION = "#|:/~^$"  # that separates parts of a key, the most usual first
-LABEL = re.compile(r"\$?[A-Za-z][A-Za-z_ .&+-]{0,39}")  # without digits: ids and dates have some
+LABEL = re.compile(
+    r"[$_]?[A-Za-z][A-Za-z_ .&+-]{0,39}"  # without digits: ids and dates have some
+    r"|\$[A-Za-z]\w{0,39}_\d{1,3}"  # of ElectroDB: an entity and its version
+)
 PREFIX = re.compile(r"\$?[A-Za-z]+[_.=-]")  # of `emp_17`
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 MOST_LABELS = 40  # in one place of a key
 LEAST_SHARE = 0.02  # of the keys with this place, for a label without a capital letter
+LEAST_ALIKE = 3  # data with the same literal text before it
 LEAST_GAIN = 0.2  # of the bits, for labels that nothing else suggests
 NEARLY_ALL = 0.95
 
@@ -92,7 +96,7 @@ def _labels(by_text: Mapping[str, Keys], presences: Sequence[Presence], is_last:
     """Return which texts in one place of the keys are labels, and not data."""
     empty = {""} & by_text.keys()  # a placeholder does not match it
     words = {text for text in by_text if LABEL.fullmatch(text)}
-    names = {word for word in words if word[0].isupper() or word[0] == "$"}
+    names = {word for word in words if word[0].isupper() or word[0] in "$_"}
     if len(by_text) == 1 and words and (not after_label or (names and next(iter(words)).isupper())):
         return words
     total = sum(map(len, by_text.values()))
@@ -111,7 +115,7 @@ def _labels(by_text: Mapping[str, Keys], presences: Sequence[Presence], is_last:
 
 
 def _by_prefix(keys: Keys, place: int, presences: Sequence[Presence]) -> dict[str, Keys]:
-    """Return data by the literal text before it: `emp_17`, if that says which attributes an item has."""
+    """Return data by the literal text before it: `emp_17`, if all have the same, or it says what an item has."""
     if not keys:
         return {}
     found: dict[str, Keys] = {}
@@ -119,6 +123,8 @@ def _by_prefix(keys: Keys, place: int, presences: Sequence[Presence]) -> dict[st
         prefix = PREFIX.match(key[0][place])
         named = prefix[0] if prefix and prefix[0] != key[0][place] else ""
         found.setdefault(named, []).append(key)
+    if len(found) == 1 and len({key[0][place] for key in keys}) >= LEAST_ALIKE:
+        return found
     without = len(found.get("", ()))
     if 1 < len(found) <= MOST_LABELS and without <= (1 - NEARLY_ALL) * len(keys):
         groups = [_presences(each, presences) for each in found.values()]

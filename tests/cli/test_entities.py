@@ -11,6 +11,7 @@ from single_table_items import Shop
 
 from table_export_job import entities as job_entities
 from table_exports_cli import sampling, system
+from tests.single_table.libraries import SHOP_STAMP, write_shop
 
 NUMBERS = count()
 PROVISIONED = {"ReadCapacityUnits": 40, "WriteCapacityUnits": 40}
@@ -81,6 +82,20 @@ def test_the_block_is_printed_as_it_can_be_pasted(cli, table):
     )
     assert comments[1].count('{"pk": "USER#') == 3
     assert f"Read 400 items with {made.units:g} read capacity units" in said.err
+
+
+def test_items_of_electrodb_are_told_apart_by_their_stamp(cli, table, endpoint):
+    """Their attributes have what their keys say, so no pattern adds a column."""
+    made = table([])
+    written = write_shop(endpoint, made.name, "user", "review", "cart", "warehouse")
+
+    said = cli("entities", made.name, "-o", "json")
+
+    names = {name: {"name": name} for name in written}
+    assert said.data["entities"] == {"by": SHOP_STAMP, "types": names}
+    assert {each["value"]: each["items"] for each in said.data["types"]} == {
+        name: len(items) for name, items in written.items()
+    }
 
 
 def test_what_the_scan_can_cost_is_said_before_it_starts(cli, table, monkeypatch):

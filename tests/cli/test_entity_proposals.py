@@ -78,6 +78,22 @@ def test_an_attribute_that_predicts_as_well_as_the_keys_is_simpler():
     assert found.block["by"] == "kind"
 
 
+def test_patterns_of_stamped_types_are_proposed_only_for_columns_that_the_items_lack():
+    items = Shop().items(400, "_et")
+    for item in items:
+        parts = item["sk"]["S"].split("#")
+        item |= {"orderId": {"S": parts[1]}} if parts[0] == "ORDER" else {}
+        item |= {"product": {"S": parts[1]}} if parts[0] == "META" else {}
+
+    found = proposed(items)
+
+    ensure_as_said(found, items)
+    whens = {value: rule.get("when") for value, rule in found.block["types"].items()}
+    assert whens["order"] == {"pk": "USER#{user_id}"}
+    assert whens["line"] == {"sk": "ORDER#{order_id}#LINE#{line_id}"}
+    assert whens["product"] is None
+
+
 def test_items_without_the_stamp_find_their_type_by_their_key_or_form_the_rest():
     items = Shop().items(400, "__edb_e__")
     items += [{key: value for key, value in item.items() if key != "__edb_e__"} for item in Shop(8).items(20)]

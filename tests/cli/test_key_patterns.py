@@ -66,6 +66,16 @@ def test_keys_of_electrodb():
     assert patterns(*keys) == {"$tracker#projectid_{projectid}", "$tracker#userid_{userid}"}
 
 
+def test_a_prefix_that_all_keys_have_is_literal():
+    assert patterns(*each("$shop#userid_{}", A)) == {"$shop#userid_{userid}"}
+    assert patterns(*each("_unique#emp-{}", A)) == {"_unique#emp-{emp_id}"}
+    assert patterns(*each("emp-{}", A, IDS[:2] * 5)) == {"{sk_1}"}
+
+
+def test_the_entity_and_version_of_electrodb_are_a_label():
+    assert patterns(*each("$user_1#cart_{}", A), *each("$user_1", B)) == {"$user_1#cart_{cart_id}", "$user_1"}
+
+
 def test_an_empty_part_is_literal():
     assert patterns(*each("META#", A)) == {"META#"}
     assert patterns(*each("META#", A), *each("META#{}", A)) == {"META#", "META#{meta_id}"}
