@@ -142,7 +142,7 @@ def _stop_queries(services: _Services, export: Export) -> list[str]:
     if succeeded == len(together) and not export.views_left:
         raise _TooLate
     if switched := max(0, len(export.queries) - len(together)) + succeeded:
-        done.append(f"{switched} views of its entities show its snapshot already: the next export shows a newer one")
+        done.append(f"Views that show its snapshot already, until the next export succeeds: {switched}")
     return done
 
 

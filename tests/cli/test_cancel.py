@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from examples import NOW, a_pipeline
 
+from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
 from table_exports_cli import system
 
@@ -127,6 +128,27 @@ def test_what_it_waits_for_is_stopped_and_it_ends(cli, aws, records, waiting, st
     assert pipeline.why_not_resume(ended) is None
     record = records._get(export.pipeline, export.record_key)
     assert record["expires_at"] == int((export.requested_at + timedelta(days=30)).timestamp())
+
+
+@pytest.mark.parametrize(("ends", "stopped"), [({}, ["q1", "q2", "q3"]), ({"q1": "SUCCEEDED"}, ["q2", "q3"])])
+def test_all_queries_of_entities_that_run_are_stopped(cli, aws, records, waiting, monkeypatch, ends, stopped):
+    """Views that show the snapshot by then keep it, and the export fails because the others do not."""
+    entities = tuple(EntityItems(name, 1) for name in ("reviews_a", "reviews_b", "reviews_c"))
+    export = waiting(Stage.PUBLISHING, "q3", queries=("q1", "q2", "q3"), entities=entities, wide=False)
+
+    def state(QueryExecutionId):
+        ended = "CANCELLED" if QueryExecutionId in aws.stopped else "RUNNING"
+        return {"QueryExecution": {"Status": {"State": ends.get(QueryExecutionId, ended)}}}
+
+    monkeypatch.setattr(aws, "get_query_execution", state)
+
+    said = cli("cancel", ID)
+
+    assert (said.code, sorted(aws.stopped)) == (0, stopped), said.err
+    assert after(records, export).stage == Stage.FAILED
+    for query in ("q1", "q2", "q3"):
+        assert (f"Stopped Athena query {query}" if query in stopped else f"Athena query {query} had ended") in said.err
+    assert ("Views that show its snapshot already, until the next export succeeds: 1" in said.err) == bool(ends)
 
 
 def test_a_second_call_changes_nothing(cli, aws, records, waiting):
