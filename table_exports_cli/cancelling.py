@@ -99,7 +99,7 @@ def _stop(system: System, export: Export) -> tuple[Export, list[str], list[str]]
 
 class _Services:
     def __init__(self, system: System) -> None:
-        self.glue = Glue(system.client("glue"), lambda: system.client("glue"), NAME)
+        self.glue = Glue(system.client("glue"), lambda: system.client("glue"), system.database)
         self.athena = Athena(system.client("athena"), NAME, NAME)
 
 

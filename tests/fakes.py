@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from botocore.exceptions import ClientError
 from examples import ACCOUNT, REGION, a_manifest, a_pipeline, a_table
 
 from table_exports.aws.record_items import typed
@@ -45,6 +46,13 @@ class FakeGlue:
     stopped: list[str] = field(default_factory=list)
     queued: str | None = None  # why the job run waits in Glue's queue
     lake_formation: str | None = None  # why it denies the database
+    shown: dict[str, str] = field(default_factory=dict)  # by view: its snapshot
+    views_denied: bool = False
+
+    def shown_snapshot(self, catalog_name: str) -> str | None:
+        if self.views_denied:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetTable")
+        return self.shown.get(catalog_name)
 
     def ensure_permitted(self) -> None:
         if self.lake_formation:

@@ -6,6 +6,7 @@ A function can die, or lose AWS's answer, after it started an operation and befo
 from dataclasses import replace
 from datetime import datetime
 
+from table_exports.aws.errors import translate_errors
 from table_exports.aws.glue import Glue
 from table_exports.aws.records import Records
 from table_exports.domain.errors import PermanentError
@@ -16,8 +17,9 @@ from table_exports.domain.stages import Operation, Stage
 def settle(export: Export, glue: Glue, records: Records, now: datetime) -> tuple[Export, list[str]]:
     """Stop the job run that an interrupted step may have started. Returns the export, and what to report.
 
-    The returned export knows the run, so that a resumed export goes on from there. Other operations cannot be told
-    from those of someone else, or cannot be stopped: they are reported only.
+    The returned export knows the run, so that a resumed export goes on from there. It also knows whether its views show
+    its snapshot, so that the head tells the truth. Other operations cannot be told from those of someone else, or
+    cannot be stopped: they are reported only.
     Errors of AWS are raised, because the export must not end before this look has succeeded.
     """
     notes: list[str] = []
@@ -31,10 +33,24 @@ def settle(export: Export, glue: Glue, records: Records, now: datetime) -> tuple
                 running = glue.is_crawling(export)
                 note = f"may have started the crawl of {export.crawler_name} that is running" if running else ""
             case _:
-                asked = records.asked_to_show(export.pipeline) == export.snapshot_timestamp
-                note = f"may have made view {export.catalog_name} show this snapshot" if asked else ""
+                export, note = _look_at_views(export, glue, records)
         notes += [f"An interrupted step {note}"] if note else []
     return export, notes
+
+
+def _look_at_views(export: Export, glue: Glue, records: Records) -> tuple[Export, str]:
+    views = records.asked_views(export)
+    if not views:
+        return export, ""
+    named = f"view {views[0]}" if len(views) == 1 else f"views of {export.catalog_name}"
+    try:
+        with translate_errors("The views could not be looked up"):
+            published = all(glue.shown_snapshot(view) == export.snapshot_timestamp for view in views)
+    except PermanentError:  # the export must be able to end
+        published = False
+    if published:
+        return replace(export, published=True), f"made {named} show this snapshot"
+    return export, f"may have made {named} show this snapshot"
 
 
 def _stop_job_run(export: Export, glue: Glue) -> tuple[Export, str]:

@@ -151,9 +151,12 @@ class Records:
         update["ExpressionAttributeValues"] |= typed({":mine": export.record_key})
         return self._wrote(self._client.update_item, **update)
 
-    def asked_to_show(self, pipeline: str) -> str | None:
-        """Return the newest snapshot that the pipeline's view was asked to show, even if its stack was deleted."""
-        return next(iter(texts_of([(self._get(pipeline, HEAD) or {}).get("asked_to_show")])), None)
+    def asked_views(self, export: Export) -> tuple[str, ...]:
+        """Return the views that were asked to show the export's snapshot, even if the table stack was deleted."""
+        head = self._get(export.pipeline, HEAD) or {}
+        if head.get("asked_to_show") != export.snapshot_timestamp:
+            return ()
+        return tuple(texts_of(head.get("entities"))) or (export.catalog_name,)
 
     def free(self, pipeline: str, holder: str) -> bool:
         """Free a lock whose holder has no record. False if another export holds it now."""
@@ -283,9 +286,11 @@ class Records:
                 known["hot_share"] = export.hot_share
         else:
             known = {"last_failed_at": export.ended_at}
+            if export.published:
+                known["published_snapshot"] = export.snapshot_timestamp
         head = self._get(export.pipeline, HEAD) or {}
         recent = (*ends_of(head), End.of(export))
-        latest = next(iter(texts_of([head.get("published_snapshot")])), None)
+        latest = known.get("published_snapshot") or next(iter(texts_of([head.get("published_snapshot")])), None)
         published = published_in(texts_of(head.get("published_snapshots")), latest, recent)
         keep = head.get("keep_snapshots")
         known["recent"] = recent[-RECENT:]

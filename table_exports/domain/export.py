@@ -101,6 +101,7 @@ class Export:
     failed_stage: Stage | None = None
     reason: str | None = None  # why it failed, so that an operator can act on it
     final: bool | None = None  # it failed, and could only fail again if it was resumed
+    published: bool | None = None  # it failed, after an interrupted step had made the view show its snapshot
     table_stack: str | None = None  # the id of the table stack when it began or was resumed. 0.1.0 does not record it
 
     def __post_init__(self) -> None:
@@ -354,6 +355,7 @@ class Export:
             failed_stage=None,
             reason=None,
             final=None,
+            published=None,
         ).with_step()
 
     def _end(self, stage: Stage, now: datetime) -> Self:

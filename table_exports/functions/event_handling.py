@@ -122,8 +122,13 @@ def _settled(claimed: Export, failed: Export, cloud: Cloud, now: datetime) -> Ex
     settled, notes = settle(claimed, cloud.glue, cloud.records, now)
     for note in notes:
         logger.warning(note)
-    known = replace(failed, attempt=settled.attempt, glue_job_run_id=settled.glue_job_run_id)
-    return replace(known, reason=". ".join([failed.reason or "", *notes]))
+    return replace(
+        failed,
+        attempt=settled.attempt,
+        glue_job_run_id=settled.glue_job_run_id,
+        published=settled.published,
+        reason=". ".join([failed.reason or "", *notes]),
+    )
 
 
 def record(before: Export, after: Export, cloud: Cloud) -> bool:

@@ -20,8 +20,8 @@ class Heads:
     def __init__(self, snapshot=None):
         self.snapshot = snapshot
 
-    def asked_to_show(self, pipeline):
-        return self.snapshot
+    def asked_views(self, export):
+        return ("reviews",) if self.snapshot == export.snapshot_timestamp else ()
 
 
 def interrupted(stage=Stage.STARTING, **known):
@@ -128,3 +128,24 @@ def test_what_cannot_be_stopped_is_reported():
         f"An interrupted step may have made view {crawled.catalog_name} show this snapshot",
     ]
     assert settle(crawled, FakeGlue(), Heads("an older one"), NOW)[1] == []
+
+
+def test_a_view_that_already_shows_the_snapshot_makes_it_a_published_one():
+    crawled = interrupted(Stage.CATALOGING)
+    asked, glue = Heads(crawled.snapshot_timestamp), FakeGlue(shown={"reviews": crawled.snapshot_timestamp})
+
+    settled, notes = settle(crawled, glue, asked, NOW)
+
+    assert (settled.published, notes) == (True, ["An interrupted step made view reviews show this snapshot"])
+    ended = settled.cancel("ann", NOW, notes)
+    assert ended.published
+    assert ended.resume("again", 2, NOW).published is None
+
+
+@pytest.mark.parametrize("glue", [FakeGlue(views_denied=True), FakeGlue(shown={"reviews": "an older one"})])
+def test_an_export_can_end_although_nobody_can_tell_what_its_view_shows(glue):
+    crawled = interrupted(Stage.CATALOGING)
+
+    settled, notes = settle(crawled, glue, Heads(crawled.snapshot_timestamp), NOW)
+
+    assert (settled.published, notes) == (None, ["An interrupted step may have made view reviews show this snapshot"])

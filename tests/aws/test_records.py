@@ -1,5 +1,6 @@
 """The conditions themselves: what a write expects to find, and what it leaves when it does not."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -81,6 +82,32 @@ def test_an_end_frees_the_lock_and_is_noted_in_the_head(records, begun):
     head = records.pipeline("reviews-parquet")
     assert (head.export_in_flight, head.published_snapshot) == (None, "2026-11-23T02-00-07Z")
     assert (head.last_succeeded_at, head.last_failed_at) == (NOW, None)
+
+
+def test_a_failed_export_whose_view_shows_its_snapshot_has_published_it(records, begun):
+    assert records.ask_to_show(begun)
+
+    assert records.move(begun, replace(begun, published=True).fail("cancelled", NOW))
+
+    head = records.pipeline("reviews-parquet")
+    assert (head.published_snapshot, head.published_snapshots) == (
+        begun.snapshot_timestamp,
+        (begun.snapshot_timestamp,),
+    )
+    assert (head.last_succeeded_at, head.last_failed_at) == (None, NOW)
+    assert records.export("reviews-parquet", begun.record_key).published
+
+
+@pytest.mark.parametrize("entities", [(), ("reviews_orders", "reviews_other")])
+def test_the_views_that_were_asked_to_show_a_snapshot_are_known(records, begun, entities):
+    assert records.asked_views(begun) == ()
+    if entities:
+        assert records.claim_entities(begun, records.pipeline("reviews-parquet"), entities)
+
+    assert records.ask_to_show(begun)
+
+    assert records.asked_views(begun) == (entities or ("reviews",))
+    assert records.asked_views(replace(begun, snapshot_timestamp="2026-11-24T02-00-07Z")) == ()
 
 
 @pytest.mark.parametrize(("share", "known"), [("0.85", "0.85"), ("0", "0"), (None, "0.5")])

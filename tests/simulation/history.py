@@ -352,12 +352,13 @@ class History:
             "on_export_changed": lambda event: found["on_export_changed"].on_export_changed(event["Records"], cloud),
             "on_export_succeeded": lambda event: found["on_export_succeeded"].on_export_succeeded(event, cloud),
             "reconcile_exports": lambda event: found["reconcile_exports"].reconcile(cloud, world.now),
-            "cancel": Commands(self).cancel,
+            "cancel": Commands(self, DATABASE).cancel,
         }
         self.state.changed = self._changed
         self.glue.starting = self.watcher.run_starts
         self.glue.who = lambda: self.functions.running
         self.athena.shown = self.watcher.view_shows
+        self.glue.view = self.athena.view
         self.glue.removing = self.watcher.snapshot_removed
         self.s3.removing = self.watcher.object_removed
         self.buses.on_request = self.watcher.requested

@@ -55,6 +55,11 @@ INCIDENTS = {
         ),
         fates=(Fate("job run", 0, "slow"),),
     ),
+    "a query has published the view, nobody noticed, and the export is cancelled": Plan(
+        acts=(Act(MINUTE, "request"), Act(45 * MINUTE, "cancel the latest export")),
+        calls=(CallFault("on_crawler_complete", "StartQueryExecution", 0, "crash after", times=3),),
+        weather="no event of AWS comes",
+    ),
     "an export is cancelled while its job runs, resumed, and cancelled again": Plan(
         acts=(
             Act(MINUTE, "request"),

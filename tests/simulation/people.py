@@ -30,7 +30,8 @@ class Commands:
 
     history_days = 90
 
-    def __init__(self, history: "History") -> None:
+    def __init__(self, history: "History", database: str) -> None:
+        self.database = database
         self._history = history
         self.records = history.cloud.records
 

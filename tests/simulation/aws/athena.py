@@ -1,5 +1,7 @@
 """Athena: queries that publish views. A view shows what the last of its queries that succeeded says."""
 
+import base64
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +40,7 @@ class Athena:
     def __init__(self, world: World, faults: Faults, buses: Buses) -> None:
         self.queries: dict[str, Query] = {}
         self.views: dict[str, str] = {}  # view -> snapshot
+        self._texts: dict[str, str] = {}  # of views, as they are in the catalog
         self.shown: Callable[[Query], None] = lambda query: None
         self._world = world
         self._faults = faults
@@ -78,6 +81,12 @@ class Athena:
             self._ended(query, "CANCELLED")
         return {}
 
+    def view(self, name: str) -> dict[str, Any] | None:
+        """The view as the catalog describes it."""
+        if name not in self._texts:
+            return None
+        return {"Name": name, "TableType": "VIRTUAL_VIEW", "ViewOriginalText": self._texts[name]}
+
     def _known(self, query_id: str) -> Query:
         if query_id not in self.queries:
             raise AwsError("InvalidRequestException", f"QueryExecution {query_id} was not found")
@@ -105,6 +114,7 @@ class Athena:
                 self._ended(query, "FAILED")
             case _:
                 self.views[query.view] = query.snapshot
+                self._texts[query.view] = stored(query.sql)
                 self._ended(query, "SUCCEEDED")
                 self.shown(query)
 
@@ -123,3 +133,9 @@ class Athena:
         if query.error:
             detail["athenaError"] = query.error
         self._buses.send("default", "aws.athena", "Athena Query State Change", detail)
+
+
+def stored(sql: str) -> str:
+    """The text of a view that this statement creates."""
+    view = json.dumps({"originalSql": sql.partition(" AS ")[2]})
+    return f"/* Presto View: {base64.b64encode(view.encode()).decode()} */"
