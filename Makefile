@@ -40,7 +40,7 @@ test-slow: setup package ## The slow tests only: tests/README.md
 
 test-all: test test-slow ## All tests
 
-QUERYING := cataloging formats glue_and_athena read_modes retention schema
+QUERYING := cataloging entities formats glue_and_athena read_modes retention schema
 QUERIES_ON_TRINO = $(PYTEST) 2 --engine trino $(QUERYING:%=tests/sandbox/test_%.py)
 
 verify-trino: setup package .trino/ready ## Compare what Trino reads with what was written, and query the sandbox with Trino

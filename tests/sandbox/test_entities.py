@@ -248,12 +248,11 @@ def test_structures_of_an_entity_can_be_queried(user, exported):
         {"city": "Oslo", "lat": "46.5", "street": "Via 5", "roles": "1", "phones": "2"},
     ]
     assert user.query(
-        "SELECT userid, line.sku, line.quantity, line.options[1] AS option FROM shop_cart "
-        "CROSS JOIN UNNEST(lines) AS t (line) ORDER BY userid, line.sku"
+        "SELECT userid, cardinality(lines) AS count, lines[1].sku AS sku, lines[1].quantity AS quantity, "
+        "lines[1].options[1] AS option FROM shop_cart WHERE cardinality(lines) > 0 ORDER BY userid"
     ) == [
-        {"userid": "u-1", "sku": "s-0", "quantity": "1", "option": "gift"},
-        {"userid": "u-2", "sku": "s-0", "quantity": "1", "option": "gift"},
-        {"userid": "u-2", "sku": "s-1", "quantity": "2", "option": "gift"},
+        {"userid": "u-1", "count": "1", "sku": "s-0", "quantity": "1", "option": "gift"},
+        {"userid": "u-2", "count": "2", "sku": "s-0", "quantity": "1", "option": "gift"},
     ]
 
 
