@@ -423,13 +423,14 @@ class Watcher:
             head = self._history.state.items[name, "pipeline"]
             published = value(head, "published_snapshot")
             if self._has_entities(pipeline.catalog_name):
-                # After a failure, some views may show the snapshot that was asked for last.
-                may_show = {published, value(head, "asked_to_show")}
+                # After failures, some views may show newer snapshots than the last one that was published.
+                newest = value(head, "asked_to_show") or ""
                 new = {value({"name": each}, "name") for each in value(head, "new_entities") or []}
                 for view in self._views[pipeline.catalog_name]:
                     shown = self._shown.get(view)
-                    known = shown in may_show or (shown is None and view in new)
-                    self._promise("the head knows what the view shows", known, f"{view}: {shown}, not {may_show}")
+                    known = (published or "") <= shown <= newest if shown else view in new
+                    what = f"{view}: {shown}, not {published} to {newest}"
+                    self._promise("the head knows what the view shows", known, what)
                 continue
             shown = self._shown.get(pipeline.catalog_name)
             self._promise("the head knows what the view shows", published == shown, f"{published}, not {shown}")

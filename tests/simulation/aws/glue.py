@@ -241,6 +241,7 @@ class Glue:
         prefix = arguments["--output_prefix"]
         known = self.types.setdefault(prefix, [])
         known += [kind for kind, items in table.types.items() if items and kind not in known]
+        known += [*table.types][: not known]  # of a table without items, as the rest
         catalog_name = prefix.rpartition("/snapshots_")[2]
         sections = [
             _section(
