@@ -40,6 +40,16 @@ def test_a_segment_is_staged_as_files_of_bounded_size(environment, monkeypatch):
     assert [item["id"]["S"] for items in read for item in items] == ["a", "b", "c", "d", "e"]
 
 
+@pytest.mark.parametrize(("observes", "attributes"), [(True, {"id"}), (False, set())])
+def test_attributes_are_observed_unless_they_are_observed_later(environment, observes, attributes):
+    writer = SegmentWriter(boto3.client("s3"), f"s3://{BUCKET}/staging/observed/00000", observes=observes)
+    writer.add({"Items": [{"id": {"S": "1"}}], "Count": 1, "ConsumedCapacity": {"CapacityUnits": 0.5}})
+
+    staged = writer.close()
+
+    assert (staged.attributes.keys(), staged.items_counted) == (attributes, 1)
+
+
 def test_staged_lines_are_those_of_dynamodbs_own_export(environment, make_table):
     make_table("Lines", [{"id": {"S": "é"}, "raw": {"B": b"\x00\xff"}, "n": {"N": "10"}}])
     stage = SegmentWriter(boto3.client("s3"), f"s3://{BUCKET}/staging/lines/00000")
