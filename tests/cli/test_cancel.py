@@ -34,7 +34,7 @@ class Aws:
         return {"Arn": CALLER}
 
     def get_function_configuration(self, FunctionName):
-        return {"Environment": {"Variables": {"HISTORY_DAYS": "30"}}}
+        return {"Environment": {"Variables": {"HISTORY_DAYS": "30", "DATABASE": "exports"}}}
 
     def get_job_run(self, JobName, RunId):
         return {"JobRun": {"JobRunState": self.runs[RunId]}}
