@@ -282,7 +282,7 @@ MUTATIONS = [
         "an entity's table does not follow the manifest",
         ENTITIES,
         "cloud.glue.ensure_cataloged(dataset, its_manifest, pipeline.published_snapshot)",
-        "cloud.glue.prepare_crawl(dataset, its_manifest) or cloud.glue.ensure_table(dataset, its_manifest)",
+        "cloud.glue.has_schema(dataset, its_manifest)",
     ),
     Mutation(
         "a name that an entity holds is given to another pipeline",
