@@ -273,7 +273,7 @@ def test_the_block_can_be_pasted_under_the_entry_of_a_table(tmp_path, name):
     assert text.isprintable() or {c for c in text if not c.isprintable()} == {"\n"}
     expected = {name: TIMESTAMP_MS, f"shop.{name}": {"map": True}}
     assert yaml.safe_load(text)["Columns"] == expected
-    assert job_contract.parsed(stack.columns) == expected
+    assert job_contract.parsed(stack.blocks["Columns"]) == expected
     chosen = yaml.safe_load(text.replace("# shop.", "shop.").replace('# "shop.', '"shop.').partition("\n")[2])
     assert chosen["shop.email"] == {"omit": True}, "the last of the rules to choose from"
 
@@ -287,7 +287,7 @@ def test_a_block_of_rules_to_choose_has_none_until_someone_chooses(tmp_path):
         "these lines",
         "  # email: {omit: true}",
     ]
-    assert pasted(tmp_path, "".join(f"    {line}\n" for line in text.split("\n"))).columns is None
+    assert pasted(tmp_path, "".join(f"    {line}\n" for line in text.split("\n"))).blocks == {}
 
 
 def test_types_with_a_comma_are_in_quotation_marks():
