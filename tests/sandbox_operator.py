@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 
 from sandbox_user import PATIENCE_SECONDS, ROOT, User
@@ -75,6 +76,7 @@ class Operator:
                 while more := os.read(screen, 4096):
                     said += more.decode(errors="replace")
                     if words in said and not signalled:
+                        time.sleep(0.5)  # Python misses a signal right before it waits for a key, until there is one
                         process.send_signal(number)
                         signalled = True
         impatient.cancel()

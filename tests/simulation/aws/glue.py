@@ -179,7 +179,12 @@ class Glue:
             "DELETED": ("DELETED", ""),
         }
         state, message = ends.get(run.fate, ("SUCCEEDED", "Job run succeeded"))
-        world.after(takes, lambda: self._end(run, state, message))
+        world.after(takes, lambda: self._end_by_itself(run, state, message))
+
+    def _end_by_itself(self, run: Run, state: str, message: str) -> None:
+        """The end of the script. It succeeds with its manifest only: a run that is being stopped may have none."""
+        if not (state == "SUCCEEDED" and run.state == "STOPPING" and run.export_id and not self._manifest_of(run)):
+            self._end(run, state, message)
 
     def _expires(self, run: Run) -> None:
         if run.state == "WAITING":
