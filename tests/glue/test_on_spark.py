@@ -219,6 +219,6 @@ def test_too_many_entities_on_executors_are_a_permanent_error(run_on_spark, make
 def error_of(run):
     """The error that ended the script. Spark can still log its own errors after it."""
     [*_, error] = re.findall(
-        r'^  File "[^"]*export_table\.py", line \d+, in main\n(?:    .*\n)+(\S.*)', run.stderr, re.M
+        r'^Traceback .*\n  File "[^"]*export_table\.py", line \d+, in <module>\n(?:  .*\n)+(\S.*)', run.stderr, re.M
     )
     return error
