@@ -254,16 +254,19 @@ def _when(
     found: dict[str, Template] = {}
     for key in sample.keys:
         template = telling.get(key) or _only_template(sample, key, numbers, presences, separators[key])
-        if key_patterns.has_label(template) and (key in telling or any(part.is_data for part in template)):
+        if key_patterns.has_label(template) and (chosen.by or key in telling or any(part.is_data for part in template)):
             found[key] = template
     patterns = _named(found, separators)
     if chosen.by is None:
         return patterns
-    known = {_folded(name) for number in numbers for name in presences[number]}  # then the patterns only add columns
+    # The type is known, so patterns only add columns. But they also decide about items that lack the attribute of the
+    # type: so keys that are the same in all items of the type belong to the pattern.
+    known = {_folded(name) for number in numbers for name in presences[number]}
+    used = {key: key_patterns.placeholders(pattern) for key, pattern in patterns.items()}
+    if not any(_folded(name) not in known for names in used.values() for name in names):
+        return {}
     new = {
-        key: found[key]
-        for key, pattern in patterns.items()
-        if any(_folded(name) not in known for name in key_patterns.placeholders(pattern))
+        key: found[key] for key, names in used.items() if not names or any(_folded(name) not in known for name in names)
     }
     return _named(new, separators)
 

@@ -17,7 +17,7 @@ from table_exports.domain.aws_events import (
     SummaryWritten,
     TableExportFailed,
 )
-from table_exports.domain.errors import PermanentError, RetryableError
+from table_exports.domain.errors import FinalError, PermanentError, RetryableError
 from table_exports.domain.export import Export
 from table_exports.domain.manifest import Manifest
 from table_exports.domain.pipeline import Pipeline
@@ -183,6 +183,12 @@ class FakeAthena:
     end: QueryEnded | None = None
     ends: dict[str, QueryEnded] = field(default_factory=dict)  # by query, where `end` is not meant for all
     stopped: list[str] = field(default_factory=list)
+    too_large: str | None = None  # a view
+
+    def view_statement(self, export: Export, manifest: Manifest) -> str:
+        if export.catalog_name == self.too_large:
+            raise FinalError(f"View {export.catalog_name} cannot be created: it is too large")
+        return ""
 
     def create_view(self, export: Export, manifest: Manifest) -> str:
         if self.busy:

@@ -74,8 +74,7 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
             record(export, replace(export, blocked_reason=f"Its status could not be read: {error}"), cloud)
             raise
         missing = None
-    view_shows_it = missing is not None and export.stage == Stage.PUBLISHING  # then it is too late to give up
-    if export.is_given_up(now) and not view_shows_it:
+    if export.is_given_up(now) and not is_published(export, cloud):  # if it is, it is too late to give up
         unhandled = missing.detail_type if missing else ""
         end(export, lambda export: export.give_up(now, unhandled=unhandled), cloud, now)
     elif missing and not is_late(export, cloud, now):
@@ -87,6 +86,18 @@ def reconcile_export(export: Export, cloud: Cloud, now: datetime) -> None:
         stop(export, cloud)
     elif export.stage == Stage.EXPORTING:
         show_queue(export, cloud)
+
+
+def is_published(export: Export, cloud: Cloud) -> bool:
+    """Return whether all views show the snapshot, so that the export has only to be recorded as successful."""
+    if export.stage != Stage.PUBLISHING or export.views_left:
+        return False
+    try:
+        ends = [cloud.athena.query_end(query_id) for query_id in export.queries_together]
+    except Exception:
+        logger.exception("Athena could not be asked about the queries of the export")
+        return False
+    return all(end is not None and end.state == "SUCCEEDED" for end in ends)
 
 
 def end(export: Export, how: Update, cloud: Cloud, now: datetime) -> None:

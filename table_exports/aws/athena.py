@@ -25,6 +25,18 @@ class Athena:
         A repeated call is harmless: the token makes Athena answer with the same query.
         Raises PermanentError if Athena does not accept the query, or Glue not the view.
         """
+        sql = self.view_statement(export, manifest)
+        with translate_errors(f"View {export.catalog_name} cannot be created"):
+            query = self._client.start_query_execution(
+                QueryString=sql,
+                ClientRequestToken=view_sql.request_token(export, sql),
+                QueryExecutionContext={"Database": self._database},
+                WorkGroup=self._workgroup,
+            )
+        return query["QueryExecutionId"]
+
+    def view_statement(self, export: Export, manifest: Manifest) -> str:
+        """Return the SQL of the view. Raises FinalError if Athena does not accept it, or Glue not the view."""
         columns = manifest.view_columns
         sql = view_sql.create_view(export, self._database, columns)
         types = {column.name: column.type for column in manifest.columns}
@@ -43,14 +55,7 @@ class Athena:
                 "which has all columns. To have a view again, put attributes whose names are data into a map, then "
                 'start over: docs/schema.md, "Start over"'
             )
-        with translate_errors(f"View {export.catalog_name} cannot be created"):
-            query = self._client.start_query_execution(
-                QueryString=sql,
-                ClientRequestToken=view_sql.request_token(export, sql),
-                QueryExecutionContext={"Database": self._database},
-                WorkGroup=self._workgroup,
-            )
-        return query["QueryExecutionId"]
+        return sql
 
     def query_end(self, query_id: str) -> QueryEnded | None:
         """Return how the query ended. None if it has not."""

@@ -46,6 +46,8 @@ def _look_at_views(export: Export, glue: Glue, records: Records) -> tuple[Export
     try:
         with translate_errors("The views could not be looked up"):
             published = all(glue.shown_snapshot(view) == export.snapshot_timestamp for view in views)
+            if published and export.catalog_name not in views:  # there may be a view of all items, too
+                published = glue.shown_snapshot(export.catalog_name) in (None, export.snapshot_timestamp)
     except PermanentError:  # the export must be able to end
         published = False
     if published:

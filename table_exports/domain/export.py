@@ -188,9 +188,15 @@ class Export:
 
     @property
     def attempts_made(self) -> int:
-        """How many times its stage's operation was started since the request or the last resume."""
-        attempts = set()
+        """How many times its stage's operation was started since the request or the last resume.
+
+        Of the queries of entities, those count that were started together with the awaited one.
+        """
+        attempts: set[int] = set()
+        earlier = self.queries[: self._first_together]
         for step in reversed(self.steps):
+            if step.stage == Stage.PUBLISHING and parse_waiting_on(step.waiting_on).awaited_id in earlier:
+                return len(attempts)
             if step.stage == self.stage:
                 attempts.add(step.attempt)
             if step.stage == Stage.STARTING:

@@ -48,6 +48,17 @@ def ensure_not_taken(export: Export, name: str, pipeline: Pipeline, cloud: Cloud
     held_by, stack_id = holder
     raise PermanentError(
         f"{name}, the name of an entity, is taken by the pipeline {held_by} in stack {stack_id}. Delete that stack or "
-        "deploy it with another CatalogName, then resume the export. Or give the type another `name` in Entities, "
-        f"delete the files of this snapshot and {export.manifest_uri}, then request a new export"
+        "deploy it with another CatalogName, then resume the export. Or delete this snapshot, which keeps the name: "
+        f"{delete_snapshot(export)}. Then give the type another `name` in Entities, and request a new export"
+    )
+
+
+def delete_snapshot(export: Export) -> str:
+    """Return the commands that delete a snapshot with entities that was never published."""
+    folders = export.output_prefix.rpartition("/")[0]
+    return (
+        f'aws s3 rm {folders}/ --recursive --exclude "*" '
+        f'--include "entities_{export.catalog_name}/*/snapshot_timestamp={export.snapshot_timestamp}/*" '
+        f'--include "snapshots_{export.catalog_name}/snapshot_timestamp={export.snapshot_timestamp}/*" '
+        f'--include "manifests_{export.catalog_name}/{export.snapshot_timestamp}.json"'
     )

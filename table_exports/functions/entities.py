@@ -18,9 +18,13 @@ from table_exports.functions import claims, publishing
 def publish_first(export: Export, manifest: Manifest, pipeline: Pipeline, cloud: Cloud, now: datetime) -> Export:
     """Claim the names of new entities, then publish the first views.
 
-    Raises PermanentError if a name belongs to someone else, before any view shows the snapshot.
+    Raises PermanentError if a name belongs to someone else or a view would be too large, before any view shows the
+    snapshot.
     """
-    entities = [dataset for dataset, _ in datasets(export, manifest) if dataset.catalog_name != export.catalog_name]
+    tables = datasets(export, manifest)
+    for dataset, its_manifest in tables:
+        cloud.athena.view_statement(dataset, its_manifest)
+    entities = [dataset for dataset, _ in tables if dataset.catalog_name != export.catalog_name]
     for dataset in entities:
         if dataset.catalog_name not in pipeline.entities:
             claims.ensure_not_taken(export, dataset.catalog_name, pipeline, cloud)

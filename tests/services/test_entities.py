@@ -1,12 +1,18 @@
 """Exports with entities: their tables need no crawl, and their views are published together, a few at a time."""
 
+import re
+import shlex
 from dataclasses import replace
+from datetime import timedelta
+from fnmatch import fnmatch
+from itertools import pairwise
 
 import pytest
 from examples import NOW, a_manifest_of, a_section
 
 from on_glue_complete.handler import on_job_run_ended
 from on_view_complete.handler import on_query_ended
+from reconcile_exports.handler import reconcile
 from table_exports.domain.aws_events import QueryEnded
 from table_exports.domain.export import CLAIM, VIEWS_AT_ONCE, EntityItems
 from table_exports.domain.stages import Stage
@@ -320,3 +326,89 @@ def test_an_export_that_lost_the_lock_publishes_no_more_views(cloud, publish, en
 
     assert ended(MANY[VIEWS_AT_ONCE - 1].name).reason == "Another export took over: e2"
     assert len(cloud.athena.published) == VIEWS_AT_ONCE
+
+
+def test_a_view_that_is_too_large_fails_the_export_before_any_view_changes(cloud, publish):
+    cloud.athena.too_large = MANY[22].name
+
+    export = publish(*MANY)
+
+    assert (export.stage, export.final) == (Stage.FAILED, True)
+    assert export.reason == f"View {MANY[22].name} cannot be created: it is too large"
+    assert (cloud.athena.published, cloud.records.pipeline(PIPELINE).entities) == ([], ())
+
+
+def test_each_batch_of_views_has_its_own_attempts(cloud, publish, ended):
+    publish(*MANY, max_attempts=2)
+    names = [section.name for section in MANY]
+    for name in names[:9]:
+        ended(name, told=False)
+    assert ended(names[9], "FAILED", **ATHENA_ERROR).attempt == 2
+    for name in names[:9]:
+        ended(name, told=False, attempt=2)
+    assert len(ended(names[9], attempt=2).queries) == 20
+
+    for name in names[10:19]:
+        ended(name, told=False, attempt=2)
+    export = ended(names[19], "FAILED", attempt=2, **ATHENA_ERROR)
+    assert (export.stage, export.attempt) == (Stage.PUBLISHING, 3)
+
+    for name in names[10:19]:
+        ended(name, told=False, attempt=3)
+    assert ended(names[19], "FAILED", attempt=3, **ATHENA_ERROR).stage == Stage.FAILED
+
+
+def test_an_export_whose_next_views_cannot_be_published_is_given_up(cloud, publish, ended):
+    publish(*MANY)
+    for section in MANY[:9]:
+        ended(section.name, told=False)
+    cloud.athena.busy = "Throttling"
+    assert ended(MANY[9].name).views_left == 13
+
+    reconcile(cloud, NOW + timedelta(days=1))
+
+    assert cloud.the_export().stage == Stage.FAILED
+    assert cloud.records.pipeline(PIPELINE).published_snapshot is None
+
+
+def test_an_export_whose_views_all_show_its_snapshot_is_not_given_up(cloud, publish, ended):
+    publish(ORDERS, OTHER)
+    ended(ORDERS.name, told=False)
+    ended(OTHER.name, told=False)
+
+    for minutes in (0, 5):
+        reconcile(cloud, NOW + timedelta(days=1, minutes=minutes))
+
+    assert cloud.the_export().stage == Stage.PUBLISHING
+    assert [end.query_id for end in cloud.bus.republished] == [query_of(OTHER.name)]
+
+
+@pytest.mark.parametrize(("wide", "published"), [(None, True), (SNAPSHOT, True), ("2026-11-22T02-00-07Z", None)])
+def test_a_snapshot_is_published_if_the_view_of_all_items_shows_it_too(cloud, in_flight, aws_event, wide, published):
+    cloud.set_head(entities=("reviews_orders", "reviews_other"))
+    cloud.glue.shown = {"reviews_orders": SNAPSHOT, "reviews_other": SNAPSHOT} | ({"reviews": wide} if wide else {})
+    in_flight(Stage.EXPORTING, SUCCEEDED, interrupted_at=NOW)
+    assert cloud.records.ask_to_show(cloud.the_export())
+    cloud.manifests.refuses = "The manifest is gone"
+
+    on_job_run_ended(aws_event("glue_job_succeeded"), cloud, NOW)
+
+    assert cloud.the_export().published is published
+    assert (cloud.records.pipeline(PIPELINE).published_snapshot == SNAPSHOT) is bool(published)
+
+
+def test_the_command_that_deletes_a_snapshot_deletes_all_of_it_and_nothing_else(cloud, publish):
+    another_holds(cloud, "reviews_orders")
+    export = publish(ORDERS, OTHER, WIDE)
+    _, _, _, folder, *options = shlex.split(re.search(r"aws s3 rm .*?\.json\"", export.reason)[0])
+    patterns = [each for option, each in pairwise(options) if option == "--include"]
+
+    def is_deleted(uri):
+        return uri.startswith(folder) and any(fnmatch(uri.removeprefix(folder), each) for each in patterns)
+
+    for section in (ORDERS, OTHER, WIDE):
+        assert is_deleted(f"{section.location}part-00000.zstd.parquet")
+        assert not is_deleted(f"{section.location.replace('2026-11-23', '2026-11-22')}part-00000.zstd.parquet")
+    assert is_deleted(export.manifest_uri)
+    assert not is_deleted(export.manifest_uri.replace("2026-11-23", "2026-11-22"))
+    assert not is_deleted(export.snapshot_location.replace("snapshots_reviews", "snapshots_reviews_2") + "part")
