@@ -232,7 +232,7 @@ def attribute_of(placeholder: str) -> str:
 
 
 def regular_expression(pattern: str) -> str:
-    """The pattern as Python's `fullmatch` reads it. RE2, which Arrow uses, reads it in the same way."""
+    """The pattern as RE2 reads it, which Arrow uses. It must match the whole text."""
     literals, names = PLACEHOLDER.split(pattern)[::2], placeholders_of(pattern)
     excluded = {character for literal in literals for character in literal if character in PUNCTUATION} or {"#"}
     one_part = f"[^{re.escape(''.join(sorted(excluded)))}]+"

@@ -1,6 +1,5 @@
-"""Which entity an item belongs to: of one item, and of staged lines, which Arrow separates without an object each."""
+"""Which entity an item belongs to: of items, and of staged lines, which Arrow separates without an object each."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -32,25 +31,21 @@ class When:
     """The patterns of one type."""
 
     def __init__(self, patterns: dict[str, str]) -> None:
-        expressions = {attribute: regular_expression(pattern) for attribute, pattern in patterns.items()}
-        self._expressions = {attribute: re.compile(each) for attribute, each in expressions.items()}
-        self._in_arrow = {attribute: rf"\A(?:{each})\z" for attribute, each in expressions.items()}
+        # RE2 takes linear time for every pattern. Python's re may take exponential time for `{a}-{b}-{c}!`
+        self._expressions = {name: rf"\A(?:{regular_expression(pattern)})\z" for name, pattern in patterns.items()}
         self._names = {attribute: placeholders_of(pattern) for attribute, pattern in patterns.items()}
         self.placeholders = [name for names in self._names.values() for name in names]
 
-    def match(self, item: Item) -> dict[str, str] | None:
-        """The values of the placeholders. None if a pattern does not match."""
-        found = {}
-        for attribute, expression in self._expressions.items():
-            matched = expression.fullmatch(item.get(attribute, {}).get("S", ""))
-            if not matched:
-                return None
-            found |= matched.groupdict()
-        return found
+    def texts_of(self, items: list[Item]) -> dict[str, pa.Array]:
+        """What the patterns apply to, of items that Python has read."""
+        return {
+            attribute: pa.array([item.get(attribute, {}).get("S") for item in items], pa.string())
+            for attribute in self._expressions
+        }
 
     def matches(self, texts: dict[str, pa.Array]) -> np.ndarray:
-        """The same for many items: which match."""
-        masks = [pc.match_substring_regex(texts[name], each) for name, each in self._in_arrow.items()]
+        """Which items match all patterns."""
+        masks = [pc.match_substring_regex(texts[name], each) for name, each in self._expressions.items()]
         return np.logical_and.reduce([pc.fill_null(mask, False).to_numpy(zero_copy_only=False) for mask in masks])
 
     def extract(self, texts: dict[str, pa.Array]) -> dict[str, pa.Array]:
@@ -58,7 +53,7 @@ class When:
         found = {}
         for attribute, names in self._names.items():
             if names:
-                values = pc.extract_regex(texts[attribute], self._in_arrow[attribute])
+                values = pc.extract_regex(texts[attribute], self._expressions[attribute])
                 found |= dict(zip(names, values.flatten(), strict=True))
         return found
 
@@ -93,12 +88,21 @@ class Router:
     def placeholders(self, value: Value) -> list[str]:
         return self._whens[value].placeholders if value in self._whens else []
 
-    # --------------------------------------------------------------------------------------------------- of one item
+    # --------------------------------------------------------------------------------------------------------- of items
 
     def type_of(self, item: Item) -> Value:
-        if value := self._discriminator(item):
-            return value
-        return next((value for value, when in self._whens.items() if when.match(item) is not None), None)
+        return self.types_of([item])[0]
+
+    def types_of(self, items: list[Item]) -> list[Value]:
+        """The type of each item."""
+        values: list[Value] = [self._discriminator(item) for item in items]
+        undecided = [place for place, value in enumerate(values) if not value]
+        for value, when in self._whens.items():
+            matching = when.matches(when.texts_of([items[place] for place in undecided]))
+            for place in np.compress(matching, undecided):
+                values[place] = value
+            undecided = [place for place in undecided if not values[place]]
+        return [value or None for value in values]
 
     def _discriminator(self, item: Item) -> str | None:
         found = item.get(self._key, {}) if self._key else {}
@@ -106,13 +110,20 @@ class Router:
             return found.get("S", "").partition(self._before)[0]
         return found.get("S") or found.get("N")
 
-    def with_placeholders(self, item: Item, value: Value) -> Item:
-        """The item with an attribute for each placeholder of its type."""
-        found = self._whens[value].match(item) if value in self._whens else None
-        added = {attribute_of(name): {"S": text} for name, text in (found or {}).items()}
-        for attribute in added.keys() & item.keys():
-            raise name_taken(attribute)
-        return added | item
+    def with_placeholders(self, items: list[Item], value: Value) -> list[Item]:
+        """The items of a type, with an attribute for each placeholder."""
+        if not self.placeholders(value):
+            return items
+        when = self._whens[value]
+        texts = when.texts_of(items)
+        found = {attribute_of(name): each.to_pylist() for name, each in when.extract(texts).items()}
+        result = []
+        for place, matches in enumerate(when.matches(texts)):
+            added = {name: {"S": each[place]} for name, each in found.items()} if matches else {}
+            for attribute in added.keys() & items[place].keys():
+                raise name_taken(attribute)
+            result.append(added | items[place])
+        return result
 
     # --------------------------------------------------------------------------------------------------- of all lines
 
@@ -133,13 +144,15 @@ class Router:
         return b"".join(part for value, part in parts.items() if value not in self.omitted)
 
     def _split_items(self, lines: bytes, placeholders: bool = True) -> dict[Value, bytes]:
-        parts: dict[Value, list[bytes]] = {}
-        for line in lines.splitlines():
-            item = orjson.loads(line)["Item"]
-            value = self.type_of(item)
-            item = self.with_placeholders(item, value) if placeholders else item
-            parts.setdefault(value, []).append(orjson.dumps({"Item": item}, option=orjson.OPT_APPEND_NEWLINE))
-        return {value: b"".join(part) for value, part in parts.items()}
+        items = [orjson.loads(line)["Item"] for line in lines.splitlines()]
+        by_type: dict[Value, list[Item]] = {}
+        for item, value in zip(items, self.types_of(items), strict=True):
+            by_type.setdefault(value, []).append(item)
+        parts = {}
+        for value, of_type in by_type.items():
+            of_type = self.with_placeholders(of_type, value) if placeholders else of_type
+            parts[value] = b"".join(orjson.dumps({"Item": each}, option=orjson.OPT_APPEND_NEWLINE) for each in of_type)
+        return parts
 
     def _split(self, lines: bytes, placeholders: bool) -> dict[Value, bytes]:
         reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines))

@@ -25,11 +25,12 @@ def ensure_as_said(found, items):
     assert block == {"rest": "other", **found.block}
     assert list(job_entities.problems(block, {}, "app")) == []
     router = Router(block)
-    types = [router.type_of(item) for item in items]
+    types = router.types_of(items)
     said = {each.value: each.items for each in found.types} | ({None: found.rest.items} if found.rest else {})
     assert {value: types.count(value) for value in {*types, *said}} == said
     for each in found.types:
-        of_type = [router.with_placeholders(item, each.value) for item in items if router.type_of(item) == each.value]
+        of_type = [item for item, value in zip(items, types, strict=True) if value == each.value]
+        of_type = router.with_placeholders(of_type, each.value)
         assert {name.strip("{}") for item in of_type for name in item} == {*each.columns}
     return types
 

@@ -12,10 +12,10 @@ from table_export_job.entities import (
     entity_names,
     parsed,
     problems,
-    regular_expression,
     verified,
 )
 from table_export_job.errors import PermanentError
+from table_export_job.routing import When
 
 NAMES = "must be lowercase letters, digits and underscores"
 ORDERS = {"name": "orders", "when": {"pk": "USER#{user_id}", "sk": "ORDER#{order_id}"}}
@@ -231,9 +231,13 @@ def test_a_stored_block_that_was_changed_or_is_not_valid_is_refused():
     ],
 )
 def test_a_pattern_takes_the_parts_of_a_key(pattern, text, found):
-    matched = re.fullmatch(regular_expression(pattern), text)
+    when = When({"sk": pattern})
+    texts = when.texts_of([{"sk": {"S": text}}])
 
-    assert (matched.groupdict() if matched else None) == found
+    assert when.matches(texts).tolist() == [found is not None]
+    assert {name: value.to_pylist() for name, value in when.extract(texts).items()} == {
+        name: [(found or {}).get(name)] for name in when.placeholders
+    }
 
 
 # --------------------------------------------------------------------------------------------------------------- names

@@ -123,7 +123,7 @@ def test_each_item_is_in_one_entity_as_in_a_table_of_its_own(
         by_type = {}
         for item in items:
             value = router.type_of(item)
-            by_type.setdefault(TableKey(value), []).append(router.with_placeholders(item, value))
+            by_type.setdefault(TableKey(value), []).extend(router.with_placeholders([item], value))
         kept = {key: each for key, each in by_type.items() if key.value not in router.omitted}
         tables = kept | ({WIDE: [i for i in items if router.type_of(i) not in router.omitted]} if wide else {})
         for each in written.tables:

@@ -41,7 +41,7 @@ def one_by_one(router, items):
     parts = {}
     for item in items:
         value = router.type_of(item)
-        parts.setdefault(value, []).append(router.with_placeholders(item, value))
+        parts.setdefault(value, []).extend(router.with_placeholders([item], value))
     return parts
 
 
@@ -132,7 +132,7 @@ def test_damaged_lines_are_errors_as_everywhere_else(line):
 def test_an_attribute_with_the_name_of_a_placeholder_is_refused(value):
     router, item = Router(BY_KEYS), {"pk": s("USER#1"), "{user_id}": value}
 
-    for route in (lambda: router.split(lines_of([item])), lambda: router.with_placeholders(item, "any_user")):
+    for route in (lambda: router.split(lines_of([item])), lambda: router.with_placeholders([item], "any_user")):
         with pytest.raises(PermanentError, match=r"An item has an attribute \{user_id\}. Rename the placeholder"):
             route()
     assert router.split(lines_of([{"{user_id}": value}])) == {None: lines_of([{"{user_id}": value}])}
@@ -191,6 +191,22 @@ def test_the_fallback_splits_in_the_same_way(items):
     assert split_items(router, lines_of(items)) == {
         value: [orjson.loads(line)["Item"] for line in part.splitlines()]
         for value, part in router._split_items(lines_of(items)).items()
+    }
+
+
+def test_no_pattern_takes_exponential_time():
+    """RE2 matches in linear time. An engine that backtracks does not end here."""
+    router = Router({"types": {"x": {"when": {"sk": "{a}-{b}-{c}-{d}-{e}-{f}-{g}-{h}-{i}-{j}!"}}}})
+    matching, other = {"sk": s("-" * 120 + "!")}, {"sk": s("-" * 120)}
+    parts = {
+        "x": [{"{a}": s("-" * 102)} | {f"{{{name}}}": s("-") for name in "bcdefghij"} | matching],
+        None: [other],
+    }
+
+    assert split_items(router, lines_of([matching, other])) == parts
+    assert one_by_one(router, [matching, other]) == parts
+    assert router._split_items(lines_of([matching, other])) == {
+        value: lines_of(items) for value, items in parts.items()
     }
 
 
