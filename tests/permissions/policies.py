@@ -90,14 +90,14 @@ def _holds(operator: str, given: str | None, values: tuple[str, ...]) -> bool:
 
 @cache
 def grants() -> list[Grant]:
-    return [grant for stack in STACKS for role in roles(stack) for grant in _grants_of(stack, role)]
+    return [grant for stack in STACKS for role in roles(stack) for grant in grants_of(stack, role)]
 
 
 def roles(stack: str) -> list[str]:
     return [name for name, found in expanded(stack)["Resources"].items() if found["Type"] == "AWS::IAM::Role"]
 
 
-def _grants_of(stack: str, role: str) -> list[Grant]:
+def grants_of(stack: str, role: str) -> list[Grant]:
     found = expanded(stack)["Resources"]
     properties = found[role]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]

@@ -4,9 +4,9 @@ import pytest
 from botocore.loaders import Loader
 from templates import STACKS, resources
 
-from permissions import places, reference
+from permissions import places, policies, reference
 from permissions.page import COMMAND, PAGE, page
-from permissions.policies import OWNER, Grant, as_list, grants, resolved, roles
+from permissions.policies import OWNER, Grant, as_list, grants, grants_of, resolved, roles
 from permissions.reference import ALL_RESOURCES
 from permissions.required import ACTIONS, BY_ITEM, TOUCHES, TOUCHES_IN_ROLE, callers, requirements
 from permissions.requirement import Requirement
@@ -61,6 +61,16 @@ def test_no_grant_reaches_a_bucket_of_another_account(grant):
 
     assert grant.covers(grant.action, grant.resource.replace("*", "x"), known)
     assert not grant.covers(grant.action, grant.resource.replace("*", "x"), known | {OWNER: "999999999999"})
+
+
+def test_a_job_removes_files_of_entities_after_the_block_was_removed(monkeypatch):
+    """A run that was killed while it published may have left some."""
+    monkeypatch.delitem(policies.GIVEN, "Entities")
+
+    on_s3 = [grant for grant in grants_of("table", "JobRole") if grant.action.startswith("s3:")]
+    allowed = {grant.action for grant in on_s3 if grant.covers(grant.action, places.ENTITY_FILE, {})}
+
+    assert allowed == {"s3:DeleteObject", "s3:AbortMultipartUpload"}
 
 
 def test_every_role_is_looked_at_and_every_function_has_one():
