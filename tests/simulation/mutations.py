@@ -317,7 +317,9 @@ MUTATIONS = [
         "for table in [pipeline, *self._entities(pipeline)]:\n            files",
         "for table in [pipeline]:\n            files",
     ),
-    Mutation("nothing is given up", RECONCILE, "if export.is_given_up(now) and not view_shows_it:", "if False:"),
+    Mutation(
+        "nothing is given up", RECONCILE, "if export.is_given_up(now) and not is_published(export, cloud):", "if False:"
+    ),
     Mutation(
         "the first page of exports is all",
         RECORDS,
