@@ -186,7 +186,7 @@ class _Repair:
     def _add_partitions(self, latest: str, tables: Sequence[Dataset]) -> tuple[str, ...]:
         """Add the published snapshots that the tables lack. Returns their timestamps.
 
-        A snapshot has no partition of an entity that appeared later. Only its manifest tells.
+        A snapshot has no partition of an entity that appeared later. Only its manifest shows that.
         """
         snapshots = [*self._published(), latest]
         pipelines = {table.catalog_name: table for table in self._pipeline.tables}

@@ -173,7 +173,7 @@ def write_group(
 
 
 def most_frequent(items: Counter[Value], router: Router) -> Counter[Value]:
-    """As many values as tell that there are too many, as there may be millions."""
+    """As many values as show that there are too many, because there may be millions."""
     return Counter(dict(items.most_common(len(router.omitted) + router.max_entities + 1)))
 
 

@@ -18,7 +18,7 @@ def settle(export: Export, glue: Glue, records: Records, now: datetime) -> tuple
     """Stop the job run that an interrupted step may have started. Returns the export, and what to report.
 
     The returned export knows the run, so that a resumed export goes on from there. It also knows whether its views show
-    its snapshot, so that the head tells the truth. Other operations cannot be told from those of someone else, or
+    its snapshot, so that the head is correct. Other operations cannot be told from those of someone else, or
     cannot be stopped: they are reported only.
     Errors of AWS are raised, because the export must not end before this look has succeeded.
     """

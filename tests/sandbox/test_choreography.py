@@ -74,8 +74,8 @@ def test_one_query_of_the_log_shows_an_export_across_the_services(user, orders):
         pages = user.client("logs").get_paginator("filter_log_events").paginate(logGroupName="/table-exports/functions")
         texts = [event["message"] for page in pages for event in page["events"]]
         lines = [json.loads(text) for text in texts if text.startswith("{") and export["export_id"] in text]
-        told = any(line["message"] == "Export Succeeded" for line in lines)
-        return lines if told and len(moves_in(lines)) >= len(moves) else None  # functions log in no order
+        succeeded = any(line["message"] == "Export Succeeded" for line in lines)
+        return lines if succeeded and len(moves_in(lines)) >= len(moves) else None  # functions log in no order
 
     def moves_in(lines):
         moved = [line for line in lines if line["message"] == "Export moved on"]

@@ -34,9 +34,9 @@ def query_of(name, attempt=1):
 def publish(cloud, in_flight, aws_event):
     """The job has written a snapshot of these sections, and its event arrives."""
 
-    def write(*sections, at=NOW, **learned):
+    def write(*sections, at=NOW, **fields):
         cloud.manifests.manifest = a_manifest_of(*sections)
-        in_flight(Stage.EXPORTING, SUCCEEDED, **learned)
+        in_flight(Stage.EXPORTING, SUCCEEDED, **fields)
         on_job_run_ended(aws_event("glue_job_succeeded"), cloud, at)
         return cloud.the_export()
 
@@ -47,12 +47,12 @@ def publish(cloud, in_flight, aws_event):
 def ended(cloud, aws_event):
     """A query has ended, and its event arrives. It is of the view with this name, at this attempt."""
 
-    def end(name, state="SUCCEEDED", attempt=1, at=NOW, told=True, **error):
+    def end(name, state="SUCCEEDED", attempt=1, at=NOW, arrives=True, **error):
         query = query_of(name, attempt)
         more = {"athenaError": error} if error else {}
         event = aws_event("athena_query_succeeded", queryExecutionId=query, currentState=state, **more)
         cloud.athena.ends[query] = QueryEnded.from_event(event)
-        if told:
+        if arrives:
             on_query_ended(event, cloud, at)
         return cloud.the_export()
 
@@ -178,7 +178,7 @@ def test_the_export_succeeds_when_all_queries_have(cloud, publish, ended):
 def test_athena_is_asked_about_queries_whose_events_came_first_or_never(cloud, publish, ended):
     publish(ORDERS, OTHER, WIDE)
     assert ended("reviews").awaited_id == query_of("reviews_other")
-    ended("reviews_orders", told=False)
+    ended("reviews_orders", arrives=False)
 
     assert ended("reviews_other").stage == Stage.SUCCEEDED
 
@@ -197,7 +197,7 @@ def test_a_query_that_ends_before_it_is_waited_for_is_told_again(cloud, publish,
 
     def ends_meanwhile(before, after):
         if after.waiting_on == f"athena-query/{query_of('reviews_orders')}":
-            ended("reviews_orders", told=False)
+            ended("reviews_orders", arrives=False)
         return move(before, after)
 
     monkeypatch.setattr(cloud.records, "move", ends_meanwhile)
@@ -212,19 +212,19 @@ def test_the_next_views_follow_when_all_of_the_first_have_ended(cloud, publish, 
     assert len(export.queries) == VIEWS_AT_ONCE
     assert len(cloud.athena.published) == VIEWS_AT_ONCE
     for name in names[: VIEWS_AT_ONCE - 1]:
-        ended(name, told=False)
+        ended(name, arrives=False)
 
     export = ended(names[VIEWS_AT_ONCE - 1])
     assert export.queries == tuple(map(query_of, names[: 2 * VIEWS_AT_ONCE]))
     assert export.queries_together == export.queries[VIEWS_AT_ONCE:]
     for name in names[VIEWS_AT_ONCE : 2 * VIEWS_AT_ONCE - 1]:
-        ended(name, told=False)
+        ended(name, arrives=False)
     export = ended(names[2 * VIEWS_AT_ONCE - 1])
     assert (len(export.queries), len(export.queries_together), export.views_left) == (23, 3, 0)
     assert cloud.records.pipeline(PIPELINE).published_snapshot is None
 
     ended(names[21])
-    ended(names[20], told=False)
+    ended(names[20], arrives=False)
     assert ended(names[22]).stage == Stage.SUCCEEDED
     assert len(cloud.athena.published) == len(MANY)
 
@@ -236,7 +236,7 @@ def test_a_query_that_failed_is_repeated_with_those_of_its_batch_when_all_have_e
     publish(*MANY[:12], max_attempts=2)
     names = [section.name for section in MANY]
     for name in names[:9]:
-        ended(name, told=False)
+        ended(name, arrives=False)
     ended(names[9])
 
     export = ended(names[11], "FAILED", **ATHENA_ERROR)
@@ -245,7 +245,7 @@ def test_a_query_that_failed_is_repeated_with_those_of_its_batch_when_all_have_e
     export = ended(names[10])
     assert (export.attempt, export.awaited_id) == (2, query_of(names[11], 2))
     assert export.queries[10:] == (query_of(names[10], 2), query_of(names[11], 2))
-    ended(names[10], attempt=2, told=False)
+    ended(names[10], attempt=2, arrives=False)
     assert ended(names[11], attempt=2).stage == Stage.SUCCEEDED
 
 
@@ -261,7 +261,7 @@ def test_a_query_that_failed_is_repeated_with_those_of_its_batch_when_all_have_e
 def test_the_worst_end_fails_the_export(cloud, publish, ended, ends, decides):
     publish(ORDERS, OTHER, max_attempts=2)
     (first, first_error), (last, last_error) = ends
-    ended("reviews_orders", first, told=False, **first_error)
+    ended("reviews_orders", first, arrives=False, **first_error)
 
     export = ended("reviews_other", last, **last_error)
 
@@ -273,7 +273,7 @@ def test_the_worst_end_fails_the_export(cloud, publish, ended, ends, decides):
 
 def test_a_resumed_export_publishes_all_views_and_its_entities_are_still_new(cloud, publish, ended, aws_event):
     publish(ORDERS, OTHER)
-    ended("reviews_orders", told=False)
+    ended("reviews_orders", arrives=False)
     failed = ended("reviews_other", "CANCELLED")
     resumed = failed.resume("again", 1, NOW)
     assert cloud.records.resume(failed, resumed)
@@ -322,7 +322,7 @@ def test_an_export_that_lost_the_lock_publishes_no_more_views(cloud, publish, en
     publish(*MANY)
     cloud.set_head(export_in_flight="export#2026-11-23T09-00-00Z#e2")
     for section in MANY[: VIEWS_AT_ONCE - 1]:
-        ended(section.name, told=False)
+        ended(section.name, arrives=False)
 
     assert ended(MANY[VIEWS_AT_ONCE - 1].name).reason == "Another export took over: e2"
     assert len(cloud.athena.published) == VIEWS_AT_ONCE
@@ -342,26 +342,26 @@ def test_each_batch_of_views_has_its_own_attempts(cloud, publish, ended):
     publish(*MANY, max_attempts=2)
     names = [section.name for section in MANY]
     for name in names[:9]:
-        ended(name, told=False)
+        ended(name, arrives=False)
     assert ended(names[9], "FAILED", **ATHENA_ERROR).attempt == 2
     for name in names[:9]:
-        ended(name, told=False, attempt=2)
+        ended(name, arrives=False, attempt=2)
     assert len(ended(names[9], attempt=2).queries) == 20
 
     for name in names[10:19]:
-        ended(name, told=False, attempt=2)
+        ended(name, arrives=False, attempt=2)
     export = ended(names[19], "FAILED", attempt=2, **ATHENA_ERROR)
     assert (export.stage, export.attempt) == (Stage.PUBLISHING, 3)
 
     for name in names[10:19]:
-        ended(name, told=False, attempt=3)
+        ended(name, arrives=False, attempt=3)
     assert ended(names[19], "FAILED", attempt=3, **ATHENA_ERROR).stage == Stage.FAILED
 
 
 def test_an_export_whose_next_views_cannot_be_published_is_given_up(cloud, publish, ended):
     publish(*MANY)
     for section in MANY[:9]:
-        ended(section.name, told=False)
+        ended(section.name, arrives=False)
     cloud.athena.busy = "Throttling"
     assert ended(MANY[9].name).views_left == 13
 
@@ -373,8 +373,8 @@ def test_an_export_whose_next_views_cannot_be_published_is_given_up(cloud, publi
 
 def test_an_export_whose_views_all_show_its_snapshot_is_not_given_up(cloud, publish, ended):
     publish(ORDERS, OTHER)
-    ended(ORDERS.name, told=False)
-    ended(OTHER.name, told=False)
+    ended(ORDERS.name, arrives=False)
+    ended(OTHER.name, arrives=False)
 
     for minutes in (0, 5):
         reconcile(cloud, NOW + timedelta(days=1, minutes=minutes))
