@@ -256,30 +256,13 @@ def entity_names(
 ) -> dict[str | None, str]:
     """The full name of each value's entity. `given` has the names of the block, `earlier` those of earlier manifests.
 
-    Raises PermanentError if a given name is not the earlier one of its value, or is that of another value.
+    They do not contradict each other: continuity.py.
     """
-    holders = {name: value for value, name in earlier.items()}
-    names = dict(earlier)
-    for value, name in given.items():
-        full = full_name(catalog_name, name)
-        if earlier.get(value, full) != full:
-            raise PermanentError(
-                f"Entities names {_described(value)} {name}, but its items are in the table {earlier[value]}. Restore "
-                "its name, or export to another CatalogName."
-            )
-        if holders.setdefault(full, value) != value:
-            raise PermanentError(
-                f"Entities names {_described(value)} {name}, but {full} is the table of {_described(holders[full])}. "
-                "Choose another name."
-            )
-        names[value] = full
+    names = {value: full_name(catalog_name, name) for value, name in given.items()} | earlier
+    holders = {name: value for value, name in names.items()}
     for value in sorted({*values} - names.keys(), key=lambda value: (derived_name(value) != value, value)):
         number = 1
         while (full := full_name(catalog_name, derived_name(value), number)) in holders:
             number += 1
         names[value], holders[full] = full, value
     return {value: names[value] for value in values}
-
-
-def _described(value: str | None) -> str:
-    return "the rest" if value is None else f"the type {value}"

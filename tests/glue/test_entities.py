@@ -282,33 +282,3 @@ def test_long_names_are_cut_to_what_the_catalog_takes_and_stay_distinct():
     assert len(set(names.values())) == 12
     assert {len(name) for name in names.values()} == {LONGEST_NAME}
     assert all(re.fullmatch(r"c{112}_v+(_\d+)?", name) for name in names.values())
-
-
-@pytest.mark.parametrize(
-    ("given", "earlier", "message"),
-    [
-        (
-            {"order": "orders"},
-            {"order": "app_order"},
-            "Entities names the type order orders, but its items are in the table app_order. Restore its name, or "
-            "export to another CatalogName.",
-        ),
-        (
-            {},
-            {None: "app_rest"},
-            "Entities names the rest other, but its items are in the table app_rest. Restore its name, or export to "
-            "another CatalogName.",
-        ),
-        (
-            {"order": "orders"},
-            {"Orders": "app_orders"},
-            "Entities names the type order orders, but app_orders is the table of the type Orders. Choose another "
-            "name.",
-        ),
-    ],
-)
-def test_a_given_name_that_contradicts_an_earlier_manifest_is_refused(given, earlier, message):
-    with pytest.raises(PermanentError) as refused:
-        names_of(["order"], given, earlier)
-
-    assert str(refused.value) == f"Permanent error: {message}"
