@@ -89,8 +89,6 @@ def _type_problems(value: Any, declared: Any, *, has_by: bool) -> Iterator[Probl
             yield (str(field),), f"unknown field. Use one of {', '.join(TYPE_FIELDS)}"
     if declared.get("omit", True) is not True:
         yield ("omit",), "must be true. Remove it otherwise"
-    if "omit" in declared and "name" in declared:
-        yield ("name",), "an omitted type has no table. Remove name"
     if "when" in declared:
         yield from _when_problems(declared["when"])
     elif not has_by:
@@ -143,7 +141,7 @@ def _entity_name_problems(block: dict[str, Any], types: dict[Any, Any], catalog_
     given = {
         ("types", str(value), "name"): each["name"]
         for value, each in types.items()
-        if isinstance(each, dict) and "name" in each and "omit" not in each
+        if isinstance(each, dict) and "name" in each
     }
     longest = LONGEST_NAME - len(f"{catalog_name}_")
     if catalog_name == SNAPSHOTS:

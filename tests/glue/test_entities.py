@@ -25,6 +25,7 @@ ORDERS = {"name": "orders", "when": {"pk": "USER#{user_id}", "sk": "ORDER#{order
     {"by": "__edb_e__"},
     {"by": {"key": "sk", "before": "#"}, "types": {"audit": {"omit": True}}},
     {"types": {"order": ORDERS, "line": {"when": {"sk": "ORDER#{order_id}#LINE#{line}"}}}},
+    {"types": {"order": ORDERS | {"omit": True}}},
     {"by": "t", "types": {"order": ORDERS}, "rest": "unknown", "wide": True, "max_entities": 200},
 ])  # fmt: skip
 def test_every_form_of_the_documentation_is_valid(block):
@@ -71,9 +72,9 @@ def order(**when):
         ),
         ({"by": "t", "types": {"order": {"omit": False}}}, "types.order.omit", "must be true. Remove it otherwise"),
         (
-            {"by": "t", "types": {"order": {"omit": True, "name": "x"}}},
-            "types.order.name",
-            "an omitted type has no table. Remove name",
+            {"by": "t", "types": {"order": {"omit": True, "name": "x"}, "line": {"name": "x"}}},
+            "types.line.name",
+            "x is the name of order, too. Choose another name",
         ),
         ({"types": {"order": {"name": "x"}}}, "types.order", "needs `when`, because the block has no `by`"),
         (
