@@ -22,6 +22,7 @@ COMMON_STACK = "table-exports"
 MAX_STACK_NAME = 128
 STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
 IF_TEXT = "If it is text, put quotation marks around it"
+HIDES_END = re.compile(r"[{\[][^}\]]*\s#.*[}\]]")  # a comment that does
 INVALID = object()  # instead of a value that YAML cannot read
 BLOCKS = (blocks.COLUMNS, blocks.ENTITIES)
 NO_DEFAULT = ("CatalogName", "StackName", *BLOCKS)  # of one pipeline: its names, and what its items have
@@ -61,6 +62,9 @@ def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
         table_stacks = file.table_stacks()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
+        if comment := _line_of_comment(text, line, error):
+            problem = f"the rest of the line is a comment, because # follows a space. {IF_TEXT}"
+            raise CannotDeploy(f"{path}:{comment}: {problem}") from error
         remedy = _yaml_remedy(error)
         raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}{remedy}") from error
     except yaml.reader.ReaderError as error:
@@ -296,6 +300,14 @@ class Block:
     def node(self, place: tuple[str, ...]) -> yaml.Node:
         """Returns the node of the place, or else of what it is in."""
         return self.nodes[next(found for end in range(len(place), -1, -1) if (found := place[:end]) in self.nodes)]
+
+
+def _line_of_comment(text: str, last: int, error: yaml.MarkedYAMLError) -> int | None:
+    """Returns the last line in which a comment hides the end of a flow mapping or list, as in {key: sk, before: #}."""
+    if not str(error.context).startswith("while parsing a flow"):
+        return None
+    lines = list(enumerate(text.splitlines()[:last], start=1))
+    return next((number for number, line in reversed(lines) if HIDES_END.search(line)), None)
 
 
 def _yaml_remedy(error: yaml.MarkedYAMLError) -> str:
