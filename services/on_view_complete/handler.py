@@ -42,7 +42,7 @@ def next_step(export: Export, query: QueryEnded, cloud: Cloud, now: datetime) ->
         return export.advance(Stage.PUBLISHING, running[-1], now)
     query = max(ends.values(), key=severity)
     if query.state == "SUCCEEDED":
-        return publish_more(export, cloud, now) if export.views_left else export.succeed(now)
+        return publish_more(export, cloud, now) if export.views_left else succeed(export, cloud, now)
     if query.state == "FAILED" and query.retryable and export.can_retry:
         return publish_more(export.retry(), cloud, now)
     reason = f"Athena query {query.query_id} ended {query.state}: {query.message}"
@@ -54,6 +54,12 @@ def severity(query: QueryEnded) -> int:
     if query.state == "FAILED":
         return 1 if query.retryable else 2
     return 0 if query.state == "SUCCEEDED" else 3
+
+
+def succeed(export: Export, cloud: Cloud, now: datetime) -> Export:
+    """End the export. All views show its snapshot, so names of entities that it does not have are free."""
+    cloud.records.release_entities(export)
+    return export.succeed(now)
 
 
 def publish_more(export: Export, cloud: Cloud, now: datetime) -> Export:

@@ -22,6 +22,7 @@ from table_exports.aws.record_items import (
 )
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
+from table_exports.domain.limits import WRITES_PER_TRANSACTION
 from table_exports.domain.naming import catalog_name_of, snapshot_timestamp
 from table_exports.domain.pipeline import RECENT, End, Pipeline, published_in
 from table_exports.domain.retention import published_to_list
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 WRITE_TRIES = 3  # a concurrent write to the same records takes milliseconds
 CLAIM = "claim"  # the sort key of a claim
+RELEASED_AT_ONCE = WRITES_PER_TRANSACTION - 1  # the other write is that of the head
 IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
 DERIVED = ("max_attempts", "last_attempt")  # one from the other, if an earlier version wrote the record
@@ -218,6 +220,32 @@ class Records:
         head["ExpressionAttributeValues"] |= values
         return self._write_all(*({"Put": _put_claim(name, pipeline)} for name in names), {"Update": head})
 
+    def release_entities(self, export: Export) -> None:
+        """Free the names of entities that the export's snapshot does not have, and take them off the head.
+
+        A snapshot has all earlier entities, also without items, unless someone started over. Call it when all views
+        show the snapshot. It does nothing if another export holds the lock, or the stack was deleted.
+        """
+        head, published = self._get(export.pipeline, HEAD) or {}, {entity.name for entity in export.entities}
+        gone = [name for name in texts_of(head.get("entities")) if name not in published]
+        if not gone or "stack_id" not in head:
+            return
+        holder = {"held_by": export.pipeline, "stack_id": head["stack_id"]}
+        some = gone[:RELEASED_AT_ONCE]
+        held = [name for name in some if self.holder(name) == tuple(holder.values())]
+        left = {
+            attribute: tuple(name for name in texts_of(head.get(attribute)) if name not in some)
+            for attribute in ("entities", "new_entities")
+        }
+        known = {attribute: names for attribute, names in left.items() if names}
+        update = set_attributes(_key(export.pipeline, HEAD), known, removed=left.keys() - known.keys())
+        expected = holder | {"export_in_flight": export.record_key, "entities": tuple(texts_of(head["entities"]))}
+        update["ConditionExpression"], values = _unchanged(expected, ("stack_id", "export_in_flight", "entities"))
+        update["ExpressionAttributeValues"] |= values
+        deletes = [{"Delete": _if_equal(_claim(name), holder)} for name in held]
+        if self._write_all({"Update": update}, *deletes) and len(gone) > len(some):
+            self.release_entities(export)
+
     def holder(self, catalog_name: str) -> tuple[str, str] | None:
         """Return the pipeline that holds a catalog name, maybe for an entity, and the id of its stack. None: free."""
         claim = self._get(*_claim(catalog_name).values()) or {}
@@ -325,12 +353,7 @@ class Records:
         return [plain(item) for item in found["Items"]]
 
     def _delete(self, key: dict[str, str], **expected: str) -> bool:
-        return self._wrote(
-            self._client.delete_item,
-            Key=typed(key),
-            ConditionExpression=" AND ".join(f"{name} = :{name}" for name in expected),
-            ExpressionAttributeValues=typed({f":{name}": value for name, value in expected.items()}),
-        )
+        return self._wrote(self._client.delete_item, **_if_equal(key, expected))
 
     def _wrote(self, write: Callable[..., Any], **request: Any) -> bool:
         try:
@@ -362,6 +385,15 @@ def _unchanged(item: dict[str, Any], names: Iterable[str]) -> tuple[str, dict[st
     conditions = [f"{name} = :was_{name}" if name in item else f"attribute_not_exists({name})" for name in names]
     values = {f":was_{name}": item[name] for name in names if name in item}
     return " AND ".join(["attribute_exists(pipeline)", *conditions]), typed(values)
+
+
+def _if_equal(key: dict[str, str], expected: dict[str, str]) -> dict[str, Any]:
+    """Return the request to delete a record that has these attributes."""
+    return {
+        "Key": typed(key),
+        "ConditionExpression": " AND ".join(f"{name} = :{name}" for name in expected),
+        "ExpressionAttributeValues": typed({f":{name}": value for name, value in expected.items()}),
+    }
 
 
 def _or_invalid(parse: Callable[[dict[str, Any]], T], item: dict[str, Any]) -> T | InvalidRecord:

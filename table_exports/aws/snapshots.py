@@ -47,7 +47,10 @@ class Snapshots:
         return {name.partition("=")[2] for name in self._folders_in(f"{table.output_prefix}/")}
 
     def _entities(self, pipeline: Pipeline) -> list[Pipeline]:
-        """Return the pipeline as each of its entities, including those that only a failed export has written."""
+        """Return the pipeline as each of its entities, including those that only a failed export has written.
+
+        None if the pipeline has not claimed the name of any entity, so that other pipelines need no further call.
+        """
         if not pipeline.entities:
             return []
         found = self._folders_in(f"{naming.entities_prefix(pipeline.output_prefix)}/")

@@ -1,8 +1,11 @@
 """Names of entities: each is held by one pipeline, and is added to its head together with the claim."""
 
+from dataclasses import replace
+
 import pytest
 from examples import NOW, a_pipeline, an_export
 
+from table_exports.aws import records as state
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
@@ -145,3 +148,120 @@ def test_a_name_that_no_entity_can_have_makes_the_head_invalid(records, begun, a
 
     assert records.register(a_pipeline())
     assert getattr(records.pipeline(NAME), attribute) == ()
+
+
+def published(records, export, *names):
+    """The export, after its views show a snapshot with these entities. It has claimed those that are new."""
+    pipeline = records.pipeline(NAME)
+    if new := [name for name in names if name not in pipeline.entities]:
+        assert claim(records, export, *new)
+    entities = [EntityItems(name, 1) for name in names]
+    wrote = export.run_job("jr_1", NOW).wrote(items=1, files=1, size=1, warning=None, entities=entities, wide=False)
+    after = replace(wrote, appeared=tuple(new)).advance(Stage.PUBLISHING, "q", NOW)
+    assert records.move(export, after)
+    return after
+
+
+def succeed(records, export, *names):
+    after = published(records, export, *names)
+    records.release_entities(after)
+    assert records.move(after, after.succeed(NOW))
+
+
+@pytest.fixture
+def next_export(records, begun):
+    """The export after one that published two entities."""
+    succeed(records, begun, "reviews_orders", "reviews_lines")
+    export = an_export(export_id="next", snapshot_timestamp="2026-12-01T02-00-07Z")
+    assert records.begin(export)
+    return export
+
+
+def state_of(records):
+    pipeline = records.pipeline(NAME)
+    names = ("reviews_orders", "reviews_lines", "reviews_other")
+    return pipeline.entities, pipeline.new_entities, [name for name in names if records.holder(name)]
+
+
+BOTH = ("reviews_orders", "reviews_lines")
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        pytest.param(BOTH, BOTH, id="all are left"),
+        pytest.param(["reviews_lines"], ("reviews_lines",), id="one is gone"),
+        pytest.param(["reviews_lines", "reviews_other"], ("reviews_lines", "reviews_other"), id="one for another"),
+        pytest.param(["reviews_other"], ("reviews_other",), id="all are others"),
+        pytest.param([], (), id="there are no entities any more"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [99, 1])
+def test_entities_that_a_published_snapshot_does_not_have_are_released(
+    records, next_export, names, left, at_once, monkeypatch
+):
+    monkeypatch.setattr(state, "RELEASED_AT_ONCE", at_once)
+
+    succeed(records, next_export, *names)
+
+    assert state_of(records) == (left, (), [*left])
+    assert records.register(OTHER) == ("reviews_orders" not in left)
+
+
+def test_names_can_be_claimed_again_after_all_were_released(records, next_export):
+    succeed(records, next_export)
+    third = an_export(export_id="third", snapshot_timestamp="2026-12-02T02-00-07Z")
+    assert records.begin(third)
+
+    succeed(records, third, "reviews_orders")
+
+    assert state_of(records) == (("reviews_orders",), (), ["reviews_orders"])
+
+
+def test_a_name_that_a_failed_export_claimed_is_released_when_its_manifest_was_removed(records, next_export):
+    assert claim(records, next_export, "reviews_other")
+
+    succeed(records, next_export, *BOTH)
+
+    assert state_of(records) == (BOTH, (), [*BOTH])
+
+
+def test_a_name_that_another_pipeline_holds_is_left_to_it(records, next_export):
+    records._delete(state._claim("reviews_orders"), held_by=NAME)
+    assert records.register(OTHER)
+
+    succeed(records, next_export, "reviews_lines")
+
+    assert records.pipeline(NAME).entities == ("reviews_lines",)
+    assert records.holder("reviews_orders") == (OTHER.pipeline, "other-stack")
+
+
+def test_an_export_without_the_lock_releases_nothing(records, next_export):
+    """A delivery that was late: another export has the entities again."""
+    after = published(records, next_export, "reviews_lines")
+    assert records.move(after, after.fail("cancelled", NOW))
+    assert records.begin(an_export(export_id="third", snapshot_timestamp="2026-12-02T02-00-07Z"))
+
+    records.release_entities(after)
+
+    assert state_of(records) == (BOTH, (), [*BOTH])
+
+
+@pytest.mark.parametrize("moment", ["before", "between"])
+def test_the_deletion_of_a_stack_frees_the_names_itself(records, next_export, monkeypatch, moment):
+    after, holder = published(records, next_export, "reviews_lines"), records.holder
+
+    def delete(*name):
+        monkeypatch.undo()
+        records.unregister(NAME, a_pipeline().stack_id)
+        return holder(*name) if name else None
+
+    if moment == "before":
+        delete()
+    else:
+        monkeypatch.setattr(records, "holder", delete)
+    records.release_entities(after)
+
+    assert records.pipeline(NAME) is None
+    assert [records.holder(name) for name in BOTH] == [None, None]
+    assert records._get(NAME, "pipeline").keys().isdisjoint({"stack_id", "entities"})

@@ -8,6 +8,7 @@ import pytest
 from examples import a_manifest_of, a_pipeline, a_section, manifest_json
 
 from table_exports.domain import naming
+from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
 from table_exports_cli import queries, repairing, system
 from tests.cli.test_repair import (
@@ -76,10 +77,12 @@ def export(records, snapshot, names, export_id):
     new = tuple(name for name in names if name not in pipeline.entities)
     if new:
         assert records.claim_entities(begun, pipeline, new)
-    publishing = replace(exporting, appeared=new).advance(Stage.PUBLISHING, "q", moment)
+    entities = tuple(EntityItems(name, 1) for name in names)
+    publishing = replace(exporting, appeared=new, entities=entities).advance(Stage.PUBLISHING, "q", moment)
     assert records.move(begun, exporting)
     assert records.ask_to_show(begun)
     assert records.move(exporting, publishing)
+    records.release_entities(publishing)
     assert records.move(publishing, publishing.succeed(moment))
 
 
@@ -229,3 +232,23 @@ def test_at_most_ten_queries_run_at_a_time(cli, aws, monkeypatch):
 
     assert cli("repair", "reviews-parquet").code == 0
     assert described(aws[1])["reviews_user"][2] == LATEST
+
+
+def test_nothing_is_missing_after_someone_started_over_with_fewer_entities(cli, aws, records):
+    """As docs/schema.md describes it. Then an export that does not find items of one type succeeds."""
+    s3, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]:
+        s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+    for name in tables(glue):
+        glue.delete_table(DatabaseName=DATABASE, Name=name)
+    again = "2026-11-30T02-00-07Z"
+    export(records, again, ["reviews_order"], "e9")
+    write(s3, again, ["reviews_order"], "e9", True)
+
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert described(glue).keys() == {"reviews", "reviews_order"}
+    assert remedies(records) == set()
+    assert cli("status", "-o", "json").data["pipelines"][0]["lost_views"] == []
+    assert records.holder("reviews_user") is None

@@ -7,6 +7,7 @@ DATABASE_NAME = "dynamodb_exports"
 
 STATE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/table-exports"
 WAITING_ON, EXPORT_ID, STACK_ID = (f"{STATE}/index/{name}" for name in ("waiting_on", "export_id", "stack_id"))
+A_CLAIM, A_PIPELINE = ({"dynamodb:LeadingKeys": key} for key in ("catalog-name/reviews", "reviews-avro"))  # of records
 STREAM = f"{STATE}/stream/2026-11-23T01:00:00.000"
 
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Reviews"

@@ -78,8 +78,10 @@ class Grant:
 
 
 def _holds(operator: str, given: str | None, values: tuple[str, ...]) -> bool:
+    if operator == "Null":
+        return (given is None) == (values == ("true",))
     if given is None:
-        return operator.endswith("IfExists")
+        return operator.endswith("IfExists") or operator.startswith("ForAllValues:")
     match operator.removesuffix("IfExists").removeprefix("ForAllValues:"):
         case "StringEquals":
             return given in values

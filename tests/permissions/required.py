@@ -46,12 +46,13 @@ TOUCHES: dict[Operation, list[Place]] = {
         [
             ("dynamodb", "GetItem"),
             ("dynamodb", "UpdateItem"),
-            ("dynamodb", "DeleteItem"),
             ("dynamodb", "TransactWriteItems.Put"),
             ("dynamodb", "TransactWriteItems.Update"),
         ],
         at(places.STATE),
     ),
+    ("dynamodb", "DeleteItem"): [Place(places.STATE, places.A_CLAIM)],
+    ("dynamodb", "TransactWriteItems.Delete"): [Place(places.STATE, places.A_CLAIM)],
     **dict.fromkeys(
         [
             ("dynamodb", "DescribeTable"),

@@ -63,6 +63,16 @@ def test_no_grant_reaches_a_bucket_of_another_account(grant):
     assert not grant.covers(grant.action, grant.resource.replace("*", "x"), known | {OWNER: "999999999999"})
 
 
+def test_the_only_records_that_a_role_may_delete_are_claims():
+    on_records = [grant for grant in grants() if grant.action == "dynamodb:DeleteItem"]
+
+    assert {grant.role for grant in on_records} == {"OnGlueCompleteRole", "OnViewCompleteRole", "RegisterPipelineRole"}
+    for grant in on_records:
+        assert grant.covers(grant.action, places.STATE, places.A_CLAIM)
+        assert not grant.covers(grant.action, places.STATE, places.A_PIPELINE)
+        assert not grant.covers(grant.action, places.STATE, {})
+
+
 def test_a_job_removes_files_of_entities_after_the_block_was_removed(monkeypatch):
     """A run that was killed while it published may have left some."""
     monkeypatch.delitem(policies.GIVEN, "Entities")
@@ -165,7 +175,7 @@ def test_the_tables_have_no_row_that_no_call_needs():
 
     assert set(TOUCHES_IN_ROLE) - in_role == set()
     assert set(TOUCHES) - plain == set()
-    unused = {("dynamodb", "TransactWriteItems.Delete"), ("dynamodb", "TransactWriteItems.ConditionCheck")}
+    unused = {("dynamodb", "TransactWriteItems.ConditionCheck")}
     assert set(ACTIONS) - called - unused == set()
     assert BY_ITEM not in called
 

@@ -111,3 +111,25 @@ def test_a_role_reaches_only_buckets_of_the_account_in_its_condition(user, reque
     else:
         with pytest.raises(ClientError, match="AccessDenied"):
             s3.list_objects_v2(Bucket=BUCKET)
+
+
+@pytest.mark.parametrize("function", ["on_glue_complete", "on_view_complete", "register_pipeline"])
+def test_the_only_records_that_a_function_deletes_are_claims(user, function):
+    dynamodb = user.client_of_role("dynamodb", user.function_role(function))
+
+    def record(key):
+        return {"TableName": "table-exports", "Key": {"pipeline": {"S": key}, "record": {"S": "claim"}}}
+
+    def denied(delete, *writes):
+        try:
+            delete(TransactItems=writes) if writes else delete()
+        except ClientError as error:
+            return "not authorized to perform: dynamodb:DeleteItem" in str(error)
+        return False
+
+    claim, other, pipeline = (record(key) for key in ("catalog-name/a", "catalog-name/b", "b-parquet"))
+
+    assert not denied(lambda: dynamodb.delete_item(**claim))
+    assert denied(lambda: dynamodb.delete_item(**pipeline))
+    assert not denied(dynamodb.transact_write_items, {"Delete": claim}, {"Delete": other})
+    assert denied(dynamodb.transact_write_items, {"Delete": claim}, {"Delete": pipeline})

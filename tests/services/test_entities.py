@@ -412,3 +412,28 @@ def test_the_command_that_deletes_a_snapshot_deletes_all_of_it_and_nothing_else(
     assert is_deleted(export.manifest_uri)
     assert not is_deleted(export.manifest_uri.replace("2026-11-23", "2026-11-22"))
     assert not is_deleted(export.snapshot_location.replace("snapshots_reviews", "snapshots_reviews_2") + "part")
+
+
+def test_a_success_releases_the_entities_that_the_snapshot_does_not_have(cloud, publish, ended):
+    """Someone started over, and a type has no items any more."""
+    names = ("reviews_orders", "reviews_lines", *(section.name for section in MANY))
+    cloud.set_head(entities=names)
+    publish(*MANY)
+
+    for first in (0, 10, 20):
+        assert cloud.records.pipeline(PIPELINE).entities == names
+        for section in MANY[first : first + 10]:
+            ended(section.name)
+
+    assert cloud.the_export().stage == Stage.SUCCEEDED
+    assert cloud.records.pipeline(PIPELINE).entities == names[2:]
+    assert cloud.records.pipeline(PIPELINE).export_in_flight is None
+
+
+def test_a_failure_releases_no_entities(cloud, publish, ended):
+    cloud.set_head(entities=("reviews_orders", "reviews_lines"))
+    publish(ORDERS)
+
+    assert ended("reviews_orders", "FAILED").stage == Stage.FAILED
+
+    assert cloud.records.pipeline(PIPELINE).entities == ("reviews_orders", "reviews_lines")

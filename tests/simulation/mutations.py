@@ -254,8 +254,8 @@ MUTATIONS = [
     Mutation(
         "the next views are forgotten",
         VIEW,
-        "if export.views_left else export.succeed(now)",
-        "if False else export.succeed(now)",
+        "if export.views_left else succeed(export, cloud, now)",
+        "if False else succeed(export, cloud, now)",
     ),
     Mutation(
         "the failure of another query is overlooked", VIEW, "max(ends.values(), key=severity)", "ends[query.query_id]"
