@@ -69,6 +69,11 @@ def status(found: Overview) -> Group:
             for row in found.rows
             if row.lost_views
         ),
+        *(
+            plain(f"{row.name} failed: {row.last_end.reason}", "red")
+            for row in found.rows
+            if row.last_end and row.last_end.reason
+        ),
         *map(invalid_record, found.invalid),
         plain(_totals(found), "bold red" if found.needing_attention else "green"),
     )
@@ -122,7 +127,7 @@ def _last(row: Row) -> Text:
         return plain("", "dim")
     if end.stage == Stage.SUCCEEDED:
         return plain(f"succeeded in {duration(end.seconds)}", "green")
-    return plain(f"failed: {end.reason}", "red")
+    return plain(f"failed after {duration(end.seconds)}", "red")
 
 
 def status_as_data(found: Overview) -> dict[str, Any]:

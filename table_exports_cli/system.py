@@ -4,6 +4,7 @@ import json
 import os
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -18,9 +19,9 @@ from table_exports.aws.records import Records
 from table_exports.domain import naming, view_sql
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import LONGEST_REASON, End, Pipeline
 from table_exports.domain.public_events import SOURCE
-from table_exports.domain.reports.overview import Cataloged, Overview
+from table_exports.domain.reports.overview import Cataloged, Overview, Row
 from table_exports.domain.reports.timeline import Timeline, timeline
 from table_exports.domain.request import EXPORT_ID, request_detail, request_identity, resume_detail
 from table_exports_cli.problems import AWS_ERROR, DENIED, NOT_FOUND, CommandError
@@ -45,6 +46,7 @@ class System:
         """Raises ProfileNotFound, or NoRegionError."""
         self._session = session(profile, region)
         self._clients: dict[str, Any] = {}
+        self._reasons: dict[tuple[str, datetime], str | None] = {}  # by export and end: `watch` asks once
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
@@ -103,7 +105,26 @@ class System:
         return sorted(found.pipeline for found in self.records.pipelines())
 
     def overview(self, now: datetime) -> Overview:
-        return overview_of(self.records, now)
+        """Return the overview with the whole reasons of failures. The head of a pipeline cuts long ones."""
+        found = overview_of(self.records, now)
+        return replace(found, rows=tuple(map(self._with_whole_reason, found.rows)))
+
+    def _with_whole_reason(self, row: Row) -> Row:
+        end = row.last_end
+        if end is None or end.reason is None or len(end.reason) < LONGEST_REASON:
+            return row
+        if (known := (end.export_id, end.ended_at)) not in self._reasons:
+            self._reasons[known] = self._reason_of(row.name, end)
+        recent = (*row.pipeline.recent[:-1], replace(end, reason=self._reasons[known]))
+        return replace(row, pipeline=replace(row.pipeline, recent=recent))
+
+    def _reason_of(self, pipeline: str, end: End) -> str | None:
+        """Return the reason that the export's record has. What the head has if that has expired or is invalid."""
+        try:
+            export = self.records.export(pipeline, f"export#{end.snapshot_timestamp}#{end.export_id}")
+        except InvalidRecord:
+            export = None
+        return export.reason if export and export.ended_at == end.ended_at else end.reason
 
     def cataloged(self) -> Cataloged:
         """Return what the Glue database has. Nothing if it does not exist."""

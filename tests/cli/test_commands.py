@@ -17,7 +17,7 @@ from hostile import NAMES
 
 from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
-from table_exports_cli import app, replays, system
+from table_exports_cli import app, output, replays, system
 from table_exports_cli.problems import CommandError
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +79,38 @@ def test_status_fails_where_a_person_is_needed_and_names_what_failed_first(cli, 
         "reason": failed.reason,
     }
     assert "out of memory" in cli("status").out
+
+
+def test_status_shows_whole_reasons_with_their_remedies_in_80_columns(cli, registered, begun, monkeypatch):
+    columns = ", ".join(f"attribute_{number}" for number in range(40))
+    remedy = 'deploy another table stack with its own CatalogName, or start over: docs/schema.md, "Start over".'
+    reason = f"Permanent error: Entities.wide: {columns}. Set it to true, {remedy}"
+    assert registered.move(begun, begun.fail(reason, NOW))
+    orders = registered.pipeline("orders-parquet").begin("e2", Decimal("0.25"), NOW)
+    assert registered.begin(orders)
+    assert registered.move(orders, orders.fail("out of memory", NOW))
+    monkeypatch.setattr(output.out, "width", 80)
+
+    said = cli("status")
+
+    assert max(map(len, said.out.splitlines())) <= 80
+    in_one_line = " ".join(said.out.split())
+    assert f"reviews-parquet failed: {reason}" in in_one_line
+    assert "orders-parquet failed: out of memory" in in_one_line
+    assert cli("status", "-o", "json").data["pipelines"][1]["last_export"]["reason"] == reason
+    assert f"reviews-parquet failed: {reason}" in " ".join(cli("watch", "--until-done").out.split())
+
+
+def test_status_shows_what_the_pipeline_knows_of_a_reason_whose_record_has_expired(cli, registered, begun):
+    assert registered.move(begun, begun.fail(f"{'x' * 400} the remedy", NOW))
+    registered._client.delete_item(
+        TableName=registered._table, Key={"pipeline": {"S": begun.pipeline}, "record": {"S": begun.record_key}}
+    )
+
+    said = cli("status")
+
+    assert f"{'x' * 299}…" in "".join(said.out.split())
+    assert "the remedy" not in said.out
 
 
 def test_a_system_without_pipelines_says_how_to_begin(cli, records):
