@@ -145,11 +145,15 @@ def _of_patterns(
     types: dict[str, list[int]] = {}
     templates_of: dict[str, tuple[Template, ...]] = {}
     for templates, numbers in by_templates.items():
-        labels = ["_".join(key_patterns.labels_of(template)) for template in templates]
-        every = "_".join(filter(None, labels)) or "type"
-        last = labels[-1] or every
-        wanted = [last, every, *(f"{every}_{each}" for each in range(2, len(by_templates) + 2))]
-        name = next(name for name in wanted if name not in types)
+        of_keys = [{found[key].get(number, ()) for number in numbers} for key in sample.keys]
+        common = [each.pop() if len(each) == 1 else () for each in of_keys]
+        every = "_".join(word for template in common for word in key_patterns.labels_of(template)) or "type"
+        wanted = [
+            key_patterns.type_name(common),
+            every,
+            *(f"{every}_{each}" for each in range(2, len(by_templates) + 2)),
+        ]
+        name = next(name for name in wanted if name and name not in types)
         types[name], templates_of[name] = numbers, templates
     score = 0.0 if len(types) > MOST_TYPES else _score(types, rest, presences)
     return Candidate(None, types, rest, score, keys, templates_of)
@@ -228,7 +232,7 @@ def _block(sample: Sample, chosen: Candidate, presences: Sequence[Presence]) -> 
     for value in sorted(whens, key=lambda value: (-_literal_length(whens[value]), value)):
         if chosen.by is None and not whens[value]:
             continue
-        names.add(name := _name(value, names))
+        names.add(name := _name(_wanted_name(sample, chosen, value, presences, separators), names))
         types[value] = {"name": name} | ({"when": whens[value]} if whens[value] else {})
     block: Block = {} if chosen.by is None else {"by": chosen.by}
     block |= {"types": types}
@@ -237,6 +241,17 @@ def _block(sample: Sample, chosen: Candidate, presences: Sequence[Presence]) -> 
     if len(types) >= DEFAULT_TYPES:
         block["max_entities"] = MOST_TYPES
     return block
+
+
+def _wanted_name(
+    sample: Sample, chosen: Candidate, value: str, presences: Sequence[Presence], separators: dict[str, str]
+) -> str:
+    """Return the value of the type, or what its keys say if the value is the text of a key."""
+    if not isinstance(chosen.by, dict):
+        return value
+    numbers = chosen.types[value]
+    common = [_only_template(sample, key, numbers, presences, separators[key]) for key in sample.keys]
+    return key_patterns.type_name(common) or value
 
 
 def _name(value: str, taken: set[str]) -> str:

@@ -21,6 +21,7 @@ LEAST_SHARE = 0.02  # of the keys with this place, for a label without a capital
 LEAST_ALIKE = 3  # data with the same literal text before it
 LEAST_GAIN = 0.2  # of the bits, for labels that nothing else suggests
 NEARLY_ALL = 0.95
+SAYS_NOTHING = frozenset({"metadata", "meta", "data", "info", "details", "detail", "root", "self", "main"})  # of a type
 
 Presence = frozenset[str]  # the attributes that an item has
 
@@ -151,6 +152,18 @@ def has_label(template: Template) -> bool:
 def labels_of(template: Template) -> list[str]:
     """Return its labels as parts of a name."""
     return [word for part in template if (word := plain(part.literal))]
+
+
+def type_name(templates: Sequence[Template]) -> str:
+    """Return the name of a type whose keys have these templates, that of the sort key last. Empty if no label says it.
+
+    It is made of the labels of the sort key. If the sort key has no data, or its labels say nothing about the type,
+    those of the partition key come first: `user_profile` for `USER#{user_id}` and `PROFILE`.
+    """
+    *others, last = [[word for word in labels_of(each) if word not in SAYS_NOTHING] for each in templates]
+    has_data = any(part.is_data for part in templates[-1])
+    labels = last if last and has_data else [word for each in [*others, last] for word in each]
+    return "_".join(dict.fromkeys(word for label in labels for word in label.split("_")))
 
 
 def pattern_of(template: Template, separator: str, attribute: str, taken: set[str]) -> str:

@@ -18,6 +18,7 @@ def block(found: Proposal) -> str:
 
 def _lines(found: Proposal) -> Iterator[str]:
     given = found.block
+    yield "# You can change the name of an entity until its first export. Then it keeps its name"
     yield f"# Types by {_comment(found.by)}. Score {found.score:.2f}: how well the type predicts the other attributes"
     for by, score in found.others:
         yield f"# Score {score:.2f}: {_comment(by)}"

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from table_export_job.arguments import PARTITION_COLUMN, TIMESTAMP, JobArguments
 from table_export_job.attributes import Attributes, Seen, merge
+from table_export_job.continuity import Published, ensure_continued
 from table_export_job.contract import NO_RULES, Contract
 from table_export_job.entities import attribute_of
-from table_export_job.errors import PermanentError
+from table_export_job.errors import START_OVER, PermanentError
 from table_export_job.folders import of_all_tables
 from table_export_job.names import column_names, folded, precedence, shortened
 from table_export_job.s3 import bucket_and_key, get, list_objects, names_in
@@ -31,8 +32,6 @@ from table_export_job.types import (
 MANIFEST_VERSION = 2
 COMMENT = "DynamoDB attribute "  # so begin the comments of columns. The services recognize them by it
 COMMENT_BYTES = 255  # the longest comment of a column that the Glue Data Catalog accepts
-START_OVER = 'start over: docs/schema.md, "Start over"'
-
 
 T = TypeVar("T")
 
@@ -98,11 +97,7 @@ def read_snapshot_table(s3: Any, arguments: JobArguments) -> SnapshotTable:
 
 def single_table(manifest: dict[str, Any]) -> SnapshotTable:
     """Raises PermanentError if the snapshots are of entities: their tables would no longer be updated."""
-    if "entities" in manifest:
-        raise PermanentError(
-            "The latest snapshot has tables of entities, but the table stack has no Entities. Restore that parameter, "
-            f"deploy another table stack with its own CatalogName, or {START_OVER}."
-        )
+    ensure_continued(None, Published.of(manifest), "")
     return SnapshotTable.from_manifest(manifest)
 
 

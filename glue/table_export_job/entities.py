@@ -28,6 +28,11 @@ SNAPSHOTS = "snapshots"  # with a name after it, the name of a snapshot table
 PUNCTUATION = "#|:/~^$"  # that separates the parts of keys
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 QUOTE = "Put quotation marks around it"
+WITHOUT_QUOTES = ", without quotation marks"
+AN_ATTRIBUTE = "the name of an attribute"
+A_PATTERN = 'a pattern such as "ORDER#{order_id}"'
+A_NAME = "lowercase letters, digits and underscores"
+BY_KEY = '{key: sk, before: "#"}'
 
 
 # -------------------------------------------------------------------------------------------------------- validation
@@ -43,7 +48,8 @@ def problems(block: Any, columns: dict[str, Any] | None = None, catalog_name: st
         return
     for field in block:
         if field not in FIELDS:
-            yield (str(field),), f"unknown field. Use one of {', '.join(FIELDS)}"
+            hint = "If it is a type, put it under `types`. Otherwise use" if isinstance(block[field], dict) else "Use"
+            yield (str(field),), f"unknown field. {hint} one of {', '.join(FIELDS)}"
     if "by" in block:
         yield from _by_problems(block["by"])
     types = block.get("types", {})
@@ -58,27 +64,36 @@ def problems(block: Any, columns: dict[str, Any] | None = None, catalog_name: st
         for place, problem in _type_problems(value, declared, has_by="by" in block):
             yield ("types", str(value), *place), problem
     yield from _entity_name_problems(block, types, catalog_name)
-    if not isinstance(block.get("wide", False), bool):
-        yield ("wide",), "must be true or false"
+    if not isinstance(wide := block.get("wide", False), bool):
+        yield ("wide",), f"must be true or false{WITHOUT_QUOTES if isinstance(wide, str) else ''}"
     most = block.get("max_entities", MAX_ENTITIES)
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= MOST_ENTITIES:
-        yield ("max_entities",), f"must be a number from 1 to {MOST_ENTITIES}"
+        quotes = WITHOUT_QUOTES if isinstance(most, str) else ""
+        yield ("max_entities",), f"must be a number from 1 to {MOST_ENTITIES}{quotes}"
     yield from _column_problems(block, columns or {})
 
 
 def _by_problems(by: Any) -> Iterator[Problem]:
-    if isinstance(by, dict):
-        if unknown := by.keys() - {"key", "before"}:
-            yield ("by",), f"{sorted(map(str, unknown))[0]} is unknown. Use {{key: attribute, before: text}}"
-        for field in ("key", "before"):
-            if problem := _text_problem(by.get(field)):
-                yield ("by", *([field] if field in by else [])), f"{field} {problem}"
-    elif problem := _text_problem(by):
-        yield ("by",), f"{problem}, the name of an attribute"
+    if not isinstance(by, dict) or not by:
+        if problem := _text_problem(by, f"{AN_ATTRIBUTE}, or {BY_KEY}"):
+            yield ("by",), problem
+        return
+    if unknown := [str(field) for field in by if field not in ("key", "before")]:
+        yield ("by", unknown[0]), f"unknown field. Use key and before, as in {BY_KEY}"
+        return
+    if "key" not in by:
+        yield ("by",), f"needs key, {AN_ATTRIBUTE}, as in {BY_KEY}"
+    elif problem := _text_problem(by["key"], AN_ATTRIBUTE):
+        yield ("by", "key"), problem
+    whole = "To use the whole value, write the attribute alone, as in `by: sk`"
+    if "before" not in by:
+        yield ("by",), f"needs before, the text that follows the type, as in {BY_KEY}. {whole}"
+    elif problem := _text_problem(by["before"], 'the text that follows the type, such as "#"'):
+        yield ("by", "before"), problem if by["before"] else f"{problem}. {whole}"
 
 
 def _type_problems(value: Any, declared: Any, *, has_by: bool) -> Iterator[Problem]:
-    if problem := _text_problem(value):
+    if problem := _text_problem(value, "a value of `by`, or remove the entry"):
         yield (), f"the value {problem}"
         return
     if not isinstance(declared, dict) or not declared:
@@ -89,8 +104,6 @@ def _type_problems(value: Any, declared: Any, *, has_by: bool) -> Iterator[Probl
             yield (str(field),), f"unknown field. Use one of {', '.join(TYPE_FIELDS)}"
     if declared.get("omit", True) is not True:
         yield ("omit",), "must be true. Remove it otherwise"
-    if "omit" in declared and "name" in declared:
-        yield ("name",), "an omitted type has no table. Remove name"
     if "when" in declared:
         yield from _when_problems(declared["when"])
     elif not has_by:
@@ -104,9 +117,9 @@ def _when_problems(when: Any) -> Iterator[Problem]:
     used = set()
     for attribute, pattern in when.items():
         place = ("when", str(attribute))
-        if problem := _text_problem(attribute):
+        if problem := _text_problem(attribute, AN_ATTRIBUTE):
             yield place, f"the name of the attribute {problem}"
-        if problem := _text_problem(pattern) or _pattern_problem(pattern):
+        if problem := _text_problem(pattern, A_PATTERN) or _pattern_problem(pattern):
             yield place, problem
             continue
         for name in placeholders_of(pattern):
@@ -115,8 +128,13 @@ def _when_problems(when: Any) -> Iterator[Problem]:
             used.add(name)
 
 
-def _text_problem(text: Any) -> str | None:
-    if not isinstance(text, str) or not text:
+def _text_problem(text: Any, what: str) -> str | None:
+    """Why this is not a text that can be `what`, with the remedy."""
+    if text is None or text == "":
+        return f"{'has no value' if text is None else 'is empty'}. Write {what}"
+    if isinstance(text, dict | list):
+        return f"must be {what}"
+    if not isinstance(text, str):
         return f"must be text. {QUOTE}"
     if len(text) > MOST_CHARACTERS:
         return f"can have at most {MOST_CHARACTERS} characters"
@@ -128,10 +146,10 @@ def _text_problem(text: Any) -> str | None:
 def _pattern_problem(pattern: str) -> str | None:
     literals, names = PLACEHOLDER.split(pattern)[::2], placeholders_of(pattern)
     if any("{" in literal or "}" in literal for literal in literals):
-        return "has a brace that is not part of a placeholder such as {order_id}. Remove it"
+        return "has a brace that is not part of a placeholder such as {order_id}. Complete or remove it"
     for name in names:
         if not NAME.fullmatch(name):
-            return f"{{{name}}} must be lowercase letters, digits and underscores, at most 128 characters"
+            return f"{{{name}}} must be {A_NAME}, at most 128 characters"
         if name == PARTITION_KEY or POSITION.fullmatch(name):
             return f"{{{name}}} has a meaning of its own. Choose another name"
     if "" in literals[1:-1]:
@@ -143,19 +161,23 @@ def _entity_name_problems(block: dict[str, Any], types: dict[Any, Any], catalog_
     given = {
         ("types", str(value), "name"): each["name"]
         for value, each in types.items()
-        if isinstance(each, dict) and "name" in each and "omit" not in each
+        if isinstance(each, dict) and "name" in each
     }
     longest = LONGEST_NAME - len(f"{catalog_name}_")
     if catalog_name == SNAPSHOTS:
         yield (), f"the table {SNAPSHOTS}_{REST} would be a snapshot table. Set another CatalogName"
     if longest < len(REST):
         yield (), f"{catalog_name} leaves no room for the names of entities. Set a CatalogName that is shorter"
+        return
     taken: dict[str, tuple[str, ...]] = {}
     for place, name in {("rest",): block.get("rest", REST), **given}.items():
-        if not isinstance(name, str) or not ENTITY_NAME.fullmatch(name):
-            yield place, f"{name} must be lowercase letters, digits and underscores"
+        if problem := _text_problem(name, f"a name of {A_NAME}"):
+            yield place, problem
+        elif not ENTITY_NAME.fullmatch(name):
+            yield place, f"{name} must be {A_NAME}"
         elif len(name) > longest:
-            yield place, f"{name} has more than {longest} characters, which fit behind the catalog name. Shorten it"
+            room = f"{longest} fit behind the catalog name {catalog_name}"
+            yield place, f"{name} has {len(name)} characters, and {room}. Shorten it, or set a shorter CatalogName"
         elif name in taken:
             yield place, f"{name} is the name of {taken[name][-2:][0]}, too. Choose another name"
         else:
@@ -256,30 +278,13 @@ def entity_names(
 ) -> dict[str | None, str]:
     """The full name of each value's entity. `given` has the names of the block, `earlier` those of earlier manifests.
 
-    Raises PermanentError if a given name is not the earlier one of its value, or is that of another value.
+    They do not contradict each other: continuity.py.
     """
-    holders = {name: value for value, name in earlier.items()}
-    names = dict(earlier)
-    for value, name in given.items():
-        full = full_name(catalog_name, name)
-        if earlier.get(value, full) != full:
-            raise PermanentError(
-                f"Entities names {_described(value)} {name}, but its items are in the table {earlier[value]}. Restore "
-                "its name, or export to another CatalogName."
-            )
-        if holders.setdefault(full, value) != value:
-            raise PermanentError(
-                f"Entities names {_described(value)} {name}, but {full} is the table of {_described(holders[full])}. "
-                "Choose another name."
-            )
-        names[value] = full
+    names = {value: full_name(catalog_name, name) for value, name in given.items()} | earlier
+    holders = {name: value for value, name in names.items()}
     for value in sorted({*values} - names.keys(), key=lambda value: (derived_name(value) != value, value)):
         number = 1
         while (full := full_name(catalog_name, derived_name(value), number)) in holders:
             number += 1
         names[value], holders[full] = full, value
     return {value: names[value] for value in values}
-
-
-def _described(value: str | None) -> str:
-    return "the rest" if value is None else f"the type {value}"

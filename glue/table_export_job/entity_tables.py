@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from table_export_job.arguments import JobArguments
-from table_export_job.columns import START_OVER, SnapshotTable, read_latest_manifest
+from table_export_job.columns import SnapshotTable, read_latest_manifest
+from table_export_job.continuity import Published, ensure_continued
 from table_export_job.entities import entity_names
 from table_export_job.errors import PermanentError
 from table_export_job.folders import catalog_name
@@ -35,14 +36,11 @@ class EarlierTables(NamedTuple):
         """Raises as SnapshotTable.from_manifest."""
         if "entities" not in manifest:
             return cls({}, {WIDE: SnapshotTable.from_manifest(manifest)})
-        names: dict[Value, str] = {}
-        tables = {}
-        for section in manifest["entities"]:
-            key = WIDE if section.get("wide") else TableKey(section["value"])
-            tables[key] = SnapshotTable.from_manifest(manifest | section)
-            if key != WIDE:
-                names[key.value] = str(section["name"])
-        return cls(names, tables)
+        tables = {
+            WIDE if section.get("wide") else TableKey(section["value"]): SnapshotTable.from_manifest(manifest | section)
+            for section in manifest["entities"]
+        }
+        return cls(Published.of(manifest).names, tables)
 
     def of(self, key: TableKey) -> SnapshotTable:
         return self.tables.get(key, SnapshotTable([], {}))
@@ -54,12 +52,7 @@ def read_earlier_tables(s3: Any, arguments: JobArguments, router: Router) -> Ear
     Raises PermanentError as `read_latest_manifest`, or if a table would no longer be written, or have another name.
     """
     earlier = read_latest_manifest(s3, arguments, EarlierTables.from_manifest) or EarlierTables({}, {})
-    if WIDE in earlier.tables and not router.wide:
-        raise PermanentError(
-            f"The table {catalog_name(arguments)} of all items would no longer be updated. Set wide: true in Entities, "
-            f"deploy another table stack with its own CatalogName, or {START_OVER}."
-        )
-    names_of({*earlier.names}, arguments, earlier, router)
+    ensure_continued(router.block, Published(earlier.names, WIDE in earlier.tables), catalog_name(arguments))
     return earlier
 
 

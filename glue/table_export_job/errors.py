@@ -5,6 +5,7 @@ import re
 PERMANENT = "Permanent error: "  # on_glue_complete looks for it in the message of a failed run, and starts no other run
 NOT_ALLOWED = "Allow this action in the job's role."
 RUN_AGAIN = "Run the export again."
+START_OVER = 'start over: docs/schema.md, "Start over"'
 OVERLOADED = (
     "Other clients use the table's capacity: lower --read_percentage, raise the capacity, or choose another time."
 )

@@ -62,7 +62,7 @@ class Router:
     """The rules of a valid block Entities."""
 
     def __init__(self, block: dict[str, Any]) -> None:
-        self._block, types, by = block, block.get("types", {}), block.get("by")
+        self.block, types, by = block, block.get("types", {}), block.get("by")
         self._key, self._before = (by["key"], by["before"]) if isinstance(by, dict) else (by, None)
         self._whens = {value: When(each["when"]) for value, each in types.items() if "when" in each}
         self.attributes = attributes_of(block)
@@ -78,7 +78,7 @@ class Router:
         self._parsing = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
 
     def __reduce__(self) -> tuple[type["Router"], tuple[dict[str, Any]]]:
-        return Router, (self._block,)
+        return Router, (self.block,)
 
     @property
     def given_names(self) -> dict[Value, str]:

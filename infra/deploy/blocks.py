@@ -4,6 +4,7 @@ An object is named by its SHA-256, so that what a stack refers to never changes.
 """
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ ENTITIES = "Entities"
 KEY_PARAMETER = "HashSecretArn"
 
 sys.path.append(str(Path(__file__).parents[2] / "glue"))  # the job's own rules decide what is valid
-from table_export_job import contract, entities  # noqa: E402
+from table_export_job import continuity, contract, entities  # noqa: E402
 
 RULES = {COLUMNS: contract, ENTITIES: entities}
 
@@ -30,6 +31,16 @@ def problems_of_columns(columns: Any) -> Iterator[Problem]:
 
 def problems_of_entities(block: Any, columns: dict[str, Any], catalog_name: str) -> Iterator[Problem]:
     return entities.problems(block, columns, catalog_name)
+
+
+def problems_of_published_entities(content: bytes | None, manifest: bytes, catalog_name: str) -> Iterator[Problem]:
+    """Yields what a valid stored block, or none, would no longer publish. Nothing if the manifest cannot be read."""
+    try:
+        published = continuity.Published.of(json.loads(manifest))
+    except (ValueError, LookupError, TypeError, AttributeError):  # the job names the manifest, with the remedy
+        return
+    block = None if content is None else entities.parsed(content)
+    yield from continuity.problems(block, published, catalog_name)
 
 
 def is_field_of_columns(name: str) -> bool:
@@ -48,6 +59,11 @@ def content(parameter: str, block: dict[str, Any]) -> bytes:
 
 def key(parameter: str, content: bytes) -> str:
     return f"table-exports/{parameter.lower()}/{hashlib.sha256(content).hexdigest()}.json"
+
+
+def is_stored_as(location: str, parameter: str, content: bytes | None) -> bool:
+    """Returns whether the parameter of a stack names this block, or none, in whatever bucket."""
+    return location.endswith(f"/{key(parameter, content)}") if content is not None else location == ""
 
 
 def store(account: Account, bucket: str, contents: set[tuple[str, bytes]]) -> None:

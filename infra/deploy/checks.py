@@ -1,11 +1,14 @@
 """Compares what is to be deployed with what exists, before anything changes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.deploy import CannotDeploy, ownership
+from infra.deploy.account import Account
+from infra.deploy.continuity import Continuity, Problem
 from infra.deploy.ownership import COMMON, TABLE
 from infra.deploy.stacks import NEVER_CREATED, Stacks, given
 from infra.deploy.tables_file import COMMON_STACK, TableStack
@@ -14,8 +17,13 @@ from infra.deploy.tables_file import COMMON_STACK, TableStack
 class Checks:
     """Refuses stacks that are not of table-exports, and changes that CloudFormation or the pipelines cannot survive."""
 
-    def __init__(self, stacks: Stacks, common_template: Path) -> None:
+    def __init__(
+        self, stacks: Stacks, common_template: Path, account: Account, say: Callable[[str, str], None]
+    ) -> None:
+        """`say` shows what could not be checked, in a style."""
         self._stacks = stacks
+        self._account, self._say = account, say
+        self._continuity: Continuity | None = None  # None: there is no bucket that could have snapshots
         self._common_template = common_template
         self._ours: set[str] = set()  # ids of stacks that were checked
 
@@ -30,6 +38,9 @@ class Checks:
                 "stack if nobody needs it"
             )
 
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+        if "BucketName" in outputs:
+            self._continuity = Continuity(self._account.client("s3"), outputs["BucketName"], self._say)
         self._refuse_another_database(stack, parameters)
         self._refuse_another_key(stack, parameters)
         self._refuse_another_role_path(stack, parameters)
@@ -80,9 +91,14 @@ class Checks:
             'or see docs/deploy.md, "Change the database"'
         )
 
-    def table_stack(self, entry: TableStack) -> str | None:
-        """Returns why the entry cannot be deployed, with the remedy, or None."""
+    def table_stack(self, entry: TableStack) -> list[Problem]:
+        """Returns why the entry cannot be deployed, with the remedy. `common_stack` was called before."""
         stack = self._stacks.describe(entry.stack)
+        if problem := self._refusal(entry, stack):
+            return [(entry.line, f"{entry.table}: {problem}")]
+        return self._continuity.problems(entry, stack) if self._continuity else []
+
+    def _refusal(self, entry: TableStack, stack: dict[str, Any] | None) -> str | None:
         if stack and (problem := self.foreign(TABLE, stack)):
             return f"{problem}. Set a StackName that no stack has, or remove it"
         table = given(stack).get("TableName") if stack and stack["StackStatus"] not in NEVER_CREATED else None
@@ -113,8 +129,7 @@ class Checks:
         return ownership.refusal(kind, stack, template)
 
 
-def refuse(problems: list[tuple[TableStack, str | None]], file: Path) -> None:
+def refuse(problems: list[Problem], file: Path) -> None:
     """Raises CannotDeploy with all problems, each with its line in the file."""
-    found = [f"{file}:{entry.line}: {entry.table}: {problem}" for entry, problem in problems if problem]
-    if found:
-        raise CannotDeploy("\n".join(found))
+    if problems:
+        raise CannotDeploy("\n".join(f"{file}:{line}: {problem}" for line, problem in problems))

@@ -43,13 +43,13 @@ class Deployment:
 
     @cached_property
     def checks(self) -> checks.Checks:
-        return checks.Checks(self.stacks, self.build / "common.yaml")
+        return checks.Checks(self.stacks, self.build / "common.yaml", self.account, self.screen.show)
 
     def check(self, table_stacks: list[TableStack], file: Path) -> None:
         """Raises CannotDeploy if a stack is of another purpose, or cannot be changed to what the files say."""
         self.checks.common_stack(self.settings.parameters)
         problems = self._each(self.checks.table_stack, table_stacks)
-        checks.refuse(list(zip(table_stacks, problems, strict=True)), file)
+        checks.refuse([problem for of_entry in problems for problem in of_entry], file)
 
     def require_common_stack_of_this_version(self) -> None:
         stack = self._idle(COMMON, COMMON_STACK)

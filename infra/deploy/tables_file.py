@@ -22,6 +22,7 @@ COMMON_STACK = "table-exports"
 MAX_STACK_NAME = 128
 STACK_NAME = re.compile(f"[a-zA-Z][a-zA-Z0-9-]{{0,{MAX_STACK_NAME - 1}}}")
 IF_TEXT = "If it is text, put quotation marks around it"
+HIDES_END = re.compile(r"[{\[][^}\]]*\s#.*[}\]]")  # a comment that does
 INVALID = object()  # instead of a value that YAML cannot read
 BLOCKS = (blocks.COLUMNS, blocks.ENTITIES)
 NO_DEFAULT = ("CatalogName", "StackName", *BLOCKS)  # of one pipeline: its names, and what its items have
@@ -37,10 +38,16 @@ class TableStack:
     parameters: dict[str, str]
     line: int = 0  # where the file names the stack
     blocks: dict[str, bytes] = field(default_factory=dict)  # by parameter: the block, as the deployment stores it
+    lines: dict[tuple[str, ...], int] = field(default_factory=dict)  # by place in the block Entities
 
     @property
     def table(self) -> str:
         return self.parameters["TableName"]
+
+    def line_of(self, place: tuple[str, ...]) -> int:
+        """Returns the line of a place in the block Entities, or of what it is in."""
+        found = (self.lines[place[:end]] for end in range(len(place), -1, -1) if place[:end] in self.lines)
+        return next(found, self.line)
 
     def is_named(self, name: str) -> bool:
         """Whether a user can mean this table stack by the name."""
@@ -55,6 +62,9 @@ def read(path: Path, parameters: dict[str, Parameter]) -> list[TableStack]:
         table_stacks = file.table_stacks()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
+        if comment := _line_of_comment(text, line, error):
+            problem = f"the rest of the line is a comment, because # follows a space. {IF_TEXT}"
+            raise CannotDeploy(f"{path}:{comment}: {problem}") from error
         remedy = _yaml_remedy(error)
         raise CannotDeploy(f"{path}:{line}: the file is not valid YAML: {error.problem}{remedy}") from error
     except yaml.reader.ReaderError as error:
@@ -104,7 +114,7 @@ class TablesFile:
         return [table_stack for table_stack in found if table_stack]
 
     def _table_stack(self, where: str, table: str, node: yaml.Node, defaults: dict[str, str]) -> TableStack | None:
-        columns = self._columns(node, where)
+        columns = self._columns(node, where).valid
         own = self._values(node, where)
         stack = own.pop("StackName", None)
         named = next((key for key, _ in node.value if key.value == "StackName"), node) if stack else node
@@ -121,19 +131,20 @@ class TablesFile:
             self._report(node, f"{where}: {error}")
             return None
         entities = self._entities(node, where, columns, catalog_name)
-        if entities and values.get("CatalogUpdate") == "always":
+        if entities.valid and values.get("CatalogUpdate") == "always":
             problem = "needs CatalogUpdate: on-schema-change, because no crawler catalogs the tables of entities"
             self._report(node, f"{where}.{blocks.ENTITIES}: {problem}")
         stack = stack or stack_name(catalog_name, output_format)
         self._claim(self._catalog_names, catalog_name, where, node, "CatalogName", "catalog name")
         self._claim(self._stacks, stack, where, node, "StackName", "stack")
-        given = {blocks.COLUMNS: columns, blocks.ENTITIES: entities}
+        given = {blocks.COLUMNS: columns, blocks.ENTITIES: entities.valid}
         return TableStack(
             stack=stack,
             catalog_name=catalog_name,
             parameters=values,
             line=line_of(named),
             blocks={name: blocks.content(name, block) for name, block in given.items() if block},
+            lines={place: line_of(each) for place, each in entities.nodes.items()},
         )
 
     def _claim(self, taken: dict[str, str], name: str, where: str, node: yaml.Node, key: str, what: str) -> None:
@@ -153,23 +164,23 @@ class TablesFile:
                 values[name] = value.value
         return values
 
-    def _columns(self, node: yaml.Node, where: str) -> dict[str, Any]:
-        """Returns the column contract. Reports its problems, and returns an empty one then."""
+    def _columns(self, node: yaml.Node, where: str) -> "Block":
+        """Returns the column contract. Reports its problems."""
         block = self._block(node, where, blocks.COLUMNS, DEPTH_OF_COLUMNS, blocks.is_field_of_columns)
         return self._checked(block, blocks.problems_of_columns(block.value))
 
-    def _entities(self, node: yaml.Node, where: str, columns: dict[str, Any], catalog_name: str) -> dict[str, Any]:
+    def _entities(self, node: yaml.Node, where: str, columns: dict[str, Any], catalog_name: str) -> "Block":
         """The same for the entities."""
         block = self._block(node, where, blocks.ENTITIES, DEPTH_OF_ENTITIES)
         if not block.value or not block.is_complete:
-            return {}
+            return block
         return self._checked(block, blocks.problems_of_entities(block.value, columns, catalog_name))
 
-    def _checked(self, block: "Block", problems: Iterator[blocks.Problem]) -> dict[str, Any]:
+    def _checked(self, block: "Block", problems: Iterator[blocks.Problem]) -> "Block":
         for place, problem in problems:
             self._report(block.node(place), f"{'.'.join([block.where, *place])}: {problem}")
             block.is_complete = False
-        return block.value if block.is_complete else {}
+        return block
 
     def _block(
         self, node: yaml.Node, where: str, name: str, depth: int, is_field: Callable[[str], bool] | None = None
@@ -281,9 +292,22 @@ class Block:
         self.is_complete = True
         self.nodes: dict[tuple[str, ...], yaml.Node] = {}
 
+    @property
+    def valid(self) -> dict[str, Any]:
+        """The value. Empty if it has problems."""
+        return self.value if self.is_complete else {}
+
     def node(self, place: tuple[str, ...]) -> yaml.Node:
         """Returns the node of the place, or else of what it is in."""
         return self.nodes[next(found for end in range(len(place), -1, -1) if (found := place[:end]) in self.nodes)]
+
+
+def _line_of_comment(text: str, last: int, error: yaml.MarkedYAMLError) -> int | None:
+    """Returns the last line in which a comment hides the end of a flow mapping or list, as in {key: sk, before: #}."""
+    if not str(error.context).startswith("while parsing a flow"):
+        return None
+    lines = list(enumerate(text.splitlines()[:last], start=1))
+    return next((number for number, line in reversed(lines) if HIDES_END.search(line)), None)
 
 
 def _yaml_remedy(error: yaml.MarkedYAMLError) -> str:

@@ -1,6 +1,7 @@
 """The block that a sample suggests, and what it says about each type."""
 
 import random
+import re
 
 import pytest
 import yaml
@@ -49,10 +50,63 @@ def test_orders_and_their_lines_are_two_types_by_the_patterns_of_their_keys():
         "pk": "ORDER#{order_id}",
         "sk": "ORDER#{order_id_2}#LINE#{line_id}",
     }
-    renamed = {"line": "order_line", "product": "meta"}
-    assert types == [renamed.get(type, type) for type in shop.types]
+    names = {each.value: each.name for each in found.types}
+    longer = {"line": "order_line", "profile": "user_profile"}
+    assert [names[type] for type in types] == [longer.get(type, type) for type in shop.types]
     assert ("sk before #", pytest.approx(0.72, abs=0.05)) in found.others
     assert found.score > 0.9
+
+
+KINDS = {  # by the name that a type should get: its keys, and what its items have
+    "user_profile": ("USER#{0}", "PROFILE", ["email", "city"]),
+    "user": ("USER#{0}", "USER#{0}", ["plan"]),
+    "order": ("ORDER#{0}", "METADATA", ["total", "status"]),
+    "org": ("ORG#{0}", "#METADATA#{0}", ["country", "tax"]),
+    "org_profile": ("ORG#{0}", "PROFILE", ["logo", "url"]),
+    "line": ("ORDER#{0}", "LINE#{0}", ["quantity"]),
+}
+
+
+def items_of(*names):
+    return [
+        {"pk": {"S": pk.format(f"{number}f")}, "sk": {"S": sk.format(f"{number}f")}}
+        | {attribute: {"S": "x"} for attribute in attributes}
+        for pk, sk, attributes in (KINDS[name] for name in names)
+        for number in range(30)
+    ]
+
+
+def test_names_say_what_the_items_are_and_not_what_part_of_them():
+    items = items_of(*KINDS)
+
+    found = proposed(items)
+
+    ensure_as_said(found, items)
+    assert found.block.get("by") is None
+    assert {each.name for each in found.types} == {*KINDS}
+
+
+def test_the_text_before_a_separator_does_not_become_a_name_that_says_nothing():
+    items = items_of("order", "user_profile")
+
+    found = proposed(items)
+
+    ensure_as_said(found, items)
+    assert found.block["by"]
+    assert found.block["by"] == {"key": "pk", "before": "#"}
+    assert {each.value: each.name for each in found.types} == {"ORDER": "order", "USER": "user_profile"}
+
+
+def test_a_type_can_be_omitted_by_one_word_and_names_can_be_changed_until_the_first_export():
+    items = Shop().items(400)
+    text = proposed_entities.block(proposed(items))
+
+    assert "# You can change the name of an entity until its first export. Then it keeps its name" in text
+    omitted = re.sub(r"^(    order: .*)\}$", r"\1, omit: true}", text, flags=re.MULTILINE)
+    block = yaml.safe_load(omitted)["Entities"]
+    assert block["types"]["order"]["omit"] is True
+    assert list(job_entities.problems(block, {}, "app")) == []
+    assert Router(block).omitted == {"order"}
 
 
 @pytest.mark.parametrize("stamp", ["__edb_e__", "__typename", "_et", "entity", "_type", "__en", "entityType", "type"])

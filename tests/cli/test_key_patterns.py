@@ -130,3 +130,25 @@ def test_the_gain_is_high_if_groups_predict_what_items_have():
 def test_names_are_made_of_words():
     assert [plain(text) for text in ("OrderLine", "$order_1", "#", "É")] == ["order_line", "order_1", "", ""]
     assert key_patterns.labels_of((Part("USER", False), Part("", True), Part("x-", True))) == ["user", "x"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        (("USER#{}", "PROFILE"), "user_profile"),
+        (("USER#{}", "USER_PROFILE"), "user_profile"),
+        (("USER#{}", "ORDER#{}"), "order"),
+        (("ORDER#{}", "METADATA"), "order"),
+        (("ORDER#{}", "#METADATA#{}"), "order"),
+        (("METADATA#{}", "{}"), ""),
+        (("ORDER#{}", "ORDER#{}#LINE#{}"), "order_line"),
+        (("USER#{}",), "user"),
+        (("{}", "{}"), ""),
+    ],
+)
+def test_the_name_of_a_type_comes_from_labels_that_say_something(keys, name):
+    """Each `{}` is data."""
+    texts = [[(part == "{}", part) for part in key.split("#")] for key in keys]
+    of_keys = [tuple(Part("" if is_data else text, is_data) for is_data, text in parts) for parts in texts]
+
+    assert key_patterns.type_name(of_keys) == name

@@ -17,6 +17,10 @@ from table_export_job.entities import (
 from table_export_job.errors import PermanentError
 from table_export_job.routing import When
 
+BY_KEY = '{key: sk, before: "#"}'
+THE_TEXT = 'the text that follows the type, such as "#"'
+WHOLE = "To use the whole value, write the attribute alone, as in `by: sk`"
+OTHERWISE = "Otherwise use one of by, types, rest, wide, max_entities"
 NAMES = "must be lowercase letters, digits and underscores"
 ORDERS = {"name": "orders", "when": {"pk": "USER#{user_id}", "sk": "ORDER#{order_id}"}}
 
@@ -25,6 +29,7 @@ ORDERS = {"name": "orders", "when": {"pk": "USER#{user_id}", "sk": "ORDER#{order
     {"by": "__edb_e__"},
     {"by": {"key": "sk", "before": "#"}, "types": {"audit": {"omit": True}}},
     {"types": {"order": ORDERS, "line": {"when": {"sk": "ORDER#{order_id}#LINE#{line}"}}}},
+    {"types": {"order": ORDERS | {"omit": True}}},
     {"by": "t", "types": {"order": ORDERS}, "rest": "unknown", "wide": True, "max_entities": 200},
 ])  # fmt: skip
 def test_every_form_of_the_documentation_is_valid(block):
@@ -43,21 +48,41 @@ def order(**when):
         ({}, "", "must have `by` or `types`, such as {by: entityType}"),
         ({"rest": "x"}, "", "needs `by`, or `types` that have `when` each"),
         ({"by": "t", "key": "pk"}, "key", "unknown field. Use one of by, types, rest, wide, max_entities"),
-        ({"by": 1}, "by", "must be text. Put quotation marks around it, the name of an attribute"),
-        ({"by": {"key": "sk"}}, "by", "before must be text. Put quotation marks around it"),
-        ({"by": {"key": "sk", "before": ""}}, "by.before", "before must be text. Put quotation marks around it"),
+        (
+            {"by": "t", "order": {"name": "x"}},
+            "order",
+            f"unknown field. If it is a type, put it under `types`. {OTHERWISE}",
+        ),
+        ({"by": 1}, "by", "must be text. Put quotation marks around it"),
+        ({"by": None}, "by", f"has no value. Write the name of an attribute, or {BY_KEY}"),
+        ({"by": ""}, "by", f"is empty. Write the name of an attribute, or {BY_KEY}"),
+        ({"by": {}}, "by", f"must be the name of an attribute, or {BY_KEY}"),
+        ({"by": ["sk"]}, "by", f"must be the name of an attribute, or {BY_KEY}"),
+        ({"by": {"before": "#"}}, "by", f"needs key, the name of an attribute, as in {BY_KEY}"),
+        ({"by": {"key": None, "before": "#"}}, "by.key", "has no value. Write the name of an attribute"),
+        ({"by": {"key": {"a": "b"}, "before": "#"}}, "by.key", "must be the name of an attribute"),
+        ({"by": {"key": "sk"}}, "by", f"needs before, the text that follows the type, as in {BY_KEY}. {WHOLE}"),
+        ({"by": {"key": "sk", "before": ""}}, "by.before", f"is empty. Write {THE_TEXT}. {WHOLE}"),
+        ({"by": {"key": "sk", "before": None}}, "by.before", f"has no value. Write {THE_TEXT}. {WHOLE}"),
+        ({"by": {"key": "sk", "before": 1}}, "by.before", "must be text. Put quotation marks around it"),
+        ({"by": {"key": "sk", "before": ["#"]}}, "by.before", f"must be {THE_TEXT}"),
         (
             {"by": {"key": "sk", "before": "#", "after": "|"}},
-            "by",
-            "after is unknown. Use {key: attribute, before: text}",
+            "by.after",
+            f"unknown field. Use key and before, as in {BY_KEY}",
         ),
+        ({"by": {"key": "sk", "befor": "#"}}, "by.befor", f"unknown field. Use key and before, as in {BY_KEY}"),
         ({"by": "t", "types": ["order"]}, "types", "must have entries in the form `value: {name: orders}`"),
         (
             {"by": "t", "types": {f"t{n}": {"omit": True} for n in range(201)}},
             "types",
             "has 201 types, and at most 200 are possible",
         ),
-        ({"by": "t", "types": {"": {"omit": True}}}, "types.", "the value must be text. Put quotation marks around it"),
+        (
+            {"by": "t", "types": {"": {"omit": True}}},
+            "types.",
+            "the value is empty. Write a value of `by`, or remove the entry",
+        ),
         (
             {"by": "t", "types": {"\ud800": {"omit": True}}},
             "types.\ud800",
@@ -71,9 +96,9 @@ def order(**when):
         ),
         ({"by": "t", "types": {"order": {"omit": False}}}, "types.order.omit", "must be true. Remove it otherwise"),
         (
-            {"by": "t", "types": {"order": {"omit": True, "name": "x"}}},
-            "types.order.name",
-            "an omitted type has no table. Remove name",
+            {"by": "t", "types": {"order": {"omit": True, "name": "x"}, "line": {"name": "x"}}},
+            "types.line.name",
+            "x is the name of order, too. Choose another name",
         ),
         ({"types": {"order": {"name": "x"}}}, "types.order", "needs `when`, because the block has no `by`"),
         (
@@ -81,7 +106,10 @@ def order(**when):
             "types.order.when",
             'must have entries in the form `attribute: pattern`, such as {sk: "ORDER#{order_id}"}',
         ),
-        (order(sk=None), "types.order.when.sk", "must be text. Put quotation marks around it"),
+        (order(sk=None), "types.order.when.sk", 'has no value. Write a pattern such as "ORDER#{order_id}"'),
+        (order(sk=""), "types.order.when.sk", 'is empty. Write a pattern such as "ORDER#{order_id}"'),
+        (order(sk={"a": "b"}), "types.order.when.sk", 'must be a pattern such as "ORDER#{order_id}"'),
+        (order(sk=7), "types.order.when.sk", "must be text. Put quotation marks around it"),
         (order(sk="x" * 1025), "types.order.when.sk", "can have at most 1024 characters"),
         (order(sk="ORDER#{}"), "types.order.when.sk", f"{{}} {NAMES}, at most 128 characters"),
         (order(sk="ORDER#{Id}"), "types.order.when.sk", f"{{Id}} {NAMES}, at most 128 characters"),
@@ -94,7 +122,7 @@ def order(**when):
         (
             order(sk="ORDER#{{id}}"),
             "types.order.when.sk",
-            "has a brace that is not part of a placeholder such as {order_id}. Remove it",
+            "has a brace that is not part of a placeholder such as {order_id}. Complete or remove it",
         ),
         (
             order(sk="{a}{b}"),
@@ -125,9 +153,15 @@ def order(**when):
         (
             {"by": "t", "rest": "x" * 115},
             "rest",
-            f"{'x' * 115} has more than 114 characters, which fit behind the catalog name. Shorten it",
+            f"{'x' * 115} has 115 characters, and 114 fit behind the catalog name app. Shorten it, or set a shorter "
+            "CatalogName",
         ),
-        ({"by": "t", "wide": "yes"}, "wide", "must be true or false"),
+        ({"by": "t", "rest": None}, "rest", "has no value. Write a name of lowercase letters, digits and underscores"),
+        ({"by": "t", "rest": {"omit": True}}, "rest", "must be a name of lowercase letters, digits and underscores"),
+        ({"by": "t", "rest": False}, "rest", "must be text. Put quotation marks around it"),
+        ({"by": "t", "wide": "yes"}, "wide", "must be true or false, without quotation marks"),
+        ({"by": "t", "wide": 1}, "wide", "must be true or false"),
+        ({"by": "t", "max_entities": "5"}, "max_entities", "must be a number from 1 to 200, without quotation marks"),
         ({"by": "t", "max_entities": 0}, "max_entities", "must be a number from 1 to 200"),
         ({"by": "t", "max_entities": True}, "max_entities", "must be a number from 1 to 200"),
     ],
@@ -282,33 +316,3 @@ def test_long_names_are_cut_to_what_the_catalog_takes_and_stay_distinct():
     assert len(set(names.values())) == 12
     assert {len(name) for name in names.values()} == {LONGEST_NAME}
     assert all(re.fullmatch(r"c{112}_v+(_\d+)?", name) for name in names.values())
-
-
-@pytest.mark.parametrize(
-    ("given", "earlier", "message"),
-    [
-        (
-            {"order": "orders"},
-            {"order": "app_order"},
-            "Entities names the type order orders, but its items are in the table app_order. Restore its name, or "
-            "export to another CatalogName.",
-        ),
-        (
-            {},
-            {None: "app_rest"},
-            "Entities names the rest other, but its items are in the table app_rest. Restore its name, or export to "
-            "another CatalogName.",
-        ),
-        (
-            {"order": "orders"},
-            {"Orders": "app_orders"},
-            "Entities names the type order orders, but app_orders is the table of the type Orders. Choose another "
-            "name.",
-        ),
-    ],
-)
-def test_a_given_name_that_contradicts_an_earlier_manifest_is_refused(given, earlier, message):
-    with pytest.raises(PermanentError) as refused:
-        names_of(["order"], given, earlier)
-
-    assert str(refused.value) == f"Permanent error: {message}"

@@ -383,11 +383,12 @@ RENAMED = {"by": "type", "types": {"order": {"name": "purchases"}, "audit": {"om
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (None, BLOCK, r"The table kept of all items would no longer be updated\. Set wide: true in Entities"),
-        (BLOCK | {"wide": True}, BLOCK, r"The table kept of all items would no longer be updated\. Set wide: true"),
-        (BLOCK, None, r"The latest snapshot has tables of entities, but the table stack has no Entities\. Restore"),
-        (BLOCK, RENAMED, r"Entities names the type order purchases, but its items are in the table kept_orders"),
-        (BLOCK, BLOCK | {"rest": "rest"}, r"Entities names the rest rest, but its items are in the table kept_other"),
+        (None, BLOCK, r"Entities\.wide: the table kept of all items would no longer be updated\. Set it to true"),
+        (BLOCK | {"wide": True}, BLOCK, r"Entities\.wide: the table kept of all items would no longer be updated"),
+        (BLOCK, None, r"Entities: the latest snapshot has tables of entities\. Restore this block"),
+        (BLOCK, RENAMED, r"Entities\.types\.order\.name: is purchases, but these items are in the table kept_orders"),
+        (BLOCK, BLOCK | {"rest": "rest"}, r"Entities\.rest: is rest, but these items are in the table kept_other"),
+        (BLOCK, BLOCK | {"max_entities": 2}, r"Entities\.max_entities: is 2, but earlier snapshots have 3 entities"),
     ],
 )
 def test_what_was_published_goes_on_being_published(make_app, arguments, entities, monkeypatch, before, after, message):

@@ -269,7 +269,28 @@ def test_no_table_is_no_mistake(read, text):
         ("tables:\n  App:\n    Entities:\n      by: 1", "4: App.Entities.by: must be text. Put quotation marks"),
         (
             "tables:\n  App:\n    Entities:\n      by:\n        key: sk\n        before: #",
-            "6: App.Entities.by.before: before must be text. Put quotation marks around it",
+            '6: App.Entities.by.before: has no value. Write the text that follows the type, such as "#". To use the',
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      by: {key: sk, before: #}\n      types: {}",
+            "4: the rest of the line is a comment, because # follows a space. If it is text, put quotation marks",
+        ),
+        (
+            "tables:\n  App:\n    Entities:\n      by: {key: sk, before: #}\n",
+            "4: the rest of the line is a comment, because # follows a space. If it is text, put quotation marks",
+        ),
+        (
+            "tables:\n  App: {ReadMode: scan} # {all\n  Orders: {ReadMode: scan",
+            "3: the file is not valid YAML: expected ',' or '}', but got '<stream end>'",
+        ),
+        (
+            "tables:\n  App:\n    CatalogName: " + "a" * 110 + "\n    Entities: {by: t, rest: everything_else}",
+            f"4: App.Entities.rest: everything_else has 15 characters, and 7 fit behind the catalog name {'a' * 110}. "
+            "Shorten it, or set a shorter CatalogName",
+        ),
+        (
+            "tables:\n  " + "a" * 114 + ":\n    Entities: {by: t}",
+            f"{'a' * 114} leaves no room for the names of entities. Set a CatalogName that is shorter",
         ),
         (
             "tables:\n  App:\n    Entities:\n      types:\n        a:\n          when:\n            sk: A#{Id}",
