@@ -232,6 +232,17 @@ def test_table_stacks_look_up_what_the_common_stack_is_deployed_with(lookup, par
     assert declared["Default"] == resource("common", parameter)["Properties"]["Name"]
 
 
+def test_a_table_stack_is_refused_on_a_common_stack_whose_script_ignores_its_blocks():
+    """The script of 0.1.0 ignores Columns and Entities. Its common stack has only these parameters for table stacks."""
+    before = {"/table-exports/job-script", "/table-exports/avro-module"}
+    parameters = template("table")["Parameters"].values()
+    needed = {each["Default"] for each in parameters if each["Type"] == "AWS::SSM::Parameter::Value<String>"}
+    created = {each["Properties"]["Name"] for each in resources("common", "AWS::SSM::Parameter").values()}
+
+    assert needed - before  # CloudFormation refuses a stack if one does not exist
+    assert needed <= created
+
+
 def test_every_function_runs_in_the_vpc_if_there_is_one():
     configured = {json.dumps(function["Properties"].get("VpcConfig")) for function in FUNCTIONS.values()}
 
