@@ -1,5 +1,6 @@
 """A cloud of a few lines: what a service asked of AWS, and answers that a test can set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -110,6 +111,10 @@ class FakeGlue:
         if self.names_taken:
             raise PermanentError(self.names_taken)
         self.names_checked.append(export.catalog_name)
+
+    def ensure_own_names_of_entities(self, export: Export, entities: Sequence[Export]) -> None:
+        for entity in entities:
+            self.ensure_own_names(entity)
 
     def ensure_own_view(self, export: Export) -> None:
         if self.view_taken:

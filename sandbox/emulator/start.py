@@ -2,9 +2,9 @@
 
 That is drift-aware change sets, the encryption of tables and buckets, permissions boundaries, the validation of
 properties, events of deletions, properties in events of custom resources, policies of event buses, conditions on the
-keys of items, the results of event source mappings, and some properties of Glue jobs. The sandbox's gateway validates
-the properties of each resource when MiniStack has resolved them. This file runs in the emulator's environment, which
-contains nothing of the sandbox.
+keys of items, the results of event source mappings, patterns of Glue tables, and some properties of Glue jobs. The
+sandbox's gateway validates the properties of each resource when MiniStack has resolved them. This file runs in the
+emulator's environment, which contains nothing of the sandbox.
 """
 
 import json
@@ -133,6 +133,7 @@ drift_aware = runpy.run_path(str(Path(__file__).with_name("drift_aware.py")))
 handlers._ACTION_HANDLERS |= {"CreateChangeSet": drift_aware["create"], "ExecuteChangeSet": drift_aware["execute"]}
 runpy.run_path(str(Path(__file__).with_name("event_buses.py")))["install"](provisioners._RESOURCE_HANDLERS)
 runpy.run_path(str(Path(__file__).with_name("glue_jobs.py")))
+runpy.run_path(str(Path(__file__).with_name("glue_tables.py")))
 runpy.run_path(str(Path(__file__).with_name("leading_keys.py")))
 emulator.app = without_web_pages(emulator.app)
 emulator.main()

@@ -142,23 +142,20 @@ class Glue:
         Raises PermanentError if a table of another dataset has its name.
         """
         table = self._snapshot_table(export)
-        if table is None or catalog.same_schema(export, manifest, table):
-            return table is not None
-        if catalog.lacks_only_fields(export, manifest, table):
-            self._update_table(export, manifest, table, crawl_due=False)
-            return True
-        return False
+        return table is not None and self._gets_schema(export, manifest, table)
 
     def ensure_cataloged(self, export: Export, manifest: Manifest, published: str | None) -> None:
         """Create the snapshot table, or update it and its partitions, from the manifest alone: without a crawl.
 
         The table stays marked until its partitions are correct, so that an interrupted update is completed.
         """
-        if self.has_schema(export, manifest):
-            return
-        if self.prepare_crawl(export, manifest):
+        table = self._snapshot_table(export)
+        if table is None:
+            self._create_table(export, manifest)
+        elif not self._gets_schema(export, manifest, table):
+            self._update_table(export, manifest, table, crawl_due=True)
             self.correct_partitions(export, manifest, published)
-        self.ensure_table(export, manifest)
+            self.ensure_table(export, manifest)
 
     def prepare_crawl(self, export: Export, manifest: Manifest) -> bool:
         """Add the snapshot's columns to the table, so that the crawler infers no type for them. False: there is none.
@@ -179,10 +176,7 @@ class Glue:
         """
         table = self._snapshot_table(export)
         if table is None:
-            with translate_errors(f"Table {export.snapshot_table} cannot be created"):
-                self._client.create_table(
-                    DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
-                )
+            self._create_table(export, manifest)
         elif not (catalog.same_schema(export, manifest, table) and catalog.same_comments(export, manifest, table)):
             self._update_table(export, manifest, table, crawl_due=False)
 
@@ -224,6 +218,21 @@ class Glue:
         """Raise PermanentError if the snapshot table or the view would replace something of someone else."""
         self._snapshot_table(export)
         self.ensure_own_view(export)
+
+    def ensure_own_names_of_entities(self, export: Export, entities: Sequence[Export]) -> None:
+        """Call `ensure_own_names` for those of the entities of which the database has a table or a view.
+
+        The names are listed, because most of up to 200 entities that an export has for the first time have none.
+        """
+        pattern = f"(snapshots_)?{export.catalog_name}_.*"
+        pages = self._client.get_paginator("get_tables").paginate(
+            DatabaseName=self._database, Expression=pattern, AttributesToGet=["NAME"]
+        )
+        with translate_errors("The tables of entities cannot be looked up"):
+            existing = {table["Name"] for page in pages for table in page["TableList"]}
+        for entity in entities:
+            if not existing.isdisjoint({entity.catalog_name, entity.snapshot_table}):
+                self.ensure_own_names(entity)
 
     def ensure_own_view(self, export: Export) -> None:
         """Raise PermanentError if a table has the view's name, or a view that is not the pipeline's."""
@@ -297,6 +306,21 @@ class Glue:
         except self._client.exceptions.EntityNotFoundException:
             return None
         return table
+
+    def _gets_schema(self, export: Export, manifest: Manifest, table: catalog.Described) -> bool:
+        """Return whether the table has the manifest's schema. If it lacks only fields of structs, they are added."""
+        if catalog.same_schema(export, manifest, table):
+            return True
+        if catalog.lacks_only_fields(export, manifest, table):
+            self._update_table(export, manifest, table, crawl_due=False)
+            return True
+        return False
+
+    def _create_table(self, export: Export, manifest: Manifest) -> None:
+        with translate_errors(f"Table {export.snapshot_table} cannot be created"):
+            self._client.create_table(
+                DatabaseName=self._database, TableInput=catalog.table_input(export, manifest, None)
+            )
 
     def _update_table(self, export: Export, manifest: Manifest, table: catalog.Described, *, crawl_due: bool) -> None:
         """Update the table, unless a crawl has changed it since it was read."""

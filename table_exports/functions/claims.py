@@ -10,6 +10,7 @@ from table_exports.domain.limits import WRITES_PER_TRANSACTION
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions.telemetry import logger
 
+NAMES_IN_LOG = 3
 NAMES_AT_ONCE = WRITES_PER_TRANSACTION - 1  # the other write is that of the head
 
 
@@ -35,7 +36,7 @@ def claim_entities(export: Export, names: Sequence[str], pipeline: Pipeline, clo
         some = tuple(new[start : start + NAMES_AT_ONCE])
         if not cloud.records.claim_entities(export, pipeline, some):
             raise RetryableError(f"A name of an entity, or the record of {pipeline.pipeline}, has just changed")
-        logger.info("Names of entities claimed", extra={"entities": some})
+        logger.info("Names of entities claimed", extra={"names": len(some), "first_names": some[:NAMES_IN_LOG]})
         pipeline = replace(pipeline, entities=(*pipeline.entities, *some), new_entities=(*pipeline.new_entities, *some))
     return pipeline
 

@@ -25,10 +25,10 @@ def publish_first(export: Export, manifest: Manifest, pipeline: Pipeline, cloud:
     for dataset, its_manifest in tables:
         cloud.athena.view_statement(dataset, its_manifest)
     entities = [dataset for dataset, _ in tables if dataset.catalog_name != export.catalog_name]
-    for dataset in entities:
-        if dataset.catalog_name not in pipeline.entities:
+    if new := [dataset for dataset in entities if dataset.catalog_name not in pipeline.entities]:
+        for dataset in new:
             claims.ensure_not_taken(export, dataset.catalog_name, pipeline, cloud)
-            cloud.glue.ensure_own_names(dataset)
+        cloud.glue.ensure_own_names_of_entities(export, new)
     names = [dataset.catalog_name for dataset in entities]
     pipeline = claims.claim_entities(export, names, pipeline, cloud)
     appeared = tuple(name for name in names if name in pipeline.new_entities)

@@ -427,6 +427,38 @@ def test_a_view_of_someone_else_is_found(stubbed):
         Glue(client, lambda: client, "db").ensure_own_names(an_export())
 
 
+LISTED = {"DatabaseName": "db", "Expression": "(snapshots_)?reviews_.*", "AttributesToGet": ["NAME"]}
+
+
+def an_entity(name):
+    return an_export(catalog_name=name, output_prefix=f"s3://bucket/exports/entities_reviews/{name}")
+
+
+@pytest.mark.parametrize("taken", ["reviews_orders", "snapshots_reviews_orders"])
+def test_of_the_names_of_entities_only_those_that_exist_are_looked_up(stubbed, taken):
+    client, glue = stubbed("glue")
+    entities = [an_entity(name) for name in ("reviews_lines", "reviews_orders", "reviews_other")]
+    glue.add_response("get_tables", {"TableList": [{"Name": "snapshots_reviews_old"}], "NextToken": "2"}, LISTED)
+    glue.add_response("get_tables", {"TableList": [{"Name": taken}]}, LISTED | {"NextToken": "2"})
+    for name in ("snapshots_reviews_orders", "reviews_orders"):
+        named = {"DatabaseName": "db", "Name": name}
+        if name == taken:
+            glue.add_response("get_table", {"Table": {"Name": name, "PartitionKeys": [{"Name": "day"}]}}, named)
+            break
+        glue.add_client_error("get_table", "EntityNotFoundException", "Not there", expected_params=named)
+
+    with pytest.raises(PermanentError, match=taken):
+        Glue(client, lambda: client, "db").ensure_own_names_of_entities(an_export(), entities)
+
+
+def test_names_of_entities_that_cannot_be_listed_are_refused(stubbed):
+    client, glue = stubbed("glue")
+    glue.add_client_error("get_tables", "AccessDeniedException", "glue:GetTables")
+
+    with pytest.raises(PermanentError, match=r"^The tables of entities cannot be looked up: AccessDeniedException"):
+        Glue(client, lambda: client, "db").ensure_own_names_of_entities(an_export(), [an_entity("reviews_orders")])
+
+
 def test_a_catalog_that_does_not_show_the_view_is_refused_in_its_own_words(stubbed):
     client, glue = stubbed("glue")
     glue.add_client_error("get_table", "AccessDeniedException", "Insufficient Lake Formation permission(s)")

@@ -84,7 +84,10 @@ TOUCHES: dict[Operation, list[Place]] = {
         ],
         at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE),
     ),
-    ("glue", "GetTable"): at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE, places.VIEW),
+    **dict.fromkeys(
+        [("glue", "GetTable"), ("glue", "GetTables")],
+        at(places.CATALOG, places.DATABASE, places.SNAPSHOT_TABLE, places.VIEW),
+    ),
     **dict.fromkeys(
         [("athena", "StartQueryExecution"), ("athena", "GetQueryExecution"), ("athena", "StopQueryExecution")],
         at(places.WORKGROUP),

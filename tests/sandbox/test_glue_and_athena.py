@@ -348,6 +348,13 @@ def test_a_crawl_adds_new_columns_to_the_table_and_to_its_partitions(account):
     account.s3.delete_object(Bucket="lake", Key="zoo/birds/c.parquet")
 
 
+@pytest.mark.parametrize(("pattern", "found"), [("bi.*", ["birds"]), ("(b|x)irds", ["birds"]), ("ird", [])])
+def test_tables_are_listed_by_a_regular_expression(account, pattern, found):
+    listed = account.glue.get_tables(DatabaseName="zoo", Expression=pattern, AttributesToGet=["NAME"])["TableList"]
+
+    assert [table["Name"] for table in listed] == found
+
+
 def test_glue_omits_what_was_never_set(account):
     account.job("undescribed", ECHO)
     [listed] = [table for table in account.glue.get_tables(DatabaseName="zoo")["TableList"] if table["Name"] == "birds"]

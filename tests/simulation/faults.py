@@ -158,6 +158,7 @@ STEPS = {
         "GetItem",
         "GetObject",
         "GetTable",
+        "GetTables",
         "UpdateTable",
         "BatchCreatePartition",
         "GetPartition",

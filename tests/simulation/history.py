@@ -359,6 +359,7 @@ class History:
         self.glue.who = lambda: self.functions.running
         self.athena.shown = self.watcher.view_shows
         self.glue.view = self.athena.view
+        self.glue.views = lambda: self.athena.views
         self.glue.removing = self.watcher.snapshot_removed
         self.s3.removing = self.watcher.object_removed
         self.buses.on_request = self.watcher.requested

@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -89,6 +90,7 @@ class Glue:
         self.removing: Callable[[str, str], None] = lambda table, snapshot: None
         self.who: Callable[[], str] = lambda: "-"
         self.view: Callable[[str], dict[str, Any] | None] = lambda name: None  # which Athena has put into the catalog
+        self.views: Callable[[], Iterable[str]] = tuple  # the names of these
         self._world = world
         self._faults = faults
         self._buses = buses
@@ -394,6 +396,10 @@ class Glue:
 
     def get_table(self, DatabaseName: str, Name: str) -> dict[str, Any]:
         return {"Table": copy.deepcopy(self._table(Name))}
+
+    def get_tables(self, DatabaseName: str, Expression: str, AttributesToGet: list[str]) -> dict[str, Any]:
+        found = sorted(name for name in {*self.catalog, *self.views()} if re.fullmatch(Expression, name))
+        return {"TableList": [{"Name": name} for name in found]}
 
     def create_table(self, DatabaseName: str, TableInput: dict[str, Any]) -> dict[str, Any]:
         if TableInput["Name"] in self.catalog:
