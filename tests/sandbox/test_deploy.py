@@ -201,6 +201,31 @@ def test_two_deployments_at_once_both_succeed(deployed):
     assert {became[STACKS[1]] for _, _, became in both} == {"updated", "unchanged"}
 
 
+def test_a_renamed_entity_is_refused_and_the_remedy_that_is_printed_lets_exports_go_on(deployed):
+    user, stack = deployed.user, "table-exports-app-parquet"
+    items = [{"pk": f"{number}", "type": "order" if number % 2 else "user"} for number in range(4)]
+    user.make_table("App", items, {"pk": "S"})
+    types = "  App:\n    Entities:\n      by: type\n      types:\n        order:\n          name: "
+    line = f"{THREE_TABLES}{types}".count("\n") + 1
+
+    def deploy(name):
+        deployed.write("tables.yaml", f"{THREE_TABLES}{types}{name}")
+        return deployed.deploy("--yes")
+
+    assert deploy("orders")[2][stack] == "created"
+    pipeline = deployed.outputs(stack)
+    assert {each["name"] for each in user.export(pipeline)[0]["entities"]} == {"app_orders", "app_user"}
+
+    code, said, became = deploy("purchases")
+    remedy = re.search(rf"tables\.yaml:{line}: App\.Entities\.types\.order\.name: .+ Set it to (\w+) again", said)
+    assert (code, became, remedy[1]) == (1, {}, "orders")
+
+    assert deploy(remedy[1])[0] == 0
+    assert user.export(pipeline)[0]["items"] == 4
+    deployed.write("tables.yaml", THREE_TABLES)
+    user.client("cloudformation").delete_stack(StackName=stack)
+
+
 def test_another_table_or_database_is_refused_before_anything_changes(deployed):
     deployed.write("tables.yaml", "tables:\n  Others: {CatalogName: orders}\n")
     code, said, _ = deployed.deploy("--yes")
