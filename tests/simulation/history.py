@@ -24,7 +24,7 @@ from simulation.faults import WEATHER, Act, CallFault, EventFault, Fate, Faults
 from simulation.functions import Functions
 from simulation.invariants import Watcher
 from simulation.people import Commands, on_its_clock
-from simulation.world import DAY, HOUR, MINUTE, Violation, World
+from simulation.world import DAY, HOUR, MINUTE, VIEWS_AT_ONCE, Violation, World
 from table_exports.aws.athena import Athena as AthenaCalls
 from table_exports.aws.bus import Bus
 from table_exports.aws.glue import Glue as GlueCalls
@@ -44,7 +44,6 @@ LONGEST_QUIET = 6 * DAY
 STREAM_BATCH = 10
 OUT_OF_ORDER = 15 * MINUTE
 TYPES = "abcdefgh"  # of items, in the order in which they appear
-VIEWS_AT_ONCE = 2  # so that three entities are published in two turns
 
 
 @dataclass(frozen=True)

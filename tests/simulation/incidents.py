@@ -94,6 +94,11 @@ INCIDENTS = {
         events=tuple(EventFault("Athena Query State Change", nth, "dropped") for nth in (0, 2)),
         fates=(Fate("query", 2, "FAILED, retryable"),),
     ),
+    "a query of each of two turns is repeated, each with its own attempts": Plan(
+        pipelines=(Config(entities=3, wide=True, max_attempts=2),),
+        acts=(Act(MINUTE, "request"), LATE),
+        fates=(Fate("query", 0, "FAILED, retryable"), Fate("query", 5, "FAILED, retryable")),
+    ),
     "an entity takes the name of a pipeline whose stack was deleted, and the stack is deployed again": Plan(
         pipelines=(Config(entities=3), Config(), Config()),
         acts=(

@@ -11,7 +11,7 @@ from simulation.aws.athena import Query
 from simulation.aws.events import Event
 from simulation.aws.glue import Run
 from simulation.aws.state_table import Image, Key
-from simulation.world import HOUR, START, Violation
+from simulation.world import HOUR, START, VIEWS_AT_ONCE, Violation
 from table_exports.domain import naming, request
 
 if TYPE_CHECKING:
@@ -48,12 +48,22 @@ def _is_deferred(record: Image) -> bool:
     return not (value(record, "held_up_by") or "stopped").startswith("stopped")
 
 
-def _attempts_made(record: Image) -> int:
-    """How many attempts the export has made in its stage since it was requested or last resumed."""
+def _waits(record: Image) -> list[int]:
+    """The attempt of each wait of the export in its stage since it was requested or last resumed.
+
+    The views of entities are published a few at a time. Each of these turns has its own attempts.
+    """
     steps = [step["M"] for step in value(record, "steps")]
+    queries = [f"athena-query/{query['S']}" for query in value(record, "queries") or []]
+    earlier_turns = queries[: (len(queries) - 1) // VIEWS_AT_ONCE * VIEWS_AT_ONCE] if queries else []
     starts = [n for n, step in enumerate(steps) if value(step, "stage") == "STARTING"]
-    since = steps[starts[-1] :]
-    return len({value(step, "attempt") for step in since if value(step, "stage") == value(record, "stage")})
+    turns = [n + 1 for n, step in enumerate(steps) if value(step, "waiting_on") in earlier_turns]
+    since = steps[max([starts[-1], *turns]) :]
+    return [int(value(step, "attempt")) for step in since if value(step, "stage") == value(record, "stage")]
+
+
+def _attempts_made(record: Image) -> int:
+    return len(set(_waits(record)))
 
 
 class Watcher:
@@ -129,8 +139,9 @@ class Watcher:
         if before is not None:
             attempts = (int(value(old, "attempt")), int(value(new, "attempt")))
             self._promise("attempts are counted", attempts[0] <= attempts[1], f"{export_id}: {attempts}")
-            made, allowed = _attempts_made(new), int(value(new, "max_attempts"))
+            made, waits, allowed = _attempts_made(new), len(_waits(new)), int(value(new, "max_attempts"))
             self._promise("attempts are limited", made <= allowed, f"{export_id}: {made} of {allowed} in {after}")
+            self._promise("waits are limited", waits <= allowed * VIEWS_AT_ONCE, f"{export_id}: {waits} in {after}")
             again = before == after and attempts[0] < attempts[1] and before in ("STAGING", "EXPORTING", "PUBLISHING")
             other = value(old, "waiting_on") != value(new, "waiting_on")
             self._promise("another attempt is another try", other or not again, f"{export_id} waits for the same")

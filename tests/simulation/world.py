@@ -8,6 +8,7 @@ from itertools import count
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+VIEWS_AT_ONCE = 2  # so that the views of three entities are published in two turns
 
 
 class Violation(AssertionError):
