@@ -144,12 +144,16 @@ class Deployed:
         return sorted(found)
 
     @cached_property
+    def holders(self) -> dict[str, tuple[str, str]]:
+        """For each catalog name that is held: the pipeline that holds it, and the id of its stack."""
+        return self._records.holders()
+
+    @cached_property
     def vanished_holders(self) -> list[str]:
         """The pipelines that hold a catalog name for a stack that is gone, and are not registered themselves."""
         registered = {pipeline.pipeline for pipeline in self.pipelines}
-        return sorted(
-            name for name, stack in self._records.holders() if not {name, stack} & {*registered, *self.stacks}
-        )
+        holders = set(self.holders.values())
+        return sorted(name for name, stack in holders if not {name, stack} & {*registered, *self.stacks})
 
     def outputs(self, pipeline: Pipeline) -> dict[str, str]:
         """Return the outputs of the pipeline's table stack."""

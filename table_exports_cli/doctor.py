@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from table_exports.aws.records import claim_record
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
 from table_exports.domain.request import ResumeRequest
@@ -91,6 +92,24 @@ def records(deployed: Deployed) -> Iterator[Problem]:
     """the records of all pipelines and of their latest exports are valid"""
     for invalid in deployed.invalid_records:
         yield Problem(invalid.pipeline, str(invalid), invalid.remedy)
+
+
+def names(deployed: Deployed) -> Iterator[Problem]:
+    """each pipeline holds the names of its entities"""
+    for pipeline in deployed.pipelines:
+        for name in pipeline.entities:
+            found = deployed.holders.get(name)
+            if found is None:
+                remedy = (
+                    f"aws dynamodb put-item --table-name {NAME} --item '{json.dumps(claim_record(name, pipeline))}' "
+                    "--condition-expression 'attribute_not_exists(pipeline)'"
+                )
+                what = f"does not hold the name of its entity {name}, so another pipeline could take it"
+                yield Problem(pipeline.pipeline, what, remedy)
+            elif found != (pipeline.pipeline, pipeline.stack_id):
+                what = f"the name of its entity {name} is held by the pipeline {found[0]} in stack {found[1]}"
+                remedy = "delete that stack or deploy it with another CatalogName, then run doctor again"
+                yield Problem(pipeline.pipeline, what, remedy)
 
 
 def crawlers(deployed: Deployed) -> Iterator[Problem]:
@@ -387,6 +406,7 @@ def _on(bus: str, rule: str) -> str:
 CHECKS = (
     stacks,
     records,
+    names,
     *running.CHECKS,
     crawlers,
     tables,

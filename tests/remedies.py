@@ -44,7 +44,7 @@ def call(words: list[str], client: Callable[[str], Any]) -> None:
             given[name] = values
         else:
             [value] = values
-            given[name] = json.loads(value) if kind == "structure" else value
+            given[name] = json.loads(value) if kind in ("structure", "map") else value
     getattr(made, xform_name(operation))(**given)
 
 

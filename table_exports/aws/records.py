@@ -31,7 +31,7 @@ from table_exports.domain.stages import Stage
 T = TypeVar("T")
 
 WRITE_TRIES = 3  # a concurrent write to the same records takes milliseconds
-CLAIM = "claim"  # the sort key of a claim
+CLAIM, CATALOG_NAME = "claim", "catalog-name/"  # the sort key of a claim, and what its partition key begins with
 RELEASED_AT_ONCE = WRITES_PER_TRANSACTION - 1  # the other write is that of the head
 IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
@@ -251,10 +251,13 @@ class Records:
         claim = self._get(*_claim(catalog_name).values()) or {}
         return (str(claim["held_by"]), str(claim["stack_id"])) if {"held_by", "stack_id"} <= claim.keys() else None
 
-    def holders(self) -> Iterable[tuple[str, str]]:
-        """Return each pipeline that holds a catalog name, and the id of its stack."""
+    def holders(self) -> dict[str, tuple[str, str]]:
+        """Return for each catalog name that is held: the pipeline that holds it, and the id of its stack."""
         claims = (item for item in self._all_of("stack_id") if item["record"] == CLAIM)
-        return dict.fromkeys((str(claim.get("held_by")), str(claim["stack_id"])) for claim in claims)
+        return {
+            claim["pipeline"].removeprefix(CATALOG_NAME): (str(claim.get("held_by")), str(claim["stack_id"]))
+            for claim in claims
+        }
 
     def unregister(self, name: str, stack_id: str, held: str | None = None) -> None:
         """Free a pipeline's catalog name and those of its entities, unless they belong to another stack by now.
@@ -407,11 +410,16 @@ def _key(pipeline: str, record: str) -> dict[str, str]:
     return {"pipeline": pipeline, "record": record}
 
 
+def claim_record(catalog_name: str, pipeline: Pipeline) -> dict[str, Any]:
+    """Return the record by which the pipeline holds a catalog name, as DynamoDB's API has it."""
+    return typed(_claim(catalog_name) | {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline})
+
+
 def _put_claim(catalog_name: str, pipeline: Pipeline) -> dict[str, Any]:
     """Return the write that claims a catalog name for the pipeline, unless another holds it."""
     holder = {"stack_id": pipeline.stack_id, "held_by": pipeline.pipeline}
     return {
-        "Item": typed(_claim(catalog_name) | holder),
+        "Item": claim_record(catalog_name, pipeline),
         "ConditionExpression": "attribute_not_exists(pipeline) OR (stack_id = :stack_id AND held_by = :held_by)",
         "ExpressionAttributeValues": typed({f":{name}": value for name, value in holder.items()}),
     }
@@ -419,4 +427,4 @@ def _put_claim(catalog_name: str, pipeline: Pipeline) -> dict[str, Any]:
 
 def _claim(catalog_name: str) -> dict[str, str]:
     """Return the key of a claim, which gives a catalog name to one pipeline. No pipeline's name has a slash."""
-    return _key(f"catalog-name/{catalog_name}", CLAIM)
+    return _key(f"{CATALOG_NAME}{catalog_name}", CLAIM)

@@ -38,7 +38,7 @@ def test_names_are_claimed_together_with_the_head(records, begun):
     pipeline = records.pipeline(NAME)
     assert pipeline.entities == ("reviews_orders", "reviews_lines", "reviews_other") == pipeline.new_entities
     assert {records.holder(name) for name in pipeline.entities} == {(NAME, pipeline.stack_id)}
-    assert list(records.holders()) == [(NAME, pipeline.stack_id)]
+    assert records.holders() == dict.fromkeys(("reviews", *pipeline.entities), (NAME, pipeline.stack_id))
 
 
 def test_of_names_of_which_one_is_taken_none_is_claimed(records, begun):

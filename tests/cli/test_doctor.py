@@ -79,7 +79,7 @@ def deployed():
     """What is deployed, with some of AWS's answers."""
 
     def make(
-        *pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), holders=(), **answers
+        *pipelines, common="CREATE_COMPLETE", table="CREATE_COMPLETE", resources=(), outputs=(), holders=None, **answers
     ):
         stacks = [
             {
@@ -98,14 +98,15 @@ def deployed():
         answers |= {"describe_stacks": {"Stacks": stacks}}
         answers |= {"list_stack_resources": {"StackResourceSummaries": list(resources)}}
         client = Answers(**answers)
-        records = SimpleNamespace(pipelines=lambda: pipelines, holders=lambda: holders)
+        records = SimpleNamespace(pipelines=lambda: pipelines, holders=lambda: holders or {})
         return Deployed(SimpleNamespace(client=lambda _: client, records=records))
 
     return make
 
 
 def test_a_name_that_a_vanished_stack_holds_is_told(deployed):
-    holders = [("orders-parquet", STACK), ("lost-csv", "arn:aws:cloudformation:us-east-1:123456789012:stack/lost/1")]
+    lost = ("lost-csv", "arn:aws:cloudformation:us-east-1:123456789012:stack/lost/1")
+    holders = {"orders": ("orders-parquet", STACK), "lost": lost, "lost_entity": lost}
 
     found = deployed(a_pipeline(pipeline="orders-parquet"), holders=holders)
 

@@ -293,7 +293,7 @@ def test_the_name_of_a_stack_that_is_gone_is_taken_over(cloud, output_format):
         cloud.registered.pipeline: cloud.registered.stack_id,
         f"my_table-{output_format}": STACK,
     }
-    assert (f"my_table-{output_format}", STACK) in list(cloud.records.holders())
+    assert (f"my_table-{output_format}", STACK) in cloud.records.holders().values()
 
 
 def test_the_name_of_a_stack_that_exists_is_refused_with_its_id(cloud):
@@ -346,7 +346,7 @@ def test_a_deletion_frees_the_name_whatever_the_parameters_are(cloud):
     event = a_change("Delete", physical_id=answer["PhysicalResourceId"], KeepSnapshots="2.5", TableName="a/b")
 
     assert table_stack_changed(event, cloud)["Status"] == "SUCCESS"
-    assert ("my_table-parquet", STACK) not in list(cloud.records.holders())
+    assert ("my_table-parquet", STACK) not in cloud.records.holders().values()
 
 
 def test_a_deletion_that_was_interrupted_frees_the_name_the_next_time(cloud):
@@ -357,7 +357,7 @@ def test_a_deletion_that_was_interrupted_frees_the_name_the_next_time(cloud):
 
     table_stack_changed(a_change("Delete", physical_id=answer["PhysicalResourceId"]), cloud)
 
-    assert ("my_table-parquet", STACK) not in list(cloud.records.holders())
+    assert ("my_table-parquet", STACK) not in cloud.records.holders().values()
 
 
 # --------------------------------------------------------------------------------------------------- forged events
