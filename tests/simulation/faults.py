@@ -116,6 +116,7 @@ ACTS = (
     "add an attribute",
     "a type appears",  # of items, where the pipeline has entities
     "a type disappears",
+    "start over",
     "switch recovery off",
     "switch recovery on",
     "functions out of order",  # for a quarter of an hour: none can be invoked

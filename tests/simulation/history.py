@@ -235,6 +235,8 @@ class History:
             case "a type disappears" if self.plan.pipelines[n].entities:
                 types = self.tables.tables[_table(n)].types
                 types[next((kind for kind, items in types.items() if items), TYPES[0])] = 0
+            case "start over" if self._is_idle(name) and self.plan.pipelines[n].entities:
+                self._start_over(n)
             case "switch recovery off" | "switch recovery on":
                 self.tables.tables[_table(n)].recovery = act.what.endswith("on")
             case "functions out of order":
@@ -296,6 +298,22 @@ class History:
         crawler = self.glue.crawlers.pop(pipeline.crawler_name, None)
         for crawl in crawler.crawls if crawler else []:
             crawl.ended = crawl.ended or self.world.now
+
+    def _is_idle(self, name: str) -> bool:
+        head = self.state.items.get((name, "pipeline"))
+        return head is not None and "export_in_flight" not in head
+
+    def _start_over(self, n: int) -> None:
+        """As docs/schema.md says, but files are kept. The job no longer knows the entities, and a type is gone."""
+        catalog_name, types = _catalog_name(n), self.tables.tables[_table(n)].types
+        types[next((kind for kind, items in types.items() if items), TYPES[0])] = 0
+        self.glue.types.pop(f"s3://{BUCKET}/exports/snapshots_{catalog_name}", None)
+        for view in (catalog_name, *(f"{catalog_name}_{kind}" for kind in TYPES)):
+            if view != _catalog_name(2) or n == 2:
+                self.athena.drop(view)
+                self.glue.catalog.pop(f"snapshots_{view}", None)
+                self.glue.partitions.pop(f"snapshots_{view}", None)
+        self.watcher.started_over(catalog_name)
 
     def config_of(self, catalog_name: str) -> Config:
         return next(each for n, each in enumerate(self.plan.pipelines) if _catalog_name(n) == catalog_name)

@@ -280,6 +280,11 @@ class Watcher:
     def deleted(self, pipeline: str) -> None:
         self._deleted[pipeline].append(self._world.seconds)
 
+    def started_over(self, catalog_name: str) -> None:
+        """Someone deleted the pipeline's views."""
+        for view in (catalog_name, *self._views.pop(catalog_name, ())):
+            self._shown.pop(view, None)
+
     def logged(self, message: str, waiting_on: str | None) -> None:
         if message == "No export waits for this event" and waiting_on:
             self._unmatched.add(waiting_on)

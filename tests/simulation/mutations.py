@@ -291,6 +291,12 @@ MUTATIONS = [
         '"attribute_exists(pipeline) OR attribute_not_exists(pipeline) OR (stack_id',
     ),
     Mutation(
+        "released names stay held",
+        RECORDS,
+        '[{"Delete": _if_equal(_claim(name), holder)} for name in held]',
+        "[]",
+    ),
+    Mutation(
         "a deleted stack keeps the names of its entities",
         RECORDS,
         "            self._delete(_claim(entity), stack_id=stack_id, held_by=name)\n",

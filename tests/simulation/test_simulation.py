@@ -91,6 +91,17 @@ def test_all_views_of_entities_show_the_last_snapshot(wide):
     assert history.glue.crawlers == {}
 
 
+def test_entities_that_are_gone_after_someone_started_over_are_released():
+    acts = (*NIGHTLY[:2], Act(9000.0, "start over"), Act(9060.0, NEW), NIGHTLY[2])
+
+    history = play(Plan(acts=acts).with_pipelines(entities=3))
+
+    assert history.watcher.ended == {"SUCCEEDED": 3}
+    assert sorted(history.athena.views) == ["table1_b", "table1_c"]
+    assert history.cloud.records.pipeline("table1-parquet").entities == ("table1_b", "table1_c")
+    assert history.cloud.records.holder("table1_a") is None
+
+
 def test_snapshots_of_entities_are_removed_together(monkeypatch):
     monkeypatch.setattr(History, "deliver_last_success", lambda history, pipeline: None)  # its own events suffice
 

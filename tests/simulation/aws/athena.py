@@ -81,6 +81,10 @@ class Athena:
             self._ended(query, "CANCELLED")
         return {}
 
+    def drop(self, name: str) -> None:
+        self.views.pop(name, None)
+        self._texts.pop(name, None)
+
     def view(self, name: str) -> dict[str, Any] | None:
         """The view as the catalog describes it."""
         if name not in self._texts:
