@@ -71,6 +71,14 @@ INCIDENTS = {
         ),
         fates=(Fate("job run", 0, "slow"), Fate("job run", 1, "slow")),
     ),
+    "an export is cancelled and resumed before its job run has stopped": Plan(
+        acts=(
+            Act(MINUTE, "request"),
+            Act(2 * MINUTE, "cancel the latest export"),
+            Act(2 * MINUTE + 1, "resume the last failure"),
+            LATE,
+        ),
+    ),
     "an export dies after it has claimed the names of entities, whose appearance is told all the same": Plan(
         pipelines=(Config(entities=3),),
         acts=(Act(MINUTE, "request"), Act(2 * HOUR, "a type appears"), Act(3 * HOUR, "request"), LATE),

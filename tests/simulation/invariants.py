@@ -186,7 +186,8 @@ class Watcher:
         done = [known.run_id for known in earlier if known.state == "SUCCEEDED"]
         self._promise("a written snapshot is not paid again", not done, f"{run.export_id}: {done} wrote it")
         since = START + timedelta(seconds=self._resumed[run.export_id])
-        stopped = [known.run_id for known in earlier if known.state == "STOPPED" and known.ended >= since]
+        stopped = [known for known in earlier if known.state == "STOPPED"]
+        stopped = [known.run_id for known in stopped if (known.stopping_since or known.ended) >= since]
         self._promise("what was stopped stays stopped", not stopped, f"{run.export_id} runs again after {stopped}")
         flying = run.export_id in self._in_flight.values()
         self._promise("no job run for an export that has ended", flying, f"{run.export_id}, by {run.began_by}")

@@ -33,6 +33,7 @@ class Run:
     fate: str
     started: datetime
     state: str = "STARTING"
+    stopping_since: datetime | None = None  # when someone asked to stop it
     ended: datetime | None = None
     message: str = ""
     began_by: str = "-"
@@ -149,7 +150,7 @@ class Glue:
         return {"SuccessfulSubmissions": stopped, "Errors": errors}
 
     def stop(self, run: Run) -> None:
-        run.state = "STOPPING"
+        run.state, run.stopping_since = "STOPPING", self._world.now
         self._world.after(20.0, lambda: self._end(run, "STOPPED", "Job run stopped"))
 
     def delete_job(self, name: str) -> None:
