@@ -1,9 +1,11 @@
 """What entities cost, and what they save: the same lines with 20 types of items, with and without entities.
 
-A table has items of 20 types, mixed at random: from many to few. `own`: each has attributes of its own and some in
-common, one of which has numbers or text. `same`: all have the same attributes of the same kinds, so separate tables
-save nothing and cost the most. A task of the job converts its staged file, with the columns of the latest manifest: to
-one file, or to a file for each type. Both take turns in one process. The figures are medians.
+A table has items of 20 types, mixed at random: from many to few. All have six attributes in common, and eight others.
+`own`: the others are each type's own, and one of the common attributes has numbers or text. `half`: four of the others
+are each type's own. `one`: one is. `same`: none is, so separate tables save nothing and cost the most.
+
+A task of the job converts its staged file, with the columns of the latest manifest: to one file, or to a file for each
+type. Both take turns in one process. The figures are medians.
 
 - CPU seconds of the task with entities, compared with the task without.
 - Bytes of the files of each type, compared with the file of a table that has only such items: what a query of one type
@@ -47,19 +49,22 @@ TYPES = 20
 BLOCK = {"by": "type", "types": {"type_0": {"when": {"pk": "USER#{user}", "sk": "EVENT#{event}"}}}}
 
 
-def single_table(n: int, some: random.Random, *, own: bool) -> Item:
-    """An item of a single-table design, about 400 bytes: of each type there are fewer than of the one before."""
+def single_table(n: int, some: random.Random, *, own: int) -> Item:
+    """An item of a single-table design, about 400 bytes: of each type there are fewer than of the one before.
+
+    `own`: how many of eight attributes only its type has.
+    """
     number = min(int(some.expovariate(0.2)), TYPES - 1)
     item = {
         "id": {"S": f"{n:09d}"},
         "pk": {"S": f"USER#{some.randrange(10**6):06d}"},
         "sk": {"S": f"EVENT#{some.randrange(10**9):09d}"},
         "type": {"S": f"type_{number}"},
-        "status": {"S": some.choice(WORDS)} if number % 2 or not own else {"N": str(some.randrange(10))},
+        "status": {"S": some.choice(WORDS)} if number % 2 or own < 8 else {"N": str(some.randrange(10))},
         "created": {"N": str(1_700_000_000_000 + some.randrange(10**10))},
     }
     for place in range(8):
-        name = f"t{number if own else 0}_{place}"
+        name = f"t{number if place < own else 0}_{place}"
         match place % 4:
             case 0:
                 item[name] = {"S": words(some, 4)}
@@ -72,7 +77,7 @@ def single_table(n: int, some: random.Random, *, own: bool) -> Item:
     return item
 
 
-TABLES = {"own": partial(single_table, own=True), "same": partial(single_table, own=False)}
+TABLES = {name: partial(single_table, own=own) for name, own in {"own": 8, "half": 4, "one": 1, "same": 0}.items()}
 
 
 class S3:

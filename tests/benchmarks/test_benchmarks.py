@@ -26,7 +26,7 @@ TINY = [
         "--megabytes 0.2 --rounds 1",
         ["small:", "orders:", "sparse:", "parquet ", "orc ", "avro ", "json ", "csv "],
     ),
-    ("entities", "--megabytes 0.2 --rounds 1", ["parquet, own ", "parquet, same ", "orc, own "]),
+    ("entities", "--megabytes 0.2 --rounds 1", ["parquet, own ", "parquet, same ", "orc, half "]),
     (
         "memory",
         "--megabytes 0.2 --files 100 --formats parquet",
