@@ -78,6 +78,7 @@ class Watcher:
         self._never_looked: set[str] = set()  # exports that failed when their job was gone, and do not say that
         self._in_flight: dict[Key, str] = {}
         self._changes: dict[str, list[tuple[float, str | None, str]]] = defaultdict(list)  # by export: from, to
+        self._announced: dict[str, set[str]] = defaultdict(set)  # by pipeline: the entities of its latest success
         self._requests: dict[tuple, tuple[float, Event]] = {}
         self._deliveries: Counter[tuple] = Counter()
         self._deleted: dict[str, list[float]] = defaultdict(list)
@@ -306,7 +307,13 @@ class Watcher:
             listed = sorted(section["name"] for section in written["entities"])
             self._promise("every entity is published", sorted(views) == listed, f"{views} of {listed}")
             self._published[catalog_name].add(snapshot)
-            self._appeared[value(record, "export_id")].append(len(value(record, "appeared") or []))
+            appeared = {name["S"] for name in value(record, "appeared") or []}
+            pipeline = value(record, "pipeline")
+            new = set(entities) - self._announced[pipeline]
+            as_promised = appeared == new or self._deleted[pipeline]
+            self._promise("each new entity appears", as_promised, f"{sorted(appeared)} of {sorted(new)}")
+            self._announced[pipeline] = set(entities)  # a name that it does not have is free, and may appear again
+            self._appeared[value(record, "export_id")].append(len(appeared))
         for view in views:
             shown = self._shown.get(view, "")
             self._promise("what succeeded is shown", shown == snapshot, f"{snapshot} succeeded, {view} shows {shown}")
