@@ -3,11 +3,13 @@
 import ast
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from moto import mock_aws
 
+from infra.deploy.account import Account
 from table_exports.aws.bucket_owner import expect_owner
 from table_exports.aws.cloud import Cloud
 
@@ -61,6 +63,18 @@ def test_the_functions_name_their_account(monkeypatch):
             s3.get_object(Bucket="bucket", Key="key")
 
     assert set(sent) == {ACCOUNT}
+
+
+@mock_aws
+def test_the_deployment_names_its_account():
+    sent = []
+    s3 = Account(boto3.Session(region_name="us-east-1"), ACCOUNT, "us-east-1", "me").client("s3")
+    s3.meta.events.register("before-call.s3", lambda params, **_: sent.append(params["headers"]))
+
+    with pytest.raises(ClientError):
+        s3.get_object(Bucket="bucket", Key="key")
+
+    assert [headers["x-amz-expected-bucket-owner"] for headers in sent] == [ACCOUNT]
 
 
 def test_every_client_of_s3_names_the_owner():
