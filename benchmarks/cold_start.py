@@ -71,10 +71,10 @@ def item(attributes: dict, **more: str) -> dict:
     return {name: {"S": value} for name, value in (attributes | more).items()} | numbers
 
 
-def waiting(stage: str, waiting_on: str) -> dict:
+def waiting(stage: str, waiting_on: str, heads: int = 1) -> dict:
     """DynamoDB's answers: the index finds the export, and then its record is read, and then that of its pipeline."""
     export = item(EXPORT, stage=stage, waiting_on=waiting_on)
-    return {"Query": {"Items": [export], "Count": 1}, "GetItem": [{"Item": export}, HEAD_FOUND]}
+    return {"Query": {"Items": [export], "Count": 1}, "GetItem": [{"Item": export}, *heads * [HEAD_FOUND]]}
 
 
 def captured(name: str) -> dict:
@@ -165,7 +165,9 @@ CASES = {
     ),
     "on_view_complete": (
         captured("athena_query_succeeded"),
-        waiting("PUBLISHING", f"athena-query/{captured('athena_query_succeeded')['detail']['queryExecutionId']}"),
+        waiting(
+            "PUBLISHING", f"athena-query/{captured('athena_query_succeeded')['detail']['queryExecutionId']}", heads=2
+        ),
     ),
     "on_export_changed": (
         {

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from table_exports.aws.cloud import Cloud, the_cloud
+from table_exports.aws.errors import PERMANENT_CODES
 from table_exports.domain.aws_events import QueryEnded
 from table_exports.domain.export import Export
 from table_exports.domain.stages import Stage
@@ -58,7 +60,12 @@ def severity(query: QueryEnded) -> int:
 
 def succeed(export: Export, cloud: Cloud, now: datetime) -> Export:
     """End the export. All views show its snapshot, so names of entities that it does not have are free."""
-    cloud.records.release_entities(export)
+    try:
+        cloud.records.release_entities(export)
+    except ClientError as error:  # the snapshot is published all the same, and the next success releases the names
+        if error.response["Error"]["Code"] not in PERMANENT_CODES:
+            raise
+        logger.warning("The names of entities that are gone were not released", extra={"reason": str(error)})
     return export.succeed(now)
 
 

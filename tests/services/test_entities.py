@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from itertools import pairwise
 
 import pytest
+from botocore.exceptions import ClientError
 from examples import NOW, a_manifest_of, a_section
 
 from on_glue_complete.handler import on_job_run_ended
@@ -428,6 +429,24 @@ def test_a_success_releases_the_entities_that_the_snapshot_does_not_have(cloud, 
     assert cloud.the_export().stage == Stage.SUCCEEDED
     assert cloud.records.pipeline(PIPELINE).entities == names[2:]
     assert cloud.records.pipeline(PIPELINE).export_in_flight is None
+
+
+@pytest.mark.parametrize(("code", "stage"), [("AccessDeniedException", Stage.SUCCEEDED), ("Throttling", None)])
+def test_an_export_succeeds_although_the_names_may_not_be_released(cloud, publish, ended, monkeypatch, code, stage):
+    """The views show the snapshot. The next success releases the names."""
+    cloud.set_head(entities=("reviews_orders", "reviews_lines"))
+    publish(ORDERS)
+
+    def refuse(export):
+        raise ClientError({"Error": {"Code": code}}, "TransactWriteItems")
+
+    monkeypatch.setattr(cloud.records, "release_entities", refuse)
+    if stage is None:
+        with pytest.raises(ClientError):
+            ended("reviews_orders")
+    else:
+        assert ended("reviews_orders").stage == stage
+        assert cloud.records.pipeline(PIPELINE).entities == ("reviews_orders", "reviews_lines")
 
 
 def test_a_failure_releases_no_entities(cloud, publish, ended):
