@@ -27,7 +27,7 @@ class Continuity:
         """Returns what the block of the entry would no longer publish. A stack with the same block is not looked at."""
         content = entry.blocks.get(blocks.ENTITIES)
         before = given(stack or {}).get(blocks.ENTITIES, "")
-        if blocks.is_stored_as(before, blocks.ENTITIES, content):
+        if stack and blocks.is_stored_as(before, blocks.ENTITIES, content):
             return []
         try:
             manifest = self._latest_manifest(entry.catalog_name)

@@ -204,6 +204,8 @@ def test_the_snapshots_of_a_deleted_stack_count(check, s3, stacks):
     assert check(NAMED) == []
     with pytest.raises(CannotDeploy, match="is purchases, but these items are in the table app_orders"):
         check(NAMED.replace("orders", "purchases"))
+    with pytest.raises(CannotDeploy, match="start over"):
+        check(WITHOUT)
 
 
 def test_the_latest_manifest_decides(check, s3, stacks):
