@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 WRITE_TRIES = 3  # a concurrent write to the same records takes milliseconds
 CLAIM, CATALOG_NAME = "claim", "catalog-name/"  # the sort key of a claim, and what its partition key begins with
-RELEASED_AT_ONCE = WRITES_PER_TRANSACTION - 1  # the other write is that of the head
+NAMES_AT_ONCE = WRITES_PER_TRANSACTION - 1  # claimed or released. The other write is that of the head
 IS_REGISTERED = "attribute_exists(stack_id)"
 LOCK_IS_FREE = "attribute_not_exists(export_in_flight)"
 DERIVED = ("max_attempts", "last_attempt")  # one from the other, if an earlier version wrote the record
@@ -231,7 +231,7 @@ class Records:
         if not gone or "stack_id" not in head:
             return
         holder = {"held_by": export.pipeline, "stack_id": head["stack_id"]}
-        some = gone[:RELEASED_AT_ONCE]
+        some = gone[:NAMES_AT_ONCE]
         held = [name for name in some if self.holder(name) == tuple(holder.values())]
         left = {
             attribute: tuple(name for name in texts_of(head.get(attribute)) if name not in some)

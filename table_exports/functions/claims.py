@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from table_exports.aws.cloud import Cloud
+from table_exports.aws.records import NAMES_AT_ONCE
 from table_exports.domain.errors import PermanentError, RetryableError
 from table_exports.domain.export import Export
-from table_exports.domain.limits import WRITES_PER_TRANSACTION
 from table_exports.domain.pipeline import Pipeline
 from table_exports.functions.telemetry import logger
 
 NAMES_IN_LOG = 3
-NAMES_AT_ONCE = WRITES_PER_TRANSACTION - 1  # the other write is that of the head
 
 
 def free(name: str, holder: str, stack_id: str, wanted_by: Pipeline, cloud: Cloud) -> bool:

@@ -200,7 +200,7 @@ BOTH = ("reviews_orders", "reviews_lines")
 def test_entities_that_a_published_snapshot_does_not_have_are_released(
     records, next_export, names, left, at_once, monkeypatch
 ):
-    monkeypatch.setattr(state, "RELEASED_AT_ONCE", at_once)
+    monkeypatch.setattr(state, "NAMES_AT_ONCE", at_once)
 
     succeed(records, next_export, *names)
 
