@@ -9,7 +9,7 @@ latest manifest says what to expect, and the job verifies it, as in read mode ex
 there is no manifest.
 
 The others come twice. `as it comes`: the lines as they infer them, so columns are structs of one field, named
-for DynamoDB's type, and a number is text. `told the types`: they are handed the columns that our job found, and turn
+for DynamoDB's type, and a number is text. `given the types`: they are handed the columns that our job found, and turn
 values into them, by the shortest query we know. That is the like of `known`.
 
     python -m benchmarks.convert [--megabytes 40] [--rounds 3]
@@ -115,13 +115,13 @@ CONTESTANTS = {
     "job, first export": (OURS, JOB, FIRST),
     "job, known, snappy": (OURS, JOB, KNOWN),
     "DuckDB, as it comes": (OTHERS, DUCKDB, "duckdb.execute(task['as_it_comes'], [lines])"),
-    "DuckDB, told the types": (OTHERS, DUCKDB, "duckdb.execute(task['told_the_types'], [lines])"),
+    "DuckDB, given the types": (OTHERS, DUCKDB, "duckdb.execute(task['given_the_types'], [lines])"),
     "Polars, as it comes": (
         OTHERS,
         POLARS,
         "pl.scan_ndjson(lines, infer_schema_length=None).sink_parquet(parquet, compression='zstd')",
     ),
-    "Polars, told the types": (
+    "Polars, given the types": (
         OTHERS,
         POLARS,
         "pl.scan_ndjson(lines, schema={'Item': eval(task['schema'])})"
@@ -235,10 +235,12 @@ def queries(attributes: dict[str, Seen], parquet: str) -> dict[str, str]:
         f"{sql_value(f'Item.{quoted(name)}', seen)} AS {quoted(names[name])}"
         for name, seen in sorted(attributes.items())
     )
-    told = f"SELECT {values} FROM read_json(?, format = 'newline_delimited', columns = {{Item: 'STRUCT({inner})'}})"
+    statement = (
+        f"SELECT {values} FROM read_json(?, format = 'newline_delimited', columns = {{Item: 'STRUCT({inner})'}})"
+    )
     return {
         "as_it_comes": copy.format("FROM read_json(?, format = 'newline_delimited', sample_size = -1)"),
-        "told_the_types": copy.format(told),
+        "given_the_types": copy.format(statement),
         "schema": f"pl.Struct({{{', '.join(f'{name!r}: {pl_type(seen)}' for name, seen in attributes.items())}}})",
         "expressions": "["
         + ", ".join(
@@ -347,9 +349,9 @@ def measure(table: str, megabytes: int, rounds: int, folder: str, contestants: l
 
 
 def try_awkward_values(folder: str) -> None:
-    """Whether those that were told the types get right what the job gets right."""
-    told = [name for name in CONTESTANTS if name.endswith("told the types")]
-    print(f"\n{'told the types':30}" + "".join(f"{name.partition(',')[0]:32}" for name in told))
+    """Whether those that were given the types get right what the job gets right."""
+    typed = [name for name in CONTESTANTS if name.endswith("given the types")]
+    print(f"\n{'given the types':30}" + "".join(f"{name.partition(',')[0]:32}" for name in typed))
     for case, turns in items.AWKWARD.items():
         some = ({"id": {"S": f"{n:04d}"}} | turns[n % len(turns)] for n in range(1000))
         staged, ours, theirs = stage(some, folder, sys.maxsize), f"{folder}/ours", f"{folder}/theirs"
@@ -357,10 +359,10 @@ def try_awkward_values(folder: str) -> None:
         try:
             task = task_of(staged, theirs)
         except NotExpressible as failure:
-            verdicts = [str(failure)] * len(told)
+            verdicts = [str(failure)] * len(typed)
         else:
             run_once("job, known", task, staged.lines, ours)
-            for name in told:
+            for name in typed:
                 try:
                     run_once(name, task, staged.lines, theirs)
                     verdicts.append(judge(theirs, pyarrow.parquet.read_table(ours)))

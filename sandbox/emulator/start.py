@@ -58,12 +58,12 @@ def delete_with_events(resource_type: str, physical_id: str, props: dict, stack_
     events = cloudformation._stack_events.get(stack_of(stack_name), [])
     logical_id = str(more[0]) if more else ""
     latest = next((found for found in reversed(events) if found["PhysicalResourceId"] == physical_id), {})
-    told = latest.get("ResourceStatus") == "DELETE_IN_PROGRESS"
+    has_event = latest.get("ResourceStatus") == "DELETE_IN_PROGRESS"
     add = partial(stacks._add_event, stack_of(stack_name), stack_name, logical_id, resource_type)
-    if not told:
+    if not has_event:
         add("DELETE_IN_PROGRESS", physical_id=physical_id)
     answer = delete(resource_type, physical_id, props, stack_name, *more)
-    if not told:
+    if not has_event:
         add("DELETE_COMPLETE", physical_id=physical_id)
     return answer
 

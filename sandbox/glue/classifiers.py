@@ -294,9 +294,9 @@ def as_csv(
 
 def column_type(values: Sequence[str]) -> str:
     """Empty fields say nothing."""
-    told = [value for value in values if value]
-    if told and all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in told):
+    given = [value for value in values if value]
+    if given and all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in given):
         return "bigint"
-    if told and all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) for value in told):
+    if given and all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value) for value in given):
         return "double"
     return "string"

@@ -218,10 +218,10 @@ def test_of_two_deliveries_that_claim_an_export_one_gets_it(records, begun):
 
 
 def test_a_move_that_changes_nothing_is_no_write(records, begun):
-    held_up = begun.defer("Glue is busy")
-    assert records.move(begun, held_up)
+    deferred = begun.defer("Glue is busy")
+    assert records.move(begun, deferred)
 
-    assert records.move(held_up, held_up.defer("Glue is busy"))
+    assert records.move(deferred, deferred.defer("Glue is busy"))
 
 
 def test_those_in_flight_are_found_and_no_others(records, begun):

@@ -114,11 +114,11 @@ def test_an_export_that_is_given_up_says_what_it_waited_for_and_what_held_it_up(
 
 
 def test_what_held_an_export_up_is_forgotten_when_it_moves_on():
-    held_up = an_export(stage=Stage.CATALOGING, claimed_at=NOW).defer("Glue is busy")
+    deferred = an_export(stage=Stage.CATALOGING, claimed_at=NOW).defer("Glue is busy")
 
-    published = held_up.advance(Stage.PUBLISHING, "q", NOW)
+    published = deferred.advance(Stage.PUBLISHING, "q", NOW)
 
-    assert (held_up.claimed_at, published.blocked_reason) == (None, None)
+    assert (deferred.claimed_at, published.blocked_reason) == (None, None)
 
 
 def test_a_failed_export_is_resumed_with_attempts_of_its_own():

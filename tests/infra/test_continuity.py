@@ -188,7 +188,7 @@ def test_a_pipeline_that_started_over_can_change_its_entities(check, s3, stacks)
     assert check(NAMED.replace("orders", "purchases")) == []
 
 
-def test_another_catalog_name_begins_anew(check, s3, stacks):
+def test_another_catalog_name_has_no_snapshots_to_go_on_with(check, s3, stacks):
     exported(s3, ENTITIES)
     stacks.table_stack = None
 

@@ -144,7 +144,7 @@ def test_a_change_that_was_not_told_is_read_again_from_the_stream(user, orders, 
         and record["dynamodb"]["NewImage"]["export_id"] == {"S": export["export_id"]}
     )
     function = "arn:aws:lambda:us-east-1:123456789012:function:table-exports-on_export_changed"
-    untold = {
+    unpublished = {
         "requestContext": {"functionArn": function, "condition": "MaxRecordAgeExceeded"},
         "DDBStreamBatchInfo": {
             "shardId": shard["ShardId"],
@@ -153,7 +153,7 @@ def test_a_change_that_was_not_told_is_read_again_from_the_stream(user, orders, 
             "streamArn": stream["StreamArn"],
         },
     }
-    queues.sqs.send_message(QueueUrl=queues.url(UNHANDLED), MessageBody=json.dumps(untold))
+    queues.sqs.send_message(QueueUrl=queues.url(UNHANDLED), MessageBody=json.dumps(unpublished))
     with listening(user, "Export Succeeded", export_id=export["export_id"]) as events:
         queues.send_back(UNHANDLED)
 

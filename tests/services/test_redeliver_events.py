@@ -63,7 +63,7 @@ def unhandled(payload=EVENT, function=f"{OURS}on_glue_complete:$LATEST"):
     return message({"requestContext": context, "requestPayload": payload, "responseContext": answered})
 
 
-def untold(first="100", last="300"):
+def unpublished(first="100", last="300"):
     """Lambda's, of a batch of a stream: developer guide, "Retain discarded records for a DynamoDB event source"."""
     batch = {"shardId": "shardId-1", "startSequenceNumber": first, "endSequenceNumber": last, "streamArn": STREAM}
     context = {"functionArn": f"{OURS}on_export_changed", "condition": "MaxRecordAgeExceeded"}
@@ -155,7 +155,7 @@ def test_a_run_of_the_reconciler_that_could_not_be_started_needs_nothing(cloud, 
 def test_changes_that_were_not_told_are_read_again_and_handed_over(cloud):
     cloud.streams.kept = [change("100"), change("300")]
 
-    assert stay(untold(), cloud=cloud) == []
+    assert stay(unpublished(), cloud=cloud) == []
 
     assert cloud.streams.asked == [StreamBatch(f"{OURS}on_export_changed", STREAM, "shardId-1", "100", "300")]
     assert cloud.functions.invoked == [(f"{OURS}on_export_changed", {"Records": [change("100"), change("300")]})]
@@ -173,7 +173,7 @@ RECORDS = [
 def test_a_change_that_the_stream_would_not_have_shown_the_function_is_left_out(cloud):
     cloud.streams.kept = RECORDS
 
-    assert stay(untold(), cloud=cloud) == []
+    assert stay(unpublished(), cloud=cloud) == []
 
     assert cloud.functions.invoked == [(f"{OURS}on_export_changed", {"Records": [change("1")]})]
 
@@ -181,7 +181,7 @@ def test_a_change_that_the_stream_would_not_have_shown_the_function_is_left_out(
 def test_where_no_change_was_of_an_export_nobody_is_invoked(cloud):
     cloud.streams.kept = RECORDS[1:]
 
-    assert stay(untold(), cloud=cloud) == []
+    assert stay(unpublished(), cloud=cloud) == []
 
     assert cloud.functions.invoked == []
 
@@ -212,7 +212,7 @@ def test_the_template_filters_the_stream_in_the_same_way(record):
         ),
         (message({"requestContext": None}), "requestContext.functionArn is missing"),
         (message({"requestContext": {"functionArn": f"{OURS}start_export"}}), "requestPayload is missing"),
-        (untold(last=None), "DDBStreamBatchInfo.endSequenceNumber is missing"),
+        (unpublished(last=None), "DDBStreamBatchInfo.endSequenceNumber is missing"),
         (unhandled(function=f"{OURS}x".replace("table-exports-", "nightly-")), "is not a function of table-exports"),
         (unhandled(function=f"{OURS}x".replace("123456789012", "210987654321")), "in this account and Region"),
         (undelivered(TARGET_ARN=f"{OURS}x".replace("us-east-1", "eu-west-1")), "in this account and Region"),

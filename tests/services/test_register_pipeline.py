@@ -238,7 +238,7 @@ def test_of_a_disabled_schedule_nothing_is_expected(cloud):
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "begins_anew"),
+    ("before", "after", "starts_over"),
     [
         (SCHEDULED, SCHEDULED, False),
         (SCHEDULED, SCHEDULED | {"StaleAfterHours": "48"}, False),
@@ -247,11 +247,11 @@ def test_of_a_disabled_schedule_nothing_is_expected(cloud):
         (SCHEDULED | {"ScheduleState": "DISABLED"}, SCHEDULED, True),
     ],
 )
-def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, begins_anew):
+def test_another_schedule_is_waited_for_from_now_on(cloud, before, after, starts_over):
     registered(cloud, **before)
     later = NOW + timedelta(days=7)
 
-    assert registered(cloud, now=later, **after).scheduled_since == (later if begins_anew else NOW)
+    assert registered(cloud, now=later, **after).scheduled_since == (later if starts_over else NOW)
 
 
 def test_the_stack_of_an_earlier_version_says_no_time_zone_and_its_update_does_not_begin_anew(cloud):

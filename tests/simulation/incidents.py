@@ -79,7 +79,7 @@ INCIDENTS = {
             LATE,
         ),
     ),
-    "an export dies after it has claimed the names of entities, whose appearance is told all the same": Plan(
+    "an export dies after it has claimed the names of entities, whose appearance is published all the same": Plan(
         pipelines=(Config(entities=3),),
         acts=(Act(MINUTE, "request"), Act(2 * HOUR, "a type appears"), Act(3 * HOUR, "request"), LATE),
         calls=tuple(CallFault("on_glue_complete", "TransactWriteItems", nth, "crash after") for nth in (0, 2)),

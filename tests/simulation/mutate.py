@@ -22,15 +22,15 @@ def mutate(names: list[str], histories: int) -> int:
     missed = len(unknown)
     for name in unknown:
         print(f"There is no mutation {name!r}")
-    told, found = _try(None, histories)
+    outcome, found = _try(None, histories)
     if found:
-        print(f"The code as it is breaks a promise, so that no mutation can be told from it: {told}")
+        print(f"The code as it is breaks a promise, so that no mutation can be distinguished from it: {outcome}")
         return 1
-    print(f"as it is, the code {told}", flush=True)
+    print(f"as it is, the code {outcome}", flush=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for mutation, told, found in pool.map(lambda mutation: (mutation, *_try(mutation, histories)), chosen):
+        for mutation, outcome, found in pool.map(lambda mutation: (mutation, *_try(mutation, histories)), chosen):
             missed += not found
-            print(f"{'found ' if found else 'MISSED'}  {mutation.name:<52} {told}", flush=True)
+            print(f"{'found ' if found else 'MISSED'}  {mutation.name:<52} {outcome}", flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} mutations found")
     return missed
 
