@@ -235,7 +235,7 @@ class History:
             case "a type disappears" if self.plan.pipelines[n].entities:
                 types = self.tables.tables[_table(n)].types
                 types[next((kind for kind, items in types.items() if items), TYPES[0])] = 0
-            case "start over" if self._is_idle(name) and self.plan.pipelines[n].entities:
+            case "start over" if self._is_idle(n) and self.plan.pipelines[n].entities:
                 self._start_over(n)
             case "switch recovery off" | "switch recovery on":
                 self.tables.tables[_table(n)].recovery = act.what.endswith("on")
@@ -299,20 +299,24 @@ class History:
         for crawl in crawler.crawls if crawler else []:
             crawl.ended = crawl.ended or self.world.now
 
-    def _is_idle(self, name: str) -> bool:
-        head = self.state.items.get((name, "pipeline"))
-        return head is not None and "export_in_flight" not in head
+    def _is_idle(self, n: int) -> bool:
+        """Whether no export of the pipeline is running, and no query that an earlier one left."""
+        head = self.state.items.get((_pipeline_name(n), "pipeline"))
+        views = _views(n)
+        running = [query for query in self.athena.queries.values() if query.view in views and not query.ended]
+        return head is not None and "export_in_flight" not in head and not running
 
     def _start_over(self, n: int) -> None:
-        """As docs/schema.md says, but files are kept. The job no longer knows the entities, and a type is gone."""
+        """As docs/schema.md says. From now on, the table has no items of one type."""
         catalog_name, types = _catalog_name(n), self.tables.tables[_table(n)].types
         types[next((kind for kind, items in types.items() if items), TYPES[0])] = 0
-        self.glue.types.pop(f"s3://{BUCKET}/exports/snapshots_{catalog_name}", None)
-        for view in (catalog_name, *(f"{catalog_name}_{kind}" for kind in TYPES)):
-            if view != _catalog_name(2) or n == 2:
-                self.athena.drop(view)
-                self.glue.catalog.pop(f"snapshots_{view}", None)
-                self.glue.partitions.pop(f"snapshots_{view}", None)
+        for kind in ("snapshots", "entities", "manifests"):
+            self.s3.forget(BUCKET, f"exports/{kind}_{catalog_name}/")
+        self.glue.forget(f"s3://{BUCKET}/exports/snapshots_{catalog_name}")
+        for view in _views(n):
+            self.athena.drop(view)
+            self.glue.catalog.pop(f"snapshots_{view}", None)
+            self.glue.partitions.pop(f"snapshots_{view}", None)
         self.watcher.started_over(catalog_name)
 
     def config_of(self, catalog_name: str) -> Config:
@@ -476,6 +480,12 @@ def _table(n: int) -> str:
 def _catalog_name(n: int) -> str:
     """The third one is also what a fourth type of the first table would be called."""
     return f"table1_{TYPES[3]}" if n == 2 else f"table{n + 1}"
+
+
+def _views(n: int) -> list[str]:
+    """The names of the view of all items and of those of all entities, without the name of another pipeline."""
+    names = (_catalog_name(n), *(f"{_catalog_name(n)}_{kind}" for kind in TYPES))
+    return [name for name in names if n == 2 or name != _catalog_name(2)]
 
 
 def _pipeline_name(n: int) -> str:

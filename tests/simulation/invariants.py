@@ -286,8 +286,9 @@ class Watcher:
         self._deleted[pipeline].append(self._world.seconds)
 
     def started_over(self, catalog_name: str) -> None:
-        """Someone deleted the pipeline's views."""
+        """Someone deleted the pipeline's snapshots and views."""
         self._before_start_over[catalog_name] = self._shown_by(catalog_name)
+        self._published.pop(catalog_name, None)
         for view in (catalog_name, *self._views.pop(catalog_name, ())):
             self._shown.pop(view, None)
 
@@ -419,6 +420,9 @@ class Watcher:
     def _is_true_that_a_name_is_taken(self, before: Image, found: dict[str, str]) -> bool:
         holder = self._history.state.items.get((f"catalog-name/{found['name']}", "claim"))
         return holder is not None and value(holder, "held_by") == found["holder"] != value(before, "pipeline")
+
+    def _is_true_that_its_manifest_is_gone(self, before: Image, found: dict[str, str]) -> bool:
+        return value(before, "catalog_name") in self._before_start_over
 
     def _lost_its_stack(self, key: Key) -> bool:
         return bool(self._deleted[key[0]])
@@ -580,6 +584,7 @@ REASONS = {  # class -> form; the first that fits
     "its query failed": r"Athena query (?P<thing>\S+) ended (?P<state>\w+): ",
     "its table export failed": r"DynamoDB's export of the table failed: (The bucket|S3)",
     "it still waits": r"Waited for (?P<thing>\S+) since",
+    "its manifest is gone": r"The job run left no manifest at",
     "recovery is off": r"ReadMode is export, but point-in-time|.*PointInTimeRecoveryUnavailableException",
     "its stack is gone": (
         r"The table stack was deleted|DynamoDB's export of the table failed: Its table stack|"

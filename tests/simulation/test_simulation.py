@@ -102,6 +102,40 @@ def test_entities_that_are_gone_after_someone_started_over_are_released():
     assert history.cloud.records.holder("table1_a") is None
 
 
+def test_an_export_that_is_resumed_after_someone_started_over_writes_its_snapshot_again():
+    acts = (
+        Act(60.0, "request"),
+        Act(240.0, "resume the last failure"),
+        Act(240.0, "start over"),
+        Act(3600.0, "request"),
+    )
+    plan = Plan(acts=acts, fates=(Fate("job run", 0, "FAILED after its manifest"),))
+
+    history = play(plan.with_pipelines(entities=3, max_attempts=1))
+
+    assert history.watcher.ended["SUCCEEDED"] == 2
+    assert sorted(history.athena.views) == ["table1_b", "table1_c"]
+
+
+def test_nobody_starts_over_while_a_query_is_running():
+    acts = (Act(60.0, "request"), Act(600.0, "delete the stack"), Act(660.0, "start over"))
+    plan = Plan(acts=acts, fates=(Fate("query", 0, "slow"),))
+
+    history = play(plan.with_pipelines(entities=3))
+
+    assert list(history.athena.views)
+
+
+def test_a_written_snapshot_that_someone_deleted_is_not_published():
+    acts = (Act(60.0, "request"), Act(7200.0, "start over"), Act(7260.0, "resume the last failure"))
+    plan = Plan(acts=acts, fates=(Fate("query", 0, "FAILED"),))
+
+    history = play(plan.with_pipelines(entities=3))
+
+    assert history.watcher.ended["FAILED in EXPORTING: its manifest is gone"] == 1, history.watcher.ended
+    assert history.athena.views == {}
+
+
 def test_snapshots_of_entities_are_removed_together(monkeypatch):
     monkeypatch.setattr(History, "deliver_last_success", lambda history, pipeline: None)  # its own events suffice
 

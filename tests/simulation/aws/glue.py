@@ -277,6 +277,12 @@ class Glue:
             "entities": sections,
         }
 
+    def forget(self, prefix: str) -> None:
+        """Someone deletes all snapshots of a pipeline: no job finds a manifest with the types that it ever wrote."""
+        self.types.pop(prefix, None)
+        folders = (f"{prefix}/", f"{naming.entities_prefix(prefix)}/")
+        self.written = {place: made for place, made in self.written.items() if not place.startswith(folders)}
+
     def _manifest_of(self, run: Run) -> bool:
         """Whether the run finds its own export's manifest: then it leaves everything as it is."""
         if run.export_id is None:

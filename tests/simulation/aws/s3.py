@@ -32,5 +32,10 @@ class S3:
                 self.removing(found["Key"])
         return {}
 
+    def forget(self, bucket: str, prefix: str) -> None:
+        """Someone deletes the objects on purpose, so no promise is broken."""
+        for key in self.keys(bucket, prefix):
+            del self.objects[bucket, key]
+
     def keys(self, bucket: str, prefix: str) -> list[str]:
         return sorted(key for place, key in self.objects if place == bucket and key.startswith(prefix))
