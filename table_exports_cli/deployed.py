@@ -9,6 +9,7 @@ from table_exports.aws.bucket_owner import expect_owner
 from table_exports.aws.overviews import readable
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reports.overview import Cataloged
 from table_exports_cli.system import NAME, System
 
 LATEST = 20  # exports of a pipeline whose records are checked
@@ -68,6 +69,11 @@ class Deployed:
         except self.client("glue").exceptions.EntityNotFoundException:
             return {}
         return {table["Name"]: table for table in found}
+
+    @cached_property
+    def cataloged(self) -> Cataloged:
+        """What the catalog has, and which snapshots its views show."""
+        return Cataloged.of(self.catalog.values(), self.output("DatabaseName"))
 
     @cached_property
     def resources(self) -> list[dict[str, Any]]:

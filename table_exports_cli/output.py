@@ -80,11 +80,11 @@ def status(found: Overview) -> Group:
 
 
 def _lost(row: Row) -> str:
-    """Return which views are lost, with the remedy."""
+    """Return which views are lost, and what names the remedy."""
     views, more = row.lost_views, len(row.lost_views) - VIEWS_NAMED
     names = ", ".join(views[:VIEWS_NAMED]) + (f" and {more} more" if more > 0 else "")
     state = f"view {names} is" if len(views) == 1 else f"views {names} are"
-    return f"{state} missing or old: table-exports repair {row.name}"
+    return f"{state} missing or old. For the remedy, run table-exports doctor"
 
 
 def invalid_record(record: InvalidRecord) -> Text:

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
-from table_exports.domain import catalog, naming, retention, view_sql
+from table_exports.domain import catalog, retention
 from table_exports.domain.datasets import datasets
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
@@ -70,30 +70,67 @@ def bucket(deployed: Deployed) -> Iterator[Problem]:
 
 
 def views(deployed: Deployed) -> Iterator[Problem]:
-    """each view shows the latest published snapshot of its pipeline, and nothing else has its name"""
+    """all views of a pipeline show its latest published snapshot, and nothing else has their names"""
     for pipeline in deployed.pipelines:
-        for table in pipeline.published_tables(deployed.catalog):
-            yield from _of_view(table, deployed)
+        found = _wrong_views(pipeline, deployed)
+        to_repair = _shown_by_repair(pipeline, deployed) if found else set()
+        for view, what in found.items():
+            remedy = _repair(pipeline.pipeline) if view in to_repair else _export_again(pipeline.pipeline)
+            yield Problem(pipeline.pipeline, what, remedy)
+        yield from _taken_names(pipeline, deployed)
+        yield from _two_snapshots(pipeline, deployed)
 
 
-def _of_view(table: Pipeline, deployed: Deployed) -> Iterator[Problem]:
-    """Yield the problem of a pipeline's view, or of that of one of its entities."""
-    view, latest, repair = deployed.catalog.get(table.catalog_name), table.published_snapshot, _repair(table.pipeline)
-    if view is None:
-        if latest:
-            yield Problem(table.pipeline, f"its view {table.catalog_name} is gone", repair)
+def _wrong_views(pipeline: Pipeline, deployed: Deployed) -> dict[str, str]:
+    """Return the views that do not exist or show a snapshot before the published one, each with what is wrong."""
+    found, latest = {}, pipeline.published_snapshot
+    for table in pipeline.published_tables(deployed.catalog) if latest else []:
+        name, shown = table.catalog_name, deployed.cataloged.views.get(table.catalog_name)
+        if name not in deployed.catalog:
+            found[name] = f"its view {name} is gone"
+        elif shown and latest and shown < latest:
+            found[name] = f"its view {name} shows {shown}, not {latest}"
+    return found
+
+
+def _shown_by_repair(pipeline: Pipeline, deployed: Deployed) -> set[str]:
+    """Return the names of the views that can be created again: those of the latest published snapshot, if S3 has it."""
+    stored = Snapshots(deployed.s3, deployed.client("glue"), deployed.output("DatabaseName"))
+    latest = pipeline.published_snapshot or ""
+    try:
+        tables = datasets(*Manifests(deployed.s3).of_snapshot(pipeline, latest))
+        for table in tables:
+            stored.ensure_complete(*table)
+    except PermanentError:
+        can_restore_manifest = latest in stored.without_manifest(pipeline)
+        return {table.catalog_name for table in pipeline.tables} if can_restore_manifest else set()
+    return {export.catalog_name for export, _ in tables}
+
+
+def _taken_names(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
+    for table in pipeline.published_tables(deployed.catalog):
+        name = table.catalog_name
+        if name in deployed.catalog and deployed.cataloged.views.get(name) is None:
+            kind = "view" if name in deployed.cataloged.views else "table"
+            remedy = f"drop the {kind}, or create it again with another name"
+            repair = f", then {_repair(pipeline.pipeline)}" if pipeline.published_snapshot else ""
+            yield Problem(pipeline.pipeline, f"another {kind} has the name of its view, {name}", f"{remedy}{repair}")
+
+
+def _two_snapshots(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
+    """Yield a problem for views of a newer snapshot than is published: the export ended before it showed all views."""
+    newest, name = deployed.cataloged.snapshot_to_show(pipeline), pipeline.pipeline
+    if newest == pipeline.published_snapshot:
         return
-    is_view, source = view.get("TableType") == "VIRTUAL_VIEW", naming.snapshot_table(table.catalog_name)
-    text = view.get("ViewOriginalText", "")
-    shown = view_sql.shown_snapshot(text, deployed.output("DatabaseName"), source) if is_view else None
-    if shown is None:
-        kind = "view" if is_view else "table"
-        what = f"another {kind} has the name of its view, {table.catalog_name}"
-        remedy = f"drop the {kind}, or create it again with another name"
-        yield Problem(table.pipeline, what, f"{remedy}, then {repair}" if latest else remedy)
-    elif latest and shown < latest:
-        name = f" {table.catalog_name}" if table.entities else ""
-        yield Problem(table.pipeline, f"its view{name} shows {shown}, not {latest}", repair)
+    if others := deployed.cataloged.lost_views(pipeline):
+        last = pipeline.recent[-1] if pipeline.recent else None
+        remedy = _export_again(name)
+        if pipeline.export_in_flight:
+            remedy = f"table-exports watch {name} --until-done"
+        elif last and last.snapshot_timestamp == newest:
+            remedy = f"table-exports resume {last.export_id}"
+        what = f"some of its views show {newest}, whose export has not succeeded, and {len(others)} of them do not"
+        yield Problem(name, what, remedy)
 
 
 def snapshots(deployed: Deployed) -> Iterator[Problem]:

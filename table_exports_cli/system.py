@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError, NoRegionError
 
 from table_exports.aws.overviews import overview_of, readable
 from table_exports.aws.records import Records
-from table_exports.domain import naming, view_sql
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import LONGEST_REASON, End, Pipeline
@@ -131,15 +130,9 @@ class System:
         glue, database = self.client("glue"), self.database
         pages = glue.get_paginator("get_tables").paginate(DatabaseName=database)
         try:
-            found = {table["Name"]: table for page in pages for table in page["TableList"]}
+            return Cataloged.of((table for page in pages for table in page["TableList"]), database)
         except glue.exceptions.EntityNotFoundException:
-            found = {}
-        views = {
-            name: view_sql.shown_snapshot(table.get("ViewOriginalText", ""), database, naming.snapshot_table(name))
-            for name, table in found.items()
-            if table.get("TableType") == "VIRTUAL_VIEW"
-        }
-        return Cataloged(frozenset(found.keys() - views.keys()), views)
+            return Cataloged(frozenset(), {})
 
     def pipeline(self, name: str) -> Pipeline:
         """Return a pipeline. Raises InvalidRecord, or CommandError with all names if there is none of this name."""

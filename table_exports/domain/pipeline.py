@@ -125,6 +125,22 @@ class Pipeline:
         """Return the pipeline as if it had the table and view of this entity alone."""
         return replace(self, catalog_name=name, output_prefix=naming.entity_prefix(self.output_prefix, name))
 
+    def snapshot_to_show(self, shown: Iterable[str | None]) -> str | None:
+        """Return the snapshot that all views must show, if they show these. None before the first success.
+
+        That is the latest published one, or a newer one that a view shows: an export that failed or was cancelled
+        between two views leaves them at different snapshots. Views may differ only while that export is in flight.
+        """
+        latest = self.published_snapshot
+        if latest is None:
+            return None
+        newest = max([latest, *filter(None, shown)])
+        return latest if newest == self.snapshot_in_flight else newest
+
+    @property
+    def snapshot_in_flight(self) -> str | None:
+        return self.export_in_flight.split("#")[1] if self.export_in_flight else None
+
     @property
     def export_id_in_flight(self) -> str | None:
         return self.export_in_flight.rpartition("#")[2] if self.export_in_flight else None

@@ -502,7 +502,7 @@ def test_a_pipeline_without_its_view_is_not_healthy(cli, aws):
     assert (healthy.code, [row["problems"] for row in healthy.data["pipelines"]]) == (0, [[]])
     assert (said.code, [row["problems"] for row in said.data["pipelines"]]) == (1, [["unqueryable"]])
     lost = "reviews-parquet cannot be queried, because its view reviews is missing or old"
-    assert f"{lost}: table-exports repair reviews-parquet" in shown.out
+    assert f"{lost}. For the remedy, run table-exports doctor" in shown.out
     aws[1].delete_database(Name=DATABASE)
     assert cli("status").code == 1
 

@@ -1,5 +1,6 @@
 """`table-exports repair` and `doctor` for a pipeline with entities: each has its table, its partitions and its view."""
 
+import base64
 from dataclasses import replace
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from tests.cli.test_repair import (
     DATABASE,
     FIRST,
     LATEST,
+    NEWEST,
     SECOND,
     Athena,
     Lambda,
@@ -181,6 +183,89 @@ def test_a_lost_view_of_an_entity_makes_the_pipeline_unqueryable(cli, aws):
     assert "reviews-parquet cannot be queried, because its view reviews_user is missing or old" in said.out
 
 
+def show(glue, view, snapshot):
+    """Have the view show another snapshot, as a query that Athena carried out does."""
+    table = tables(glue)[view]
+    stored = table["ViewOriginalText"].removeprefix("/* Presto View: ").removesuffix(" */")
+    text = base64.b64decode(stored).decode().replace(LATEST, snapshot).encode()
+    given = {name: table[name] for name in ("Name", "TableType", "Parameters", "StorageDescriptor")}
+    given["ViewOriginalText"] = f"/* Presto View: {base64.b64encode(text).decode()} */"
+    glue.update_table(DatabaseName=DATABASE, TableInput=given)
+    assert repairing.Glue(glue, None, DATABASE).shown_snapshot(view) == snapshot
+
+
+def begin_to_publish(records):
+    moment = naming.snapshot_moment(NEWEST)
+    begun = records.pipeline("reviews-parquet").begin("e5", Decimal("0.25"), moment)
+    exporting = begun.run_job("jr_e5", moment)
+    publishing = replace(exporting, queries=("q1",)).advance(Stage.PUBLISHING, "q1", moment)
+    assert records.begin(begun)
+    assert records.move(begun, exporting)
+    assert records.ask_to_show(begun)
+    assert records.move(exporting, publishing)
+    return publishing
+
+
+@pytest.mark.parametrize("wide", [False, True], indirect=True)
+def test_views_of_two_snapshots_are_a_problem_once_their_export_has_ended(cli, aws, records, wide):
+    glue = aws[1]
+    assert cli("repair", "reviews-parquet").code == 0
+    publishing = begin_to_publish(records)
+    show(glue, "reviews_user", NEWEST)
+    assert remedies(records) == set()  # the other views follow
+    assert cli("status", "-o", "json").data["pipelines"][0]["lost_views"] == []
+
+    assert records.move(publishing, publishing.fail("no luck", naming.snapshot_moment(NEWEST)))
+
+    others = ["reviews", "reviews_order"] if wide else ["reviews_order"]
+    assert remedies(records) == {"table-exports resume e5"}
+    [row] = cli("status", "-o", "json").data["pipelines"]
+    assert (row["lost_views"], row["problems"]) == (others, ["unqueryable", "failing"])
+    for view in others:
+        show(glue, view, NEWEST)
+    assert remedies(records) == set()
+
+
+def test_a_later_export_shows_its_snapshot_in_all_views(cli, aws, records):
+    assert cli("repair", "reviews-parquet").code == 0
+    publishing = begin_to_publish(records)
+    show(aws[1], "reviews_user", NEWEST)
+    assert records.move(publishing, publishing.fail("no luck", naming.snapshot_moment(NEWEST)))
+    later = naming.snapshot_moment("2026-11-25T02-00-07Z")
+    begun = records.pipeline("reviews-parquet").begin("e6", Decimal("0.25"), later)
+
+    assert records.begin(begun)
+    assert remedies(records) == {"table-exports watch reviews-parquet --until-done"}
+    assert records.move(begun, begun.fail("no luck", later))
+    assert remedies(records) == {"table-exports run reviews-parquet"}
+
+
+def test_repair_makes_views_of_two_snapshots_equal(cli, aws, records):
+    s3, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    publishing = begin_to_publish(records)
+    write(s3, NEWEST, NAMES[LATEST], "e5", True)
+    show(glue, "reviews_user", NEWEST)
+    assert records.move(publishing, publishing.fail("no luck", naming.snapshot_moment(NEWEST)))
+
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert {shown for _, _, shown in described(glue).values()} == {NEWEST}
+    assert remedies(records) == set()
+
+
+def test_a_name_that_could_not_be_released_is_released_by_the_next_export(cli, aws, records, monkeypatch):
+    """The latest snapshot does not have the entity, so its view cannot be repaired."""
+    s3 = aws[0]
+    assert cli("repair", "reviews-parquet").code == 0
+    monkeypatch.setattr(records, "release_entities", lambda export: None)
+    export(records, NEWEST, ["reviews_order"], "e9")
+    write(s3, NEWEST, ["reviews_order"], "e9", True)
+    assert cli("repair", "reviews-parquet").code == 0
+
+    assert remedies(records) == {"table-exports run reviews-parquet"}
+
+
 def test_lost_files_of_an_entity_are_exported_again(cli, aws, records):
     s3, _, _ = aws
     assert cli("repair", "reviews-parquet").code == 0
@@ -242,6 +327,7 @@ def test_nothing_is_missing_after_someone_started_over_with_fewer_entities(cli, 
         s3.delete_object(Bucket=BUCKET, Key=found["Key"])
     for name in tables(glue):
         glue.delete_table(DatabaseName=DATABASE, Name=name)
+    assert remedies(records) == {"table-exports run reviews-parquet"}
     again = "2026-11-30T02-00-07Z"
     export(records, again, ["reviews_order"], "e9")
     write(s3, again, ["reviews_order"], "e9", True)

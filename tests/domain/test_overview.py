@@ -52,7 +52,9 @@ def test_a_pipeline_that_has_published_and_has_no_view_comes_first():
     lost, whole = a_pipeline(pipeline="z", catalog_name="z", **published), a_pipeline(catalog_name="a", **published)
     failing = a_pipeline(pipeline="b", catalog_name="b", recent=ends(1, last=Stage.FAILED))
 
-    found = overview([whole, lost, failing], [], NOW).with_views(Cataloged(frozenset(), {"a": None}))
+    found = overview([whole, lost, failing], [], NOW).with_views(
+        Cataloged(frozenset(), {"a": published["published_snapshot"]})
+    )
 
     assert [(row.name, row.problems) for row in found.rows] == [
         ("z", ("unqueryable",)),
@@ -62,7 +64,7 @@ def test_a_pipeline_that_has_published_and_has_no_view_comes_first():
     assert found.needing_attention == 2
 
 
-LATEST, BEFORE = "2026-11-23T02-00-07Z", "2026-11-22T02-00-07Z"
+NEWER, LATEST, BEFORE = (f"2026-11-{day}T02-00-07Z" for day in (24, 23, 22))
 APP = {"catalog_name": "app", "output_prefix": "s3://bucket/exports/snapshots_app", "published_snapshot": LATEST}
 
 
@@ -71,7 +73,11 @@ APP = {"catalog_name": "app", "output_prefix": "s3://bucket/exports/snapshots_ap
     [
         (set(), {"app_orders": LATEST, "app_users": LATEST}, ()),
         (set(), {"app_orders": LATEST}, ("app_users",)),
-        (set(), {"app_orders": BEFORE, "app_users": "2026-11-24T02-00-07Z"}, ("app_orders",)),
+        (set(), {"app_orders": BEFORE, "app_users": LATEST}, ("app_orders",)),
+        (set(), {"app_orders": None, "app_users": LATEST}, ("app_orders",)),  # of someone else
+        (set(), {"app_orders": LATEST, "app_users": NEWER}, ("app_orders",)),
+        (set(), {"app_orders": LATEST, "app_users": LATEST, "app_new": NEWER}, ("app_orders", "app_users")),
+        (set(), {"app_orders": NEWER, "app_users": NEWER, "app_new": NEWER}, ()),
         (set(), {}, ("app_orders", "app_users")),
         ({"snapshots_app"}, {"app_orders": LATEST, "app_users": LATEST}, ("app",)),
         ({"snapshots_app"}, {"app_orders": LATEST, "app_users": LATEST, "app": BEFORE}, ("app",)),
@@ -85,6 +91,19 @@ def test_a_pipeline_with_entities_needs_all_of_their_views(tables, views, lost):
     [row] = overview([pipeline], [], NOW).with_views(Cataloged(frozenset(tables), views)).rows
 
     assert (row.lost_views, row.problems) == (lost, ("unqueryable",) if lost else ())
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "lost"), [(NEWER, ()), ("2026-11-25T02-00-07Z", ("app_orders",)), (None, ("app_orders",))]
+)
+def test_views_may_show_two_snapshots_only_while_the_newer_one_is_published(in_flight, lost):
+    holder = in_flight and f"export#{in_flight}#e1"
+    pipeline = a_pipeline(**APP, entities=("app_orders", "app_users"), export_in_flight=holder)
+    views = {"app_orders": LATEST, "app_users": NEWER}
+
+    [row] = overview([pipeline], [], NOW).with_views(Cataloged(frozenset(), views)).rows
+
+    assert row.lost_views == lost
 
 
 def test_without_a_published_snapshot_no_view_is_missing():

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from table_exports.domain import naming
+from table_exports.domain import naming, view_sql
 from table_exports.domain.errors import InvalidRecord
 from table_exports.domain.export import Export
 from table_exports.domain.pipeline import End, Pipeline
@@ -20,6 +21,29 @@ class Cataloged:
     tables: frozenset[str]
     views: Mapping[str, str | None]  # by name: the snapshot that it shows. None: it is not a view of ours
 
+    @classmethod
+    def of(cls, tables: Iterable[Mapping[str, Any]], database: str) -> "Cataloged":
+        """Return what the database has, from the `TableList` of `GetTables`."""
+        found = {table["Name"]: table for table in tables}
+        views = {
+            name: view_sql.shown_snapshot(table.get("ViewOriginalText", ""), database, naming.snapshot_table(name))
+            for name, table in found.items()
+            if table.get("TableType") == "VIRTUAL_VIEW"
+        }
+        return cls(frozenset(found.keys() - views.keys()), views)
+
+    def snapshot_to_show(self, pipeline: Pipeline) -> str | None:
+        """Return the snapshot that all views of the pipeline must show. None before its first success."""
+        return pipeline.snapshot_to_show(self.views.get(table.catalog_name) for table in pipeline.tables)
+
+    def lost_views(self, pipeline: Pipeline) -> tuple[str, ...]:
+        """Return the names of the pipeline's views that do not exist, are not its own, or show an older snapshot."""
+        expected = self.snapshot_to_show(pipeline)
+        if expected is None:
+            return ()
+        names = (table.catalog_name for table in pipeline.published_tables(self.tables))
+        return tuple(name for name in names if (self.views.get(name) or "") < expected)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -32,7 +56,7 @@ class Row:
     problems: tuple[str, ...]
     snapshot_age: timedelta | None  # of the snapshot that the view shows
     items: int | None  # in that snapshot. None if a version exported it that did not record the number
-    lost_views: tuple[str, ...] = ()  # that do not exist, or show an older snapshot
+    lost_views: tuple[str, ...] = ()  # the views that do not exist, are not its own, or show an older snapshot
 
     @property
     def name(self) -> str:
@@ -44,13 +68,7 @@ class Row:
 
     def checked(self, cataloged: Cataloged) -> "Row":
         """Return the row with a problem if the pipeline has published, and not all of its views show that."""
-        latest = self.pipeline.published_snapshot
-        if latest is None:
-            return self
-        names = [table.catalog_name for table in self.pipeline.published_tables(cataloged.tables)]
-        lost = tuple(
-            name for name in names if name not in cataloged.views or (cataloged.views[name] or latest) < latest
-        )
+        lost = cataloged.lost_views(self.pipeline)
         return replace(self, lost_views=lost, problems=(health.UNQUERYABLE, *self.problems)) if lost else self
 
     @property
