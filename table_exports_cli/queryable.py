@@ -70,7 +70,7 @@ def bucket(deployed: Deployed) -> Iterator[Problem]:
 
 
 def views(deployed: Deployed) -> Iterator[Problem]:
-    """all views of a pipeline show its latest published snapshot, and nothing else has their names"""
+    """all views of a pipeline show the latest published snapshot, and nothing else has their names"""
     for pipeline in deployed.pipelines:
         found = _wrong_views(pipeline, deployed)
         to_repair = _shown_by_repair(pipeline, deployed) if found else set()

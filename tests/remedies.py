@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore import xform_name
 from typer.testing import CliRunner
@@ -19,9 +20,20 @@ def carry_out(remedy: str, client: Callable[[str], Any]) -> None:
     if program == "table-exports":
         done = CliRunner().invoke(app.app, ["--region", "us-east-1", *words])
         assert done.exit_code == 0, (remedy, done.output, done.exception)
+        return
+    assert program == "aws", remedy
+    if words[:3] == ["s3", "rm", "--recursive"]:
+        remove(*words[3:], client("s3"))
     else:
-        assert program == "aws", remedy
         call(words, client)
+
+
+def remove(uri: str, s3: Any) -> None:
+    """Delete what the AWS CLI's `aws s3 rm --recursive` deletes."""
+    place = urlsplit(uri)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=place.netloc, Prefix=place.path.lstrip("/"))
+    for found in [found for page in pages for found in page.get("Contents", [])]:
+        s3.delete_object(Bucket=place.netloc, Key=found["Key"])
 
 
 def call(words: list[str], client: Callable[[str], Any]) -> None:

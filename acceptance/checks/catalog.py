@@ -2,13 +2,18 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from acceptance import plan
-from acceptance.claims import Evidence, Look, check, expect
+from acceptance.claims import Evidence, Look, NotTrue, check, expect
 from acceptance.environment import put_items
 from acceptance.items import films, zoo
 from acceptance.world import World
 from acceptance.zoo import ZOO, Case, columns_of, shown_of
+from infra.deploy.tables_file import COMMON_STACK
+from table_exports.aws.glue import Glue
+from table_exports.aws.records import claim_record
+from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import Export
 from table_exports.domain.naming import snapshot_table
 from table_exports.domain.stages import Stage
@@ -16,6 +21,7 @@ from table_exports.domain.view_sql import shown_snapshot
 
 SUBJECT = "Catalog and Athena"
 QUERIES_AT_ONCE = 5
+OF_NO_ITEM, OF_SOMEONE_ELSE = (f"{plan.ENTITIES.catalog_name}_{name}" for name in ("gone", "taken"))
 CRAWLER = "a crawler of our own that follows the documented rules"
 
 
@@ -207,8 +213,7 @@ def knows_its_views(world: World) -> Evidence:
     stage=1,
 )
 def entities_have_views(world: World) -> Evidence:
-    world.deploy_tables([plan.ENTITIES])
-    export = world.first_export(plan.ENTITIES.name)
+    export = first_export_of_entities(world)
     kinds = Counter(item["id"]["S"].partition("-")[0] for item in zoo())
     views = {f"{plan.ENTITIES.catalog_name}_{kind}": str(count) for kind, count in kinds.items()}
     rows = world.query(
@@ -223,6 +228,67 @@ def entities_have_views(world: World) -> Evidence:
     shown = {row[column] for row in rows for column in ("first", "last")}
     expect(shown == {export.snapshot_timestamp}, f"the views show the snapshots {shown}")
     return Evidence(f"{len(views)} views show {export.snapshot_timestamp}", {"views": len(views)})
+
+
+@check(
+    "entity-released",
+    SUBJECT,
+    "A success frees the name of an entity that its snapshot does not have, although functions may only delete records "
+    "whose key begins with `catalog-name/`",
+    "gives the pipeline with entities another name before its first export, and looks for it afterwards",
+    in_sandbox="the sandbox evaluates `dynamodb:LeadingKeys` for each item of a transaction",
+    stage=1,
+)
+def releases_names(world: World) -> Evidence:
+    first_export_of_entities(world)
+    records = world.system.records
+    head = records.pipeline(plan.ENTITIES.pipeline)
+    expect(head is not None and OF_NO_ITEM not in head.entities, f"the pipeline still has the entity {OF_NO_ITEM}")
+    expect(records.holder(OF_NO_ITEM) is None, f"{OF_NO_ITEM} is held by {records.holder(OF_NO_ITEM)}")
+    return Evidence(f"{OF_NO_ITEM} is free")
+
+
+@check(
+    "entity-taken",
+    SUBJECT,
+    "A table of someone else that has the name of a new entity is found with one call of `GetTables`, which takes a "
+    "regular expression",
+    "creates such a table, and has the product look at the names of entities",
+    in_sandbox="the catalog of the emulator",
+    stage=1,
+)
+def finds_taken_names(world: World) -> Evidence:
+    export = first_export_of_entities(world)
+    client, entity = world.client("glue"), replace(export, catalog_name=OF_SOMEONE_ELSE)
+    glue = Glue(client, lambda: client, world.database)
+    glue.ensure_own_names_of_entities(export, [entity])
+    taken = {"Name": OF_SOMEONE_ELSE, "TableType": "EXTERNAL_TABLE"}
+    client.create_table(DatabaseName=world.database, TableInput=taken)
+    try:
+        glue.ensure_own_names_of_entities(export, [entity])
+    except PermanentError as error:
+        return Evidence(str(error))
+    finally:
+        client.delete_table(DatabaseName=world.database, Name=OF_SOMEONE_ELSE)
+    raise NotTrue(f"the table {OF_SOMEONE_ELSE} was not found")
+
+
+def first_export_of_entities(world: World) -> Export:
+    """Deploys the pipeline with entities, gives it the name of an entity without items, and exports it."""
+    world.once("the pipeline with entities", lambda: deploy_entities(world))
+    return world.first_export(plan.ENTITIES.name)
+
+
+def deploy_entities(world: World) -> None:
+    world.deploy_tables([plan.ENTITIES])
+    pipeline = world.system.pipeline(plan.ENTITIES.pipeline)
+    world.client("dynamodb").put_item(TableName=COMMON_STACK, Item=claim_record(OF_NO_ITEM, pipeline))
+    world.client("dynamodb").update_item(
+        TableName=COMMON_STACK,
+        Key={"pipeline": {"S": pipeline.pipeline}, "record": {"S": "pipeline"}},
+        UpdateExpression="SET entities = :names",
+        ExpressionAttributeValues={":names": {"L": [{"S": OF_NO_ITEM}]}},
+    )
 
 
 @check(

@@ -95,7 +95,7 @@ class Checks:
         """Returns why the entry cannot be deployed, with the remedy. `common_stack` was called before."""
         stack = self._stacks.describe(entry.stack)
         if problem := self._refusal(entry, stack):
-            return [(entry.line, f"{entry.table}: {problem}")]
+            return [(entry.line, f"{entry.where}: {problem}")]
         return self._continuity.problems(entry, stack) if self._continuity else []
 
     def _refusal(self, entry: TableStack, stack: dict[str, Any] | None) -> str | None:

@@ -33,13 +33,13 @@ class Continuity:
             manifest = self._latest_manifest(entry.catalog_name)
         except (BotoCoreError, ClientError) as error:
             unknown = "Whether its next export can go on with the block Entities is unknown"
-            self.say(f"{entry.table}: {unknown}: {in_words(error)}", "yellow")
+            self.say(f"{entry.where}: {unknown}: {in_words(error)}", "yellow")
             return []
         if manifest is None:
             return []
         found = blocks.problems_of_published_entities(content, manifest, entry.catalog_name)
         return [
-            (entry.line_of(place), f"{'.'.join([entry.table, blocks.ENTITIES, *place])}: {problem}")
+            (entry.line_of(place), f"{'.'.join([entry.where, blocks.ENTITIES, *place])}: {problem}")
             for place, problem in found
         ]
 

@@ -19,7 +19,7 @@ from infra.deploy.tables_file import TableStack
 
 NAMES = ["table-exports-orders-parquet", "table-exports-films-parquet", "table-exports-notes-parquet"]
 TABLES = [
-    TableStack(stack=name, catalog_name=name, parameters={"TableName": name}, line=line)
+    TableStack(stack=name, catalog_name=name, parameters={"TableName": name}, where=name, line=line)
     for line, name in enumerate(NAMES, 3)
 ]
 SETTINGS = Settings(account="1", region="r", artifacts_bucket="b", parameters={"DatabaseName": "exports"})

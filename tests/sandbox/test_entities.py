@@ -1,11 +1,20 @@
 """Single-table designs, deployed with `make deploy`: each entity's view shows its items, its columns and no others."""
 
+import re
+import shutil
+import subprocess
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+import remedies
 from sandbox_operator import SETTINGS, Operator
-from sandbox_user import WITHOUT_SPARK, sandbox
+from sandbox_user import ROOT, WITHOUT_SPARK, sandbox
+from typer.testing import CliRunner
 
+from table_exports.aws.records import Records
+from table_exports_cli import app, queryable
+from table_exports_cli.deployed import Deployed
 from tests.single_table.libraries import (
     KEY,
     LATER_ENTITY,
@@ -355,6 +364,87 @@ def test_views_show_one_snapshot_though_a_function_died_after_the_first_query(us
     assert user.query(f"SELECT DISTINCT snapshot_timestamp FROM ({shown})") == [
         {"snapshot_timestamp": export["snapshot_timestamp"]}
     ]
+
+
+class System:
+    def __init__(self, user):
+        self.client = user.client
+        self.records = Records(user.client("dynamodb"), "table-exports")
+
+
+def problems_of_queries(user, pipeline):
+    """What doctor reports of the views and snapshots of a pipeline: the description and the remedy of each problem."""
+    deployed = Deployed(System(user))
+    deployed.pipelines = [found for found in deployed.pipelines if found.pipeline == pipeline["Pipeline"]]
+    found = [problem for check in (queryable.views, queryable.snapshots) for problem in check(deployed)]
+    return [(problem.description, problem.remedy) for problem in found]
+
+
+def test_views_of_two_snapshots_are_reported_and_the_remedy_makes_them_one(user, exported, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
+    _, _, pipeline = exported
+    count = len(user.exports(pipeline))
+    query = {"caller": "on_glue_complete", "action": "StartQueryExecution"}
+    refused = {"when": query, "do": "refuse", "error": "AccessDeniedException"}
+    user.inject_faults({"when": query, "do": "lose"}, refused)  # Athena shows one view, and the export fails
+
+    user.request(pipeline)
+    user.wait_for(lambda: ended(user.exports(pipeline), count + 1), "ended export")
+
+    [failed, *_] = user.exports(pipeline)
+    assert failed["stage"] == "FAILED"
+    [(what, remedy)] = user.wait_for(lambda: problems_of_queries(user, pipeline) or None, "problem")
+    assert what.startswith(f"some of its views show {failed['snapshot_timestamp']}, whose export has not succeeded")
+    assert remedy == f"table-exports resume {failed['export_id']}"
+    remedies.carry_out(remedy, user.client)
+    user.wait_for(lambda: True if user.exports(pipeline)[0]["stage"] == "SUCCEEDED" else None, "success")
+
+    assert problems_of_queries(user, pipeline) == []
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_commands_to_start_over_leave_what_the_next_export_needs(user, exported, monkeypatch, tmp_path):
+    """Afterwards, the pipeline has no entity without items."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", user.endpoint)
+    _, _, pipeline = exported
+    records = System(user).records
+    before = records.pipeline(pipeline["Pipeline"])
+    for item in user.table("Shop").scan()["Items"]:
+        if item.get("__edb_e__") in ("cart", "coupon"):
+            user.table("Shop").delete_item(Key={name: item[name] for name in KEY})
+
+    for command in commands_to_start_over(pipeline, tmp_path):
+        with suppress(user.client("glue").exceptions.EntityNotFoundException):  # there is no view of all items
+            remedies.carry_out(command, user.client)
+
+    assert not tables(user, "shop")
+    assert not tables(user, "snapshots_shop")
+    assert {remedy for _, remedy in problems_of_queries(user, pipeline)} == {f"table-exports run {before.pipeline}"}
+    [export] = user.export(pipeline)
+    assert problems_of_queries(user, pipeline) == []
+    assert tables(user, "shop_") == {*before.entities} - {"shop_coupon", "shop_cart"}
+    assert records.holder("shop_coupon") is None
+    assert shown(user, "shop_users", "userId")
+    assert user.query("SELECT DISTINCT snapshot_timestamp AS at FROM snapshots_shop_orders") == [
+        {"at": export["snapshot_timestamp"]}
+    ]
+
+
+def commands_to_start_over(pipeline, folder):
+    """The commands of docs/schema.md for a pipeline with entities, which Bash has read."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/schema.md").read_text(), re.DOTALL)
+    [block] = [block for block in blocks if "entities=$(" in block]
+    for example, own in [
+        ("table-exports-ACCOUNT-REGION", "table-exports-123456789012-us-east-1"),
+        ("name=reviews pipeline=reviews-parquet", f"name=shop pipeline={pipeline['Pipeline']}"),
+    ]:
+        assert example in block
+        block = block.replace(example, own)
+    status = CliRunner().invoke(app.app, ["--region", "us-east-1", "status", "--output", "json"])
+    (folder / "status").write_text(status.stdout)
+    stand_ins = f'table-exports() {{ cat {folder}/status; }}\naws() {{ echo aws "$@"; }}\n'
+    script = ["bash", "-euo", "pipefail", "-c", stand_ins + block]
+    return subprocess.run(script, check=True, capture_output=True, text=True).stdout.splitlines()
 
 
 def test_a_table_stack_of_a_mistaken_block_is_not_deployed(operator, exported):
