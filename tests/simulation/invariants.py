@@ -228,10 +228,11 @@ class Watcher:
         ends = f"/snapshot_timestamp={query.snapshot}/"
         own, of_entity = f"/snapshots_{query.view}{ends}", re.compile(rf".*/entities_(\w+)/{query.view}{ends}")
         found = {place: made for place, made in self._history.glue.written.items() if place.endswith(own)}
-        if found:
+        claim = self._history.state.items.get((f"catalog-name/{query.view}", "claim"))
+        if found and claim and value(claim, "held_by") == f"{query.view}-parquet":
             return list(found.values()), ""
         matched = [(of_entity.fullmatch(place), made) for place, made in self._history.glue.written.items()]
-        return next((([made], place[1]) for place, made in matched if place), ([], ""))
+        return next((([made], place[1]) for place, made in matched if place), (list(found.values()), ""))
 
     def _has_entities(self, catalog_name: str) -> bool:
         return self._history.config_of(catalog_name).entities > 0

@@ -155,6 +155,20 @@ def test_the_name_of_another_pipeline_is_refused_before_a_view_changes():
     assert set(history.athena.views.values()) == {"2026-11-23T00-01-00Z"}
 
 
+def test_an_entity_takes_the_name_of_a_pipeline_that_was_deleted_before_it_published():
+    acts = (
+        Act(60.0, "request"),
+        Act(60.0, "request", 2),
+        Act(60.0, "a type appears"),
+        Act(180.0, "delete the stack", 2),
+    )
+
+    history = play(Plan(pipelines=(Config(entities=3), Config(), Config()), acts=acts))
+
+    assert history.watcher.ended["SUCCEEDED"] == 1
+    assert "table1_d" in history.athena.views
+
+
 @pytest.mark.parametrize("kind", ["crash before", "crash after", "throttled", "internal error", "answer lost for good"])
 @pytest.mark.parametrize("function", ["on_glue_complete", "on_view_complete", "on_export_succeeded"])
 def test_what_goes_wrong_once_keeps_no_entity_from_being_published(function, kind):
