@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from table_exports.aws.bucket_owner import expect_owner
 from table_exports.aws.overviews import readable
 from table_exports.domain.errors import InvalidRecord
-from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.pipeline import End, Pipeline
 from table_exports.domain.reports.overview import Cataloged
+from table_exports.domain.stages import Stage
 from table_exports_cli.system import NAME, System
 
 LATEST = 20  # exports of a pipeline whose records are checked
@@ -148,6 +149,19 @@ class Deployed:
             if complete and stack["StackId"] not in known and outputs["Pipeline"] not in invalid:
                 found.append(stack["StackName"])
         return sorted(found)
+
+    def may_resume(self, pipeline: Pipeline, end: End) -> bool:
+        """Return whether a failed export can be resumed. Its record may have expired."""
+        try:
+            export = self._records.export(pipeline.pipeline, end.record_key)
+        except InvalidRecord:
+            return False
+        return (
+            export is not None
+            and export.stage == Stage.FAILED
+            and not pipeline.export_in_flight
+            and pipeline.why_not_resume(export) is None
+        )
 
     @cached_property
     def holders(self) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from table_exports.aws.records import claim_record
+from table_exports.domain.errors import RetryableError
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.public_events import SOURCE
 from table_exports.domain.request import ResumeRequest
@@ -41,7 +42,7 @@ def _examined(check: Callable[[Deployed], Iterator[Problem]], deployed: Deployed
         problems.append(Problem("a resource of the check", f"is gone: {in_words(error)}", RESTORE))
     except BotoCoreError as error:
         return Finding(name, unknown=in_words(error))
-    except CannotTell as error:
+    except (CannotTell, RetryableError) as error:
         return Finding(name, unknown=str(error))
     return Finding(name, ok=check.__doc__ or "", problems=tuple(problems))
 

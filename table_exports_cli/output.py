@@ -84,7 +84,7 @@ def _lost(row: Row) -> str:
     views, more = row.lost_views, len(row.lost_views) - VIEWS_NAMED
     names = ", ".join(views[:VIEWS_NAMED]) + (f" and {more} more" if more > 0 else "")
     state = f"view {names} is" if len(views) == 1 else f"views {names} are"
-    return f"{state} missing or old. For the remedy, run table-exports doctor"
+    return f"{state} missing, old or not its own. For the remedy, run table-exports doctor"
 
 
 def invalid_record(record: InvalidRecord) -> Text:

@@ -9,9 +9,10 @@ from botocore.exceptions import ClientError
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import catalog, retention
-from table_exports.domain.datasets import datasets
+from table_exports.domain.datasets import Dataset, datasets
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
+from table_exports.domain.reports.overview import Cataloged
 from table_exports_cli.deployed import Deployed
 from table_exports_cli.findings import RESTORE, Problem
 from table_exports_cli.problems import in_words
@@ -27,7 +28,7 @@ def database(deployed: Deployed) -> Iterator[Problem]:
         found = client.get_database(Name=name).get("Database", {})
     except client.exceptions.EntityNotFoundException:
         create = f"aws glue create-database --database-input '{json.dumps(catalog.database_input(name))}'"
-        published = [pipeline.pipeline for pipeline in deployed.pipelines if pipeline.published_snapshot]
+        published = [pipeline for pipeline in deployed.pipelines if pipeline.published_snapshot]
         yield Problem(name, "is gone: nothing can be queried", _repair(published[0]) if published else create)
     except ClientError as error:
         if "Lake Formation" not in error.response["Error"].get("Message", ""):
@@ -71,14 +72,38 @@ def bucket(deployed: Deployed) -> Iterator[Problem]:
 
 def views(deployed: Deployed) -> Iterator[Problem]:
     """all views of a pipeline show the latest published snapshot, and nothing else has their names"""
-    for pipeline in deployed.pipelines:
-        found = _wrong_views(pipeline, deployed)
-        to_repair = _shown_by_repair(pipeline, deployed) if found else set()
-        for view, what in found.items():
-            remedy = _repair(pipeline.pipeline) if view in to_repair else _export_again(pipeline.pipeline)
-            yield Problem(pipeline.pipeline, what, remedy)
-        yield from _taken_names(pipeline, deployed)
-        yield from _two_snapshots(pipeline, deployed)
+    stored, cataloged = _Stored(deployed), deployed.cataloged  # before threads need them
+
+    def look(pipeline: Pipeline) -> list[Problem]:
+        name, found = pipeline.pipeline, _wrong_views(pipeline, deployed)
+        to_repair = _shown_by_repair(pipeline, stored) if found else set()
+        wrong = [
+            Problem(name, what, _repair(pipeline) if view in to_repair else _export_again(pipeline))
+            for view, what in found.items()
+        ]
+        return [*wrong, *_taken_names(pipeline, deployed), *_two_snapshots(pipeline, cataloged, deployed)]
+
+    for problems in deployed.of_each_pipeline(look):
+        yield from problems
+
+
+class _Stored:
+    """What S3 and the catalog have of snapshots."""
+
+    def __init__(self, deployed: Deployed) -> None:
+        self._manifests = Manifests(deployed.s3)
+        self.snapshots = Snapshots(deployed.s3, deployed.client("glue"), deployed.output("DatabaseName"))
+
+    def tables(self, pipeline: Pipeline, snapshot: str) -> list[Dataset]:
+        """Return the tables of a snapshot. Raises PermanentError unless S3 has its manifest and all its files."""
+        tables = datasets(*self._manifests.of_snapshot(pipeline, snapshot))
+        for table in tables:
+            self.snapshots.ensure_complete(*table)
+        return tables
+
+    def can_restore_manifest(self, pipeline: Pipeline, snapshot: str) -> bool:
+        """Return whether the snapshot has files and no manifest, of which S3 may have an earlier version."""
+        return snapshot in self.snapshots.without_manifest(pipeline)
 
 
 def _wrong_views(pipeline: Pipeline, deployed: Deployed) -> dict[str, str]:
@@ -93,18 +118,15 @@ def _wrong_views(pipeline: Pipeline, deployed: Deployed) -> dict[str, str]:
     return found
 
 
-def _shown_by_repair(pipeline: Pipeline, deployed: Deployed) -> set[str]:
+def _shown_by_repair(pipeline: Pipeline, stored: _Stored) -> set[str]:
     """Return the names of the views that can be created again: those of the latest published snapshot, if S3 has it."""
-    stored = Snapshots(deployed.s3, deployed.client("glue"), deployed.output("DatabaseName"))
-    latest = pipeline.published_snapshot or ""
+    latest, all_names = pipeline.published_snapshot or "", {table.catalog_name for table in pipeline.tables}
     try:
-        tables = datasets(*Manifests(deployed.s3).of_snapshot(pipeline, latest))
-        for table in tables:
-            stored.ensure_complete(*table)
+        return {export.catalog_name for export, _ in stored.tables(pipeline, latest)}
     except PermanentError:
-        can_restore_manifest = latest in stored.without_manifest(pipeline)
-        return {table.catalog_name for table in pipeline.tables} if can_restore_manifest else set()
-    return {export.catalog_name for export, _ in tables}
+        return all_names if stored.can_restore_manifest(pipeline, latest) else set()
+    except ClientError:  # the check of snapshots says why S3 cannot be read
+        return all_names
 
 
 def _taken_names(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
@@ -113,71 +135,69 @@ def _taken_names(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
         if name in deployed.catalog and deployed.cataloged.views.get(name) is None:
             kind = "view" if name in deployed.cataloged.views else "table"
             remedy = f"drop the {kind}, or create it again with another name"
-            repair = f", then {_repair(pipeline.pipeline)}" if pipeline.published_snapshot else ""
+            repair = f", then {_repair(pipeline)}" if pipeline.published_snapshot else ""
             yield Problem(pipeline.pipeline, f"another {kind} has the name of its view, {name}", f"{remedy}{repair}")
 
 
-def _two_snapshots(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
+def _two_snapshots(pipeline: Pipeline, cataloged: Cataloged, deployed: Deployed) -> Iterator[Problem]:
     """Yield a problem for views of a newer snapshot than is published: the export ended before it showed all views."""
-    newest, name = deployed.cataloged.snapshot_to_show(pipeline), pipeline.pipeline
+    newest, last = cataloged.snapshot_to_show(pipeline), pipeline.recent[-1] if pipeline.recent else None
     if newest == pipeline.published_snapshot:
         return
-    if others := deployed.cataloged.lost_views(pipeline):
-        last = pipeline.recent[-1] if pipeline.recent else None
-        remedy = _export_again(name)
-        if pipeline.export_in_flight:
-            remedy = f"table-exports watch {name} --until-done"
-        elif last and last.snapshot_timestamp == newest:
-            remedy = f"table-exports resume {last.export_id}"
+    if others := cataloged.lost_views(pipeline):
         what = f"some of its views show {newest}, whose export has not succeeded, and {len(others)} of them do not"
-        yield Problem(name, what, remedy)
+        resumes = last and last.snapshot_timestamp == newest and deployed.may_resume(pipeline, last)
+        remedy = f"table-exports resume {last.export_id}" if last and resumes else _export_again(pipeline)
+        yield Problem(pipeline.pipeline, what, remedy)
 
 
 def snapshots(deployed: Deployed) -> Iterator[Problem]:
     """each published snapshot is in its snapshot table, and the latest of each pipeline has all its files"""
-    stored = Snapshots(deployed.s3, deployed.client("glue"), deployed.output("DatabaseName"))
-    manifests = Manifests(deployed.s3)
+    stored = _Stored(deployed)
 
     def look(pipeline: Pipeline) -> Problem | None:
         latest, name = pipeline.published_snapshot, pipeline.pipeline
         if latest is None:
             return None
         try:
-            tables = datasets(*manifests.of_snapshot(pipeline, latest))
-            for table in tables:
-                stored.ensure_complete(*table)
+            tables = stored.tables(pipeline, latest)
         except PermanentError as error:
-            lost = latest in stored.without_manifest(pipeline)
-            return Problem(name, str(error), _repair(name) if lost else _export_again(name))
+            lost = stored.can_restore_manifest(pipeline, latest)
+            return Problem(name, str(error), _repair(pipeline) if lost else _export_again(pipeline))
         for export, manifest in tables:
             table_name = export.snapshot_table
             if table_name not in deployed.catalog:
-                return Problem(name, f"its snapshot table {table_name} is gone", _repair(name))
+                return Problem(name, f"its snapshot table {table_name} is gone", _repair(pipeline))
             wanted = catalog.partition_input(export, manifest, latest, None)
             if not catalog.fits_the_table(wanted, deployed.catalog[table_name]):
                 what = f"{table_name} has other columns or another SerDe than its latest snapshot"
-                return Problem(name, what, _repair(name))
-        existing = stored.of(pipeline)
+                return Problem(name, what, _repair(pipeline))
+        existing = stored.snapshots.of(pipeline)
         kept = (existing & pipeline.published) - {*retention.superseded(existing, pipeline)}
         for export, _ in tables:
             of_table = (
                 pipeline if export.catalog_name == pipeline.catalog_name else pipeline.of_entity(export.catalog_name)
             )
-            with_rows = kept & stored.with_files(of_table) if pipeline.entities else kept
-            if missing := stored.without_partition(of_table, with_rows):
+            with_rows = kept & stored.snapshots.with_files(of_table) if pipeline.entities else kept
+            if missing := stored.snapshots.without_partition(of_table, with_rows):
                 what = f"{export.snapshot_table} has no partition of {', '.join(missing)}"
-                return Problem(name, what, _repair(name))
+                return Problem(name, what, _repair(pipeline))
         return None
 
     yield from filter(None, deployed.of_each_pipeline(look))
 
 
-def _repair(pipeline: str) -> str:
-    return f"table-exports repair {pipeline}"
+def _repair(pipeline: Pipeline) -> str:
+    repair = f"table-exports repair {pipeline.pipeline}"
+    return f"{_wait(pipeline)}, then {repair}" if pipeline.export_in_flight else repair
 
 
-def _export_again(pipeline: str) -> str:
-    return f"table-exports run {pipeline}"
+def _export_again(pipeline: Pipeline) -> str:
+    return _wait(pipeline) if pipeline.export_in_flight else f"table-exports run {pipeline.pipeline}"
+
+
+def _wait(pipeline: Pipeline) -> str:
+    return f"table-exports watch {pipeline.pipeline} --until-done"
 
 
 CHECKS: tuple[Any, ...] = (database, workgroup, bucket, views, snapshots)

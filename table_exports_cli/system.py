@@ -120,7 +120,7 @@ class System:
     def _reason_of(self, pipeline: str, end: End) -> str | None:
         """Return the reason that the export's record has. What the head has if that has expired or is invalid."""
         try:
-            export = self.records.export(pipeline, f"export#{end.snapshot_timestamp}#{end.export_id}")
+            export = self.records.export(pipeline, end.record_key)
         except InvalidRecord:
             export = None
         return export.reason if export and export.ended_at == end.ended_at else end.reason

@@ -21,6 +21,10 @@ class IllegalTransition(Exception):
     """The stage cannot follow the one before. Always a bug of ours, never bad input."""
 
 
+def export_key(snapshot_timestamp: str, export_id: str) -> str:
+    return f"export#{snapshot_timestamp}#{export_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One wait of an export: for what, and since when."""
@@ -112,7 +116,7 @@ class Export:
     @property
     def record_key(self) -> str:
         """The sort key of its state record."""
-        return f"export#{self.snapshot_timestamp}#{self.export_id}"
+        return export_key(self.snapshot_timestamp, self.export_id)
 
     @property
     def awaited_id(self) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from table_exports.domain import naming
-from table_exports.domain.export import Export
+from table_exports.domain.export import Export, export_key
 from table_exports.domain.parameters import DPUS, default_of
 from table_exports.domain.stages import Operation, Stage
 
@@ -28,6 +28,11 @@ class End:
     items: int | None = None
     failed_stage: Stage | None = None
     reason: str | None = None
+
+    @property
+    def record_key(self) -> str:
+        """The sort key of the export's state record, which may have expired."""
+        return export_key(self.snapshot_timestamp, self.export_id)
 
     @classmethod
     def of(cls, export: Export) -> "End":

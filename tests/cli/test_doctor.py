@@ -11,6 +11,7 @@ from templates import resource as template_resource
 from templates import template
 
 from table_exports.domain import catalog
+from table_exports.domain.errors import RetryableError
 from table_exports_cli import doctor, output, queryable, running
 from table_exports_cli.deployed import CannotTell, Deployed
 from table_exports_cli.deployed_code import artifact
@@ -272,6 +273,15 @@ def test_what_is_asked_for_and_gone_is_trouble_and_what_may_not_be_asked_is_unkn
         "problem",
         "unknown",
     )
+
+
+def test_a_check_of_which_aws_is_busy_is_unknown(deployed):
+    def views(deployed):
+        raise RetryableError("There is no manifest at s3://bucket/a: SlowDown: no message")
+
+    found = doctor._examined(views, deployed())
+
+    assert (found.state, found.unknown) == ("unknown", "There is no manifest at s3://bucket/a: SlowDown: no message")
 
 
 def test_a_stack_that_is_gone_leaves_checks_unknown(deployed):

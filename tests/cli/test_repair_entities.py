@@ -3,15 +3,17 @@
 import base64
 from dataclasses import replace
 from decimal import Decimal
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from examples import a_manifest_of, a_pipeline, a_section, manifest_json
 
 from table_exports.domain import naming
 from table_exports.domain.export import EntityItems
 from table_exports.domain.stages import Stage
-from table_exports_cli import queries, repairing, system
+from table_exports_cli import queries, queryable, repairing, system
 from tests.cli.test_repair import (
     BUCKET,
     DATABASE,
@@ -180,7 +182,7 @@ def test_a_lost_view_of_an_entity_makes_the_pipeline_unqueryable(cli, aws):
     said = cli("status")
 
     assert said.code == 1
-    assert "reviews-parquet cannot be queried, because its view reviews_user is missing or old" in said.out
+    assert "reviews-parquet cannot be queried, because its view reviews_user is missing, old or not its own" in said.out
 
 
 def show(glue, view, snapshot):
@@ -238,6 +240,42 @@ def test_a_later_export_shows_its_snapshot_in_all_views(cli, aws, records):
     assert remedies(records) == {"table-exports watch reviews-parquet --until-done"}
     assert records.move(begun, begun.fail("no luck", later))
     assert remedies(records) == {"table-exports run reviews-parquet"}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_export_that_cannot_be_resumed_is_followed_by_another(cli, aws, records, kept):
+    """It could only fail again, or its record has expired."""
+    assert cli("repair", "reviews-parquet").code == 0
+    publishing = begin_to_publish(records)
+    show(aws[1], "reviews_user", NEWEST)
+    assert records.move(publishing, publishing.fail("no luck", naming.snapshot_moment(NEWEST), final=kept))
+    if not kept:
+        key = {"pipeline": {"S": publishing.pipeline}, "record": {"S": publishing.record_key}}
+        boto3.client("dynamodb").delete_item(TableName="table-exports", Key=key)
+
+    assert cli("resume", "e5").code != 0
+    assert remedies(records) == {"table-exports run reviews-parquet"}
+
+
+def test_a_lost_view_is_repaired_after_the_running_export(cli, aws, records):
+    assert cli("repair", "reviews-parquet").code == 0
+    begin_to_publish(records)
+    aws[1].delete_table(DatabaseName=DATABASE, Name="reviews_user")
+
+    wait = "table-exports watch reviews-parquet --until-done"
+    assert remedies(records) == {f"{wait}, then table-exports repair reviews-parquet"}
+    for found in aws[0].list_objects_v2(Bucket=BUCKET)["Contents"]:
+        aws[0].delete_object(Bucket=BUCKET, Key=found["Key"])
+    assert remedies(records) == {wait}
+
+
+def test_a_lost_view_is_reported_although_s3_refuses_to_be_read(cli, aws, records, monkeypatch):
+    assert cli("repair", "reviews-parquet").code == 0
+    aws[1].delete_table(DatabaseName=DATABASE, Name="reviews_user")
+    denied = ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
+    monkeypatch.setattr(queryable.Manifests, "of_snapshot", Mock(side_effect=denied))
+
+    assert remedies(records, queryable.views) == REPAIR
 
 
 def test_repair_makes_views_of_two_snapshots_equal(cli, aws, records):
