@@ -114,14 +114,16 @@ class _Repair:
 
     def _latest(self) -> str:
         """Return the latest published snapshot, or a newer one that a view shows already: a query that seems to have
-        failed may have changed the view, which never moves backwards.
+        failed may have changed the view, or someone restored an earlier state of the records. No view moves backwards.
         """
-        name, published = self._pipeline.pipeline, self._pipeline.published_snapshot
-        if published is None:
+        name, shown = self._pipeline.pipeline, map(self._shown, self._pipeline.tables)
+        latest = self._pipeline.snapshot_to_show(shown)
+        if latest is None:
             raise CommandError(f"{name} has not published a snapshot yet: table-exports run {name}")
-        newest = self._pipeline.newest_snapshot
-        shown = (self._glue.shown_snapshot(table.catalog_name) for table in self._pipeline.tables)
-        return newest if newest and newest in shown else published
+        return latest
+
+    def _shown(self, table: Pipeline) -> str | None:
+        return self._glue.shown_snapshot(table.catalog_name)
 
     def _restore_manifests(self, latest: str) -> tuple[str, ...]:
         """Restore lost manifests from their versions. Returns the timestamps of the snapshots.

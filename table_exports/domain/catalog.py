@@ -99,13 +99,13 @@ def ensure_own_table(export: Export, table: Described) -> None:
     if keys != [naming.PARTITION_KEY]:
         raise PermanentError(
             f"Table {export.snapshot_table} is partitioned by {keys}, not by {naming.PARTITION_KEY} alone: "
-            "another dataset has its folder or its name"
+            f"another dataset has its folder or its name. {_remedy(export)}"
         )
     location = table.get("StorageDescriptor", {}).get("Location", "")
     if location.rstrip("/") != export.output_prefix:
         raise PermanentError(
             f"Table {export.snapshot_table} is of {location or 'no folder'}, not of {export.output_prefix}/: "
-            "another dataset has its name"
+            f"another dataset has its name, or someone changed its location. {_remedy(export)}"
         )
     found = FORMAT_OF.get(_serde(table)[2], export.output_format)
     if found != export.output_format:
@@ -113,6 +113,13 @@ def ensure_own_table(export: Export, table: Described) -> None:
             f"Table {export.snapshot_table} is of snapshots in {found}, and the export is {export.output_format}: "
             'deploy another table stack with a CatalogName of its own, or start over: docs/schema.md, "Start over"'
         )
+
+
+def _remedy(export: Export) -> str:
+    return (
+        f"If it is the pipeline's own table, delete it in the Glue catalog, which deletes no data, then run "
+        f"table-exports repair {export.pipeline}. Otherwise, deploy a table stack with another CatalogName"
+    )
 
 
 def ensure_own_view(export: Export, database: str, found: Described) -> None:

@@ -402,6 +402,23 @@ def test_a_view_does_not_move_back_from_a_snapshot_whose_query_seemed_to_fail(cl
     assert described(glue) == (["asin", "stars"], ALL | {newest: ["asin", "stars"]}, newest)
 
 
+def test_a_view_does_not_move_back_when_an_earlier_state_of_the_records_was_restored(cli, aws, dynamodb):
+    _, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    key = {"pipeline": {"S": "reviews-parquet"}, "record": {"S": "pipeline"}}
+    dynamodb.update_item(
+        TableName="table-exports",
+        Key=key,
+        UpdateExpression="SET published_snapshot = :s, asked_to_show = :s",
+        ExpressionAttributeValues={":s": {"S": SECOND}},
+    )
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 0, said.err
+    assert described(glue)[2] == LATEST
+
+
 def test_an_older_snapshot_without_all_its_files_is_left_out_and_named(cli, aws):
     s3, glue, _ = aws
     s3.delete_object(Bucket=BUCKET, Key=data_key(FIRST))
@@ -490,6 +507,23 @@ def test_another_dataset_with_the_name_of_the_table_is_left_alone(cli, aws):
     assert said.code == 4
     assert "another dataset has its folder or its name" in said.err
     assert tables(glue).keys() == {"snapshots_reviews"}
+
+
+def test_the_remedy_for_a_table_whose_location_someone_changed_works(cli, aws):
+    _, glue, _ = aws
+    assert cli("repair", "reviews-parquet").code == 0
+    table = tables(glue)["snapshots_reviews"]
+    table["StorageDescriptor"]["Location"] = "s3://bucket/elsewhere/"
+    kept = {name: table[name] for name in ("Name", "StorageDescriptor", "PartitionKeys", "Parameters")}
+    glue.update_table(DatabaseName=DATABASE, TableInput=kept)
+
+    said = cli("repair", "reviews-parquet")
+
+    assert said.code == 4
+    assert "delete it in the Glue catalog, which deletes no data, then run table-exports repair reviews" in said.err
+    glue.delete_table(DatabaseName=DATABASE, Name="snapshots_reviews")
+    assert cli("repair", "reviews-parquet").code == 0
+    assert partitions(glue) == ALL
 
 
 def test_a_pipeline_without_its_view_is_not_healthy(cli, aws):
