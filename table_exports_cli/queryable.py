@@ -1,7 +1,7 @@
 """Checks of what queries need: database, workgroup, bucket, views, snapshot tables and files."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -120,13 +120,20 @@ def _wrong_views(pipeline: Pipeline, deployed: Deployed) -> dict[str, str]:
 
 def _shown_by_repair(pipeline: Pipeline, stored: _Stored) -> set[str]:
     """Return the names of the views that can be created again: those of the latest published snapshot, if S3 has it."""
-    latest, all_names = pipeline.published_snapshot or "", {table.catalog_name for table in pipeline.tables}
+    latest, held = pipeline.published_snapshot or "", {table.catalog_name for table in pipeline.tables}
     try:
-        return {export.catalog_name for export, _ in stored.tables(pipeline, latest)}
+        tables = stored.tables(pipeline, latest)
     except PermanentError:
-        return all_names if stored.can_restore_manifest(pipeline, latest) else set()
+        return held if stored.can_restore_manifest(pipeline, latest) else set()
     except ClientError:  # the check of snapshots says why S3 cannot be read
-        return all_names
+        return held
+    return {export.catalog_name for export, _ in tables} if _holds_names(pipeline, tables) else set()
+
+
+def _holds_names(pipeline: Pipeline, tables: Iterable[Dataset]) -> bool:
+    """Return whether the pipeline holds the names of all entities. After its stack was deployed again, it does not."""
+    held = {table.catalog_name for table in pipeline.tables}
+    return held.issuperset(export.catalog_name for export, _ in tables)
 
 
 def _taken_names(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
@@ -164,14 +171,15 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
         except PermanentError as error:
             lost = stored.can_restore_manifest(pipeline, latest)
             return Problem(name, str(error), _repair(pipeline) if lost else _export_again(pipeline))
+        restore = _repair(pipeline) if _holds_names(pipeline, tables) else _export_again(pipeline)
         for export, manifest in tables:
             table_name = export.snapshot_table
             if table_name not in deployed.catalog:
-                return Problem(name, f"its snapshot table {table_name} is gone", _repair(pipeline))
+                return Problem(name, f"its snapshot table {table_name} is gone", restore)
             wanted = catalog.partition_input(export, manifest, latest, None)
             if not catalog.fits_the_table(wanted, deployed.catalog[table_name]):
                 what = f"{table_name} has other columns or another SerDe than its latest snapshot"
-                return Problem(name, what, _repair(pipeline))
+                return Problem(name, what, restore)
         existing = stored.snapshots.of(pipeline)
         kept = (existing & pipeline.published) - {*retention.superseded(existing, pipeline)}
         for export, _ in tables:
@@ -181,7 +189,7 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
             with_rows = kept & stored.snapshots.with_files(of_table) if pipeline.entities else kept
             if missing := stored.snapshots.without_partition(of_table, with_rows):
                 what = f"{export.snapshot_table} has no partition of {', '.join(missing)}"
-                return Problem(name, what, _repair(pipeline))
+                return Problem(name, what, restore)
         return None
 
     yield from filter(None, deployed.of_each_pipeline(look))

@@ -36,7 +36,7 @@ class TableStack:
     stack: str
     catalog_name: str
     parameters: dict[str, str]
-    where: str = ""  # its place in the file: the table, with an index if that has several formats
+    where: str  # its place in the file: the table, with an index if that has several formats
     line: int = 0  # where the file names the stack
     blocks: dict[str, bytes] = field(default_factory=dict)  # by parameter: the block, as the deployment stores it
     lines: dict[tuple[str, ...], int] = field(default_factory=dict)  # by place in the block Entities

@@ -327,11 +327,16 @@ def test_nothing_of_someone_else_is_replaced(cli, aws):
     assert {*tables(glue)} == {"reviews_user"}
 
 
-def test_names_that_the_pipeline_does_not_hold_are_claimed_by_an_export_first(cli, aws, records):
+@pytest.mark.parametrize("lost", ["view", "table"])
+def test_names_that_the_pipeline_does_not_hold_are_claimed_by_an_export_first(cli, aws, records, lost):
+    """The stack was deleted and deployed again."""
     pipeline = a_pipeline()
+    assert cli("repair", "reviews-parquet").code == 0
+    aws[1].delete_table(DatabaseName=DATABASE, Name={"view": "reviews", "table": "snapshots_reviews"}[lost])
     records.unregister(pipeline.pipeline, pipeline.stack_id)
     assert records.register(pipeline)
 
+    assert remedies(records) == {"table-exports run reviews-parquet"}
     said = cli("repair", "reviews-parquet")
 
     assert said.code == 1
