@@ -4,6 +4,7 @@ With entities, several queries run at once, and the export waits for one of them
 the next views follow, or the export has succeeded.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +42,8 @@ def next_step(export: Export, query: QueryEnded, cloud: Cloud, now: datetime) ->
         if query_id not in ends and (end := cloud.athena.query_end(query_id)):
             ends[query_id] = end
     if running := [query_id for query_id in export.queries_together if query_id not in ends]:
-        return export.advance(Stage.PUBLISHING, running[-1], now)
+        waiting = export.advance(Stage.PUBLISHING, running[-1], now)
+        return replace(waiting, blocked_reason=export.blocked_reason)  # of the same views: it says who cancelled them
     query = max(ends.values(), key=severity)
     if query.state == "SUCCEEDED":
         return publish_more(export, cloud, now) if export.views_left else succeed(export, cloud, now)

@@ -191,6 +191,17 @@ def test_an_event_that_comes_twice_changes_nothing(cloud, publish, ended):
     assert ended("reviews_other") == once
 
 
+def test_the_reason_says_who_cancelled_the_queries_whichever_ends_first(cloud, publish, ended):
+    export = publish(ORDERS, OTHER)
+    assert cloud.records.move(export, replace(export, blocked_reason="cancelled by someone"))
+
+    assert ended("reviews_other").stage == Stage.PUBLISHING
+    failed = ended("reviews_orders", state="CANCELLED")
+
+    assert failed.stage == Stage.FAILED
+    assert failed.reason.endswith("(cancelled by someone)")
+
+
 def test_a_query_that_ends_before_it_is_waited_for_is_told_again(cloud, publish, ended, monkeypatch):
     """Its event found no export, so nothing would come before the reconciler does."""
     publish(ORDERS, OTHER)
