@@ -1,4 +1,4 @@
-"""Checks of what runs: that jobs and functions run the artifacts of the version that the common stack has."""
+"""Checks of what runs: that jobs and functions run the artifacts of the common stack's version, as deployed."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -9,6 +9,13 @@ from table_exports_cli.deployed_code import JOB_PARAMETERS, LAYER, DeployedCode,
 from table_exports_cli.findings import DEPLOY, RESTORE, Problem
 
 CODE_ARGUMENTS = ("--extra-py-files", "--additional-python-modules")
+NONE = "-"  # the job's argument if a parameter is empty: infra/table.yaml
+ARGUMENTS = {  # of the job, each with the parameter of the table stack that it has, and what comes before its value
+    "--read_capacity_cap": ("ReadCapacityCap", ""),
+    "--columns": ("Columns", "s3://"),
+    "--entities": ("Entities", "s3://"),
+    "--hash_secret": ("HashSecretArn", ""),
+}
 
 
 def versions(deployed: Deployed) -> Iterator[Problem]:
@@ -27,6 +34,21 @@ def versions(deployed: Deployed) -> Iterator[Problem]:
             yield Problem(pipeline.pipeline, f"there is no Glue job {pipeline.glue_job_name}", RESTORE)
         elif others := [address for address in addresses(job) if not is_in(f"s3://{folder}", address)]:
             yield Problem(pipeline.pipeline, f"its job is of another version: {' '.join(others)}", RESTORE)
+
+
+def arguments(deployed: Deployed) -> Iterator[Problem]:
+    """the job of each pipeline has the read limit, columns, entities and hash key of its table stack"""
+    for pipeline in deployed.pipelines:
+        job = deployed.jobs.get(pipeline.glue_job_name)
+        if job is None or pipeline.stack_id not in deployed.stacks:
+            continue  # the checks of versions and stacks report it
+        given = job.get("DefaultArguments", {})
+        for name, (parameter, before) in ARGUMENTS.items():
+            value = deployed.parameter(pipeline, parameter)
+            deployed_as, found = f"{before}{value}" if value else NONE, given.get(name, NONE)
+            if found != deployed_as:
+                what = f"its job was deployed with {name} {deployed_as}, but has {found}"
+                yield Problem(pipeline.pipeline, what, RESTORE)
 
 
 def addresses(job: dict[str, Any]) -> list[str]:
@@ -55,4 +77,4 @@ def code(deployed: Deployed) -> Iterator[Problem]:
             yield Problem(function, f"runs other code than {' and '.join(missing)} in s3://{bucket}/{prefix}/", RESTORE)
 
 
-CHECKS = (versions, code)
+CHECKS = (versions, arguments, code)

@@ -548,6 +548,47 @@ def test_a_job_runs_the_artifacts_of_the_version(deployed, script, arguments, ot
     assert told(running.versions, found) == expected
 
 
+CONTRACT = "artifacts/table-exports/columns/" + "0" * 64 + ".json"
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({}, None),
+        ({"--columns": "-"}, f"--columns s3://{CONTRACT}, but has -"),
+        ({"--hash_secret": "arn:theirs"}, "--hash_secret -, but has arn:theirs"),
+        ({"--read_capacity_cap": "0"}, "--read_capacity_cap 100, but has 0"),
+        ({"--entities": "s3://x.json"}, "--entities -, but has s3://x.json"),
+    ],
+)
+def test_a_job_has_the_arguments_of_its_stack(deployed, changed, problem):
+    pipeline = a_pipeline()
+    as_deployed = {
+        "--columns": f"s3://{CONTRACT}",
+        "--entities": "-",
+        "--hash_secret": "-",
+        "--read_capacity_cap": "100",
+    }
+    job = {"Name": pipeline.glue_job_name, "DefaultArguments": as_deployed | changed}
+    found = deployed(pipeline, get_jobs={"Jobs": [job]})
+    found.stacks[STACK]["Parameters"] = [
+        {"ParameterKey": "Columns", "ParameterValue": CONTRACT},
+        {"ParameterKey": "ReadCapacityCap", "ParameterValue": "100"},
+    ]
+
+    expected = [("reviews-parquet", f"its job was deployed with {problem}")] if problem else []
+    assert told(running.arguments, found) == expected
+
+
+def test_the_arguments_that_are_checked_are_those_that_the_template_gives(deployed):
+    given = template_resource("table", "Job")["Properties"]["DefaultArguments"]
+    others = {"--enable-continuous-cloudwatch-log", *running.CODE_ARGUMENTS}
+
+    assert given.keys() == {*running.ARGUMENTS, *others}
+    for argument, (parameter, _) in running.ARGUMENTS.items():
+        assert parameter in str(given[argument])
+
+
 def sha(content):
     return base64.b64encode(hashlib.sha256(content).digest()).decode()
 

@@ -355,9 +355,13 @@ def change_script(on, stack):
 
 
 def change_modules(on, stack):
+    change_arguments(on, stack, {"--extra-py-files": "s3://elsewhere/table_export_job.zip"})
+
+
+def change_arguments(on, stack, changed):
     job = on("glue").get_job(JobName=stack("Job"))["Job"]
     kept = {name: job[name] for name in ("Role", "GlueVersion", "WorkerType", "Command")}
-    arguments = {**job["DefaultArguments"], "--extra-py-files": "s3://elsewhere/table_export_job.zip"}
+    arguments = {**job["DefaultArguments"], **changed}
     kept["NumberOfWorkers"] = int(job["NumberOfWorkers"])  # the emulator's CloudFormation keeps text
     on("glue").update_job(JobName=stack("Job"), JobUpdate={**kept, "DefaultArguments": arguments})
 
@@ -377,6 +381,7 @@ DAMAGE = [  # by the checks that report it
     ("code", change_code, "table-exports"),
     ("code", change_layer, "table-exports"),
     ("versions", change_modules, STACKS[2]),
+    ("arguments", lambda on, stack: change_arguments(on, stack, {"--hash_secret": "theirs"}), STACKS[2]),
     (
         "versions",
         lambda on, stack: on("ssm").put_parameter(
