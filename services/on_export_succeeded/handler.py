@@ -6,7 +6,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from table_exports.aws.cloud import Cloud, the_cloud
 from table_exports.domain.public_events import ExportSucceeded
-from table_exports.domain.retention import superseded
+from table_exports.domain.retention import depending_on_records, superseded
 from table_exports.functions.event_handling import parse_event
 from table_exports.functions.telemetry import about, count, logger, metrics
 from table_exports.functions.tracing import trace_handler
@@ -30,7 +30,9 @@ def remove_superseded(name: str, cloud: Cloud) -> None:
     pipeline = cloud.records.pipeline(name)
     if pipeline is None or not pipeline.keep_snapshots:
         return
-    for snapshot in superseded(cloud.snapshots.of(pipeline), pipeline):
+    existing = cloud.snapshots.of(pipeline)
+    unknown = [each for each in depending_on_records(existing, pipeline) if not cloud.records.has_export(name, each)]
+    for snapshot in superseded(existing, pipeline, unknown):
         files = cloud.snapshots.remove(pipeline, snapshot)
         logger.info("Snapshot removed", extra={"snapshot_timestamp": snapshot, "files": files})
         count("SnapshotsRemoved")

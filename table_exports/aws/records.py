@@ -91,6 +91,10 @@ class Records:
         """Return the pipeline's exports that began from `first` to `last`, the newest first."""
         return self._exports(pipeline, snapshot_timestamp(first), f"{snapshot_timestamp(last)}~", None)
 
+    def has_export(self, pipeline: str, snapshot: str) -> bool:
+        """Return whether the export that began with this snapshot timestamp has a record."""
+        return bool(self._exports(pipeline, snapshot, f"{snapshot}~", 1))
+
     def _exports(self, pipeline: str, first: str, last: str, limit: int | None) -> list[Export | InvalidRecord]:
         """Query by sort key, which begins with the snapshot timestamp. `~` sorts after all its characters."""
         pages = self._client.get_paginator("query").paginate(

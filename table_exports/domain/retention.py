@@ -9,7 +9,7 @@
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from table_exports.domain.pipeline import Pipeline
 
@@ -18,8 +18,12 @@ KNOWN_AT_LEAST = 15  # published snapshots that a head lists, so that a later ch
 KNOWN_AT_MOST = 5_000  # about 120 KB. A record can have 400 KB
 
 
-def superseded(snapshots: Iterable[str], pipeline: Pipeline) -> list[str]:
-    """Return which of the existing `snapshots` the pipeline does not keep, the oldest first."""
+def superseded(snapshots: Iterable[str], pipeline: Pipeline, unknown: Container[str] = ()) -> list[str]:
+    """Return which of the existing `snapshots` the pipeline does not keep, the oldest first.
+
+    `unknown`: snapshots whose export has no record, so that it is not known whether they were published. The head does
+    not list them if someone restored an earlier state of it.
+    """
     latest, keep = pipeline.published_snapshot, pipeline.keep_snapshots
     if not keep or latest is None:
         return []
@@ -29,7 +33,15 @@ def superseded(snapshots: Iterable[str], pipeline: Pipeline) -> list[str]:
     kept = sorted(existing & published)[-keep:]
     # From the oldest published snapshot that is known, all are known.
     known_from = min(published) if len(kept) < keep else ""
-    return sorted(name for name in existing if known_from < name < latest and name not in (*kept, *in_flight))
+    removed = (name for name in existing if known_from < name < latest and name not in (*kept, *in_flight))
+    enough_are_newer = kept[0] if len(kept) == keep else ""
+    return sorted(name for name in removed if name < enough_are_newer or name not in unknown)
+
+
+def depending_on_records(snapshots: Iterable[str], pipeline: Pipeline) -> list[str]:
+    """Return which of the existing `snapshots` are superseded only if their exports have records."""
+    existing = {*snapshots}
+    return sorted({*superseded(existing, pipeline)} - {*superseded(existing, pipeline, unknown=existing)})
 
 
 def published_among(snapshots: Iterable[str], pipeline: Pipeline, unpublished: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from table_exports.domain.errors import InvalidEvent
 from table_exports.domain.pipeline import End
 from table_exports.domain.public_events import ExportSucceeded
-from table_exports.domain.retention import published_among, published_to_list, superseded
+from table_exports.domain.retention import depending_on_records, published_among, published_to_list, superseded
 from table_exports.domain.stages import Stage
 
 
@@ -60,6 +60,26 @@ def test_published_snapshots_are_told_from_others(succeeded, existing, unpublish
     snapshots = [*days(*existing), "temporary", "$folder$"]
 
     assert published_among(snapshots, published(*succeeded), days(*unpublished)) == days(*found)
+
+
+@pytest.mark.parametrize(
+    ("keep", "succeeded", "unknown", "removed"),
+    [
+        (3, (1, 2, 5), (3, 4), ()),  # more than three are kept, until three newer ones were published
+        (3, (2, 5, 6), (3, 4), ()),
+        (3, (5, 6, 7), (3, 4), (3, 4)),
+        (3, (1, 2, 5), (4,), (3,)),  # the export of the 3rd has a record, which says that it has failed
+        (5, (1, 2, 5), (3, 4), ()),
+    ],
+)
+def test_a_snapshot_whose_export_has_no_record_is_kept_until_enough_newer_ones_were_published(
+    keep, succeeded, unknown, removed
+):
+    pipeline = published(*succeeded, keep_snapshots=keep)
+    existing = days(*{*succeeded, 3, 4})
+
+    assert superseded(existing, pipeline, days(*unknown)) == days(*removed)
+    assert depending_on_records(existing, pipeline) == ([] if removed == (3, 4) else days(3, 4))
 
 
 def test_a_head_of_an_earlier_version_knows_what_was_published_from_its_recent_exports():

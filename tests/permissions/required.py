@@ -158,6 +158,7 @@ TOUCHES_IN_ROLE: dict[tuple[str, Operation], list[Place]] = {
     },
     ("ReconcileExportsRole", ("dynamodb", "Scan")): at(places.STACK_ID, places.WAITING_ON),
     ("OnTableExportedRole", ("s3", "GetObject")): at(places.SUMMARY),
+    ("OnExportSucceededRole", ("dynamodb", "Query")): at(places.STATE),
     ("OnExportSucceededRole", ("s3", "ListObjectsV2")): [
         Place(places.BUCKET, {"s3:prefix": prefix})
         for prefix in (

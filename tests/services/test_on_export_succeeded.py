@@ -7,6 +7,7 @@ import pytest
 from examples import NOW, a_pipeline, an_event_of_ours
 
 from on_export_succeeded.handler import on_export_succeeded
+from table_exports.domain.naming import snapshot_timestamp
 from table_exports.domain.stages import Stage
 from table_exports.functions.telemetry import metrics
 
@@ -59,6 +60,18 @@ def test_a_snapshot_that_was_never_published_does_not_push_out_published_ones(cl
 
     assert [name[:10] for name in cloud.snapshots.removed] == ["2026-11-23", "2026-11-25"]
     assert sorted(name[:10] for name in cloud.snapshots.there) == ["2026-11-24", "2026-11-26"]
+
+
+def test_what_was_published_after_a_backup_of_the_records_is_kept_when_the_backup_is_restored(cloud):
+    assert cloud.records.register(a_pipeline(keep_snapshots=3))
+    run_one(cloud, "e0", NOW, ends_well=True)
+    run_one(cloud, "e3", NOW + timedelta(days=3), ends_well=True)
+    days = [NOW + timedelta(days=day) for day in range(4)]
+    cloud.snapshots.there = {snapshot_timestamp(day) for day in days}
+
+    on_export_succeeded(SUCCEEDED, cloud)
+
+    assert cloud.snapshots.removed == []
 
 
 def test_a_fact_told_twice_does_no_more(cloud, published):
