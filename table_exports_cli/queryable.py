@@ -176,6 +176,11 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
             table_name = export.snapshot_table
             if table_name not in deployed.catalog:
                 return Problem(name, f"its snapshot table {table_name} is gone", restore)
+            location = deployed.catalog[table_name].get("StorageDescriptor", {}).get("Location", "")
+            if location.rstrip("/") != export.output_prefix:
+                what = f"{table_name} has the location {location or 'none'}, not {export.output_prefix}/"
+                delete = f"aws glue delete-table --database-name {deployed.output('DatabaseName')} --name {table_name}"
+                return Problem(name, what, f"{delete}, which deletes no data, then {restore}")
             wanted = catalog.partition_input(export, manifest, latest, None)
             if not catalog.fits_the_table(wanted, deployed.catalog[table_name]):
                 what = f"{table_name} has other columns or another SerDe than its latest snapshot"

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from examples import NOW, a_manifest, a_pipeline, manifest_json
+from remedies import carry_out
 from templates import resource
 
 from sandbox.athena.views import encode_view
@@ -509,7 +510,7 @@ def test_another_dataset_with_the_name_of_the_table_is_left_alone(cli, aws):
     assert tables(glue).keys() == {"snapshots_reviews"}
 
 
-def test_the_remedy_for_a_table_whose_location_someone_changed_works(cli, aws):
+def test_the_remedy_for_a_table_whose_location_someone_changed_works(cli, aws, records):
     _, glue, _ = aws
     assert cli("repair", "reviews-parquet").code == 0
     table = tables(glue)["snapshots_reviews"]
@@ -517,13 +518,17 @@ def test_the_remedy_for_a_table_whose_location_someone_changed_works(cli, aws):
     kept = {name: table[name] for name in ("Name", "StorageDescriptor", "PartitionKeys", "Parameters")}
     glue.update_table(DatabaseName=DATABASE, TableInput=kept)
 
+    [remedy] = remedies(records)
+    delete = f"aws glue delete-table --database-name {DATABASE} --name snapshots_reviews"
+    assert remedy == f"{delete}, which deletes no data, then table-exports repair reviews-parquet"
     said = cli("repair", "reviews-parquet")
 
     assert said.code == 4
     assert "delete it in the Glue catalog, which deletes no data, then run table-exports repair reviews" in said.err
-    glue.delete_table(DatabaseName=DATABASE, Name="snapshots_reviews")
+    carry_out(delete, boto3.client)
     assert cli("repair", "reviews-parquet").code == 0
     assert partitions(glue) == ALL
+    assert remedies(records) == set()
 
 
 def test_a_pipeline_without_its_view_is_not_healthy(cli, aws):

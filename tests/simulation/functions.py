@@ -238,7 +238,7 @@ def _brief(asked: dict[str, Any]) -> str:
     if "QueryString" in shown:
         shown = {"view of": shown["QueryString"].rpartition("= ")[2]}
     if "ExpressionAttributeValues" in asked:
-        shown["value"] = next(iter(asked["ExpressionAttributeValues"][":value"].values()))
+        shown |= {name[1:]: next(iter(value.values())) for name, value in asked["ExpressionAttributeValues"].items()}
     return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 

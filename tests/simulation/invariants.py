@@ -425,6 +425,10 @@ class Watcher:
     def _is_true_that_its_manifest_is_gone(self, before: Image, found: dict[str, str]) -> bool:
         return value(before, "catalog_name") in self._before_start_over
 
+    def _is_true_that_a_table_of_another_has_the_name(self, before: Image, found: dict[str, str]) -> bool:
+        location = self._history.glue.catalog[found["name"]]["StorageDescriptor"]["Location"]
+        return location == found["location"] and f"/entities_{value(before, 'catalog_name')}/" not in location
+
     def _lost_its_stack(self, key: Key) -> bool:
         return bool(self._deleted[key[0]])
 
@@ -594,6 +598,7 @@ REASONS = {  # class -> form; the first that fits
     ),
     "another took over": r"Another export took over",
     "the view is newer": r"The view was already asked to show a newer snapshot",
+    "a table of another has the name": r"Table (?P<name>\w+) is of (?P<location>\S+), not of \S+: another dataset",
     "a name is taken": r"(?P<name>\w+), the name of an entity, is taken by the pipeline (?P<holder>\S+) in stack",
 }
 

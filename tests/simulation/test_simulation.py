@@ -169,6 +169,19 @@ def test_an_entity_takes_the_name_of_a_pipeline_that_was_deleted_before_it_publi
     assert "table1_d" in history.athena.views
 
 
+def test_an_entity_does_not_take_the_table_that_a_deleted_pipeline_left():
+    acts = (
+        Act(60.0, "request", 2),
+        Act(600.0, "a type appears"),
+        Act(600.0, "delete the stack", 2),
+        Act(660.0, "request"),
+    )
+
+    history = play(Plan(pipelines=(Config(entities=3), Config(), Config()), acts=acts))
+
+    assert history.watcher.ended["FAILED in EXPORTING: a table of another has the name"] == 1
+
+
 @pytest.mark.parametrize("kind", ["crash before", "crash after", "throttled", "internal error", "answer lost for good"])
 @pytest.mark.parametrize("function", ["on_glue_complete", "on_view_complete", "on_export_succeeded"])
 def test_what_goes_wrong_once_keeps_no_entity_from_being_published(function, kind):

@@ -41,19 +41,26 @@ class StateTable:
     def query(
         self,
         TableName: str,
-        IndexName: str,
         KeyConditionExpression: str,
         ExpressionAttributeNames: dict[str, str],
         ExpressionAttributeValues: Image,
+        IndexName: str | None = None,
+        ScanIndexForward: bool = True,
+        Limit: int | None = None,
     ) -> dict[str, Any]:
         self._must_be_this(TableName)
-        asked = re.fullmatch(r"(#?\w+) = (:\w+)", KeyConditionExpression)
+        asked = re.fullmatch(r"(#?\w+) = (:\w+)(?: AND (#?\w+) BETWEEN (:\w+) AND (:\w+))?", KeyConditionExpression)
         assert asked, f"The simulation knows no such query: {KeyConditionExpression}"
-        name = ExpressionAttributeNames.get(asked[1], asked[1])
-        assert [name] == _hash(self._indexes[IndexName])
-        wanted = ExpressionAttributeValues[asked[2]]
-        found = [item for item in self._as_seen().values() if item.get(name) == wanted]
-        return {"Items": [self._projected(item, IndexName) for item in found], "Count": len(found)}
+        name, wanted = ExpressionAttributeNames.get(asked[1], asked[1]), ExpressionAttributeValues[asked[2]]
+        if IndexName is not None:
+            assert [name] == _hash(self._indexes[IndexName])
+            found = [item for item in self._as_seen().values() if item.get(name) == wanted]
+            return {"Items": [self._projected(item, IndexName) for item in found], "Count": len(found)}
+        assert [name, ExpressionAttributeNames[asked[3]]] == self._keys
+        first, last = (ExpressionAttributeValues[asked[n]]["S"] for n in (4, 5))
+        seen = sorted(self._as_seen().items(), reverse=not ScanIndexForward)
+        found = [item for key, item in seen if key[0] == wanted["S"] and first <= key[1] <= last][:Limit]
+        return {"Items": found, "Count": len(found)}
 
     def scan(self, TableName: str, IndexName: str, ExclusiveStartKey: Image | None = None) -> dict[str, Any]:
         """Of an index; nobody has a reason to scan the table."""
