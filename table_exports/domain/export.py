@@ -338,8 +338,12 @@ class Export:
         """The export, failed at its deadline. `unhandled`: the event that was published again, but not handled."""
         reason = f"Waited for {self.waiting_on} since {self.waiting_since:%Y-%m-%d %H:%M:%S} UTC, without a result"
         if unhandled:
-            reason += f": {unhandled} was published again and not handled. Find the error in the functions' log, "
-            reason += "correct its cause, then resume the export"
+            find = (
+                "Correct the cause"
+                if self.blocked_reason
+                else "Find the error in the functions' log, correct its cause"
+            )
+            reason += f": {unhandled} was published again and not handled. {find}, then resume the export"
         return self.fail(f"{reason} ({self.blocked_reason})" if self.blocked_reason else reason, now)
 
     def resume(self, requested_by: str, max_attempts: int, now: datetime) -> Self:

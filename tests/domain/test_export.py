@@ -111,6 +111,8 @@ def test_an_export_that_is_given_up_says_what_it_waited_for_and_what_held_it_up(
     assert export.defer("Glue is busy").fail("no such table", NOW).reason == "no such table"
     assert export.give_up(NOW).reason == "Waited for glue-crawler/x since 2026-11-23 02:08:10 UTC, without a result"
     assert export.defer("Glue is busy").give_up(NOW).reason.endswith("UTC, without a result (Glue is busy)")
+    unhandled = export.defer("Glue is busy").give_up(NOW, "Export Requested")
+    assert unhandled.reason.endswith("Correct the cause, then resume the export (Glue is busy)")
 
 
 def test_what_held_an_export_up_is_forgotten_when_it_moves_on():

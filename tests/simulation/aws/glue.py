@@ -312,7 +312,7 @@ class Glue:
         seen = [
             manifest
             for place, manifest in self.written.items()
-            if place.startswith(crawler.location) and self._s3.keys(*_place(place))
+            if place.startswith(f"{crawler.location}/") and self._s3.keys(*_place(place))
         ]
         self._world.after(seconds, lambda: self._crawled(crawler, crawl, seen), awaited=crawl.fate != "hangs")
 
