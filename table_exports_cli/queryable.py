@@ -1,7 +1,7 @@
 """Checks of what queries need: database, workgroup, bucket, views, snapshot tables and files."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import catalog, retention
-from table_exports.domain.datasets import Dataset, datasets
+from table_exports.domain.datasets import Dataset, datasets, names_not_held
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.pipeline import Pipeline
 from table_exports.domain.reports.overview import Cataloged
@@ -127,13 +127,7 @@ def _shown_by_repair(pipeline: Pipeline, stored: _Stored) -> set[str]:
         return held if stored.can_restore_manifest(pipeline, latest) else set()
     except ClientError:  # the check of snapshots says why S3 cannot be read
         return held
-    return {export.catalog_name for export, _ in tables} if _holds_names(pipeline, tables) else set()
-
-
-def _holds_names(pipeline: Pipeline, tables: Iterable[Dataset]) -> bool:
-    """Return whether the pipeline holds the names of all entities. After its stack was deployed again, it does not."""
-    held = {table.catalog_name for table in pipeline.tables}
-    return held.issuperset(export.catalog_name for export, _ in tables)
+    return set() if names_not_held(tables, pipeline) else {export.catalog_name for export, _ in tables}
 
 
 def _taken_names(pipeline: Pipeline, deployed: Deployed) -> Iterator[Problem]:
@@ -171,7 +165,7 @@ def snapshots(deployed: Deployed) -> Iterator[Problem]:
         except PermanentError as error:
             lost = stored.can_restore_manifest(pipeline, latest)
             return Problem(name, str(error), _repair(pipeline) if lost else _export_again(pipeline))
-        restore = _repair(pipeline) if _holds_names(pipeline, tables) else _export_again(pipeline)
+        restore = _export_again(pipeline) if names_not_held(tables, pipeline) else _repair(pipeline)
         for export, manifest in tables:
             table_name = export.snapshot_table
             if table_name not in deployed.catalog:

@@ -21,7 +21,7 @@ from table_exports.aws.manifests import Manifests
 from table_exports.aws.snapshots import Snapshots
 from table_exports.domain import naming, retention
 from table_exports.domain.aws_events import QueryEnded
-from table_exports.domain.datasets import Dataset, datasets
+from table_exports.domain.datasets import Dataset, datasets, names_not_held
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import VIEWS_AT_ONCE, Export
 from table_exports.domain.manifest import OtherVersion
@@ -168,10 +168,9 @@ class _Repair:
                     'No version of it can be restored. Exports need it, so start over: docs/schema.md, "Start over"'
                 )
             raise CommandError(f"Snapshot {snapshot} cannot be shown: {error}. {remedy}") from error
-        known = {table.catalog_name for table in self._pipeline.tables}
-        if unknown := [export.catalog_name for export, _ in tables if export.catalog_name not in known]:
+        if not_held := names_not_held(tables, self._pipeline):
             raise CommandError(
-                f"{self._pipeline.pipeline} does not hold the names {', '.join(unknown)} at present. An export claims "
+                f"{self._pipeline.pipeline} does not hold the names {', '.join(not_held)} at present. An export claims "
                 f"them: table-exports run {self._pipeline.pipeline}"
             )
         return tables

@@ -1,11 +1,13 @@
 """The tables and views that an export publishes: one of each, or one of each entity."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from table_exports.domain import naming
 from table_exports.domain.errors import PermanentError
 from table_exports.domain.export import EntityItems, Export
 from table_exports.domain.manifest import Manifest, Section
+from table_exports.domain.pipeline import Pipeline
 
 LONGEST_VALUE = 255  # characters
 Dataset = tuple[Export, Manifest]  # as if the export had this table and view alone
@@ -19,6 +21,12 @@ def datasets(export: Export, manifest: Manifest) -> list[Dataset]:
     if not manifest.entities:
         return [(export, manifest)]
     return [(_export_of(section, export), _manifest_of(section, manifest)) for section in manifest.entities]
+
+
+def names_not_held(tables: Iterable[Dataset], pipeline: Pipeline) -> list[str]:
+    """Return the names of tables that the pipeline does not hold, for example after its stack was deployed again."""
+    held = {table.catalog_name for table in pipeline.tables}
+    return [export.catalog_name for export, _ in tables if export.catalog_name not in held]
 
 
 def entity_items(manifest: Manifest) -> list[EntityItems]:

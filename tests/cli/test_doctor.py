@@ -111,10 +111,10 @@ def test_a_name_that_a_vanished_stack_holds_is_told(deployed):
 
     found = deployed(a_pipeline(pipeline="orders-parquet"), holders=holders)
 
-    assert told(doctor.stacks, found) == [("lost-csv", "its catalog name is taken by a table stack that is gone")]
+    assert reported(doctor.stacks, found) == [("lost-csv", "its catalog name is taken by a table stack that is gone")]
 
 
-def told(check, deployed):
+def reported(check, deployed):
     return [(problem.subject, problem.description) for problem in check(deployed)]
 
 
@@ -151,7 +151,7 @@ def resource(kind, physical, logical="X"):
     ],
 )
 def test_stacks_are_deployed_and_none_is_halfway(deployed, common, table, problems):
-    assert told(doctor.stacks, deployed(a_pipeline(), common=common, table=table)) == problems
+    assert reported(doctor.stacks, deployed(a_pipeline(), common=common, table=table)) == problems
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_schedule_is_as_it_was_deployed(deployed, scheduled, state, problems):
         list_schedules={"Schedules": schedules},
     )
 
-    assert [what for _, what in told(doctor.schedules, found)] == problems
+    assert [what for _, what in reported(doctor.schedules, found)] == problems
 
 
 def test_a_reconciler_that_is_never_called_is_told(deployed):
@@ -184,7 +184,7 @@ def test_a_reconciler_that_is_never_called_is_told(deployed):
         list_schedules={"Schedules": [{"Name": "table-exports-reconcile_exports", "State": "DISABLED"}]},
     )
 
-    [(of, what)] = told(doctor.schedules, found)
+    [(of, what)] = reported(doctor.schedules, found)
     assert (of, what.startswith("is DISABLED: lost events are not found")) == ("table-exports-reconcile_exports", True)
 
 
@@ -213,13 +213,13 @@ def test_a_key_that_a_table_stack_does_not_know_is_reported(deployed, encryption
     )
     found.stacks[STACK]["Parameters"] = [{"ParameterKey": "TableKmsKeyArn", "ParameterValue": known}]
 
-    assert [what for _, what in told(doctor.tables, found)] == problems
+    assert [what for _, what in reported(doctor.tables, found)] == problems
 
 
 def test_what_is_not_archived_cannot_be_replayed(deployed):
     archives = [{"ArchiveName": REQUESTS, "State": "ENABLED"}, {"ArchiveName": AWS_EVENTS, "State": "CREATE_FAILED"}]
 
-    found = told(doctor.archives, deployed(list_archives={"Archives": archives}))
+    found = reported(doctor.archives, deployed(list_archives={"Archives": archives}))
 
     assert found == [(AWS_EVENTS, "is CREATE_FAILED: current events cannot be replayed")]
 
@@ -234,7 +234,7 @@ def test_an_address_that_has_not_confirmed_is_told_of_nothing(deployed):
         list_subscriptions_by_topic={"Subscriptions": subscriptions},
     )
 
-    assert told(doctor.subscriptions, found) == [("b@example.com", "has not confirmed its subscription")]
+    assert reported(doctor.subscriptions, found) == [("b@example.com", "has not confirmed its subscription")]
 
 
 def test_an_alarm_that_is_on_says_what_it_says_and_where_to_read_on(deployed):
@@ -323,7 +323,7 @@ def test_a_simulation_is_told_all_that_our_policies_ask_for(deployed):
         describe_table={"Table": {"TableArn": "arn:aws:dynamodb:us-east-1:123456789012:table/Reviews"}},
     )
 
-    assert told(doctor.roles, found) == []
+    assert reported(doctor.roles, found) == []
 
     asked = {
         given["ActionNames"][0]: {entry["ContextKeyName"] for entry in given["ContextEntries"]}
@@ -439,7 +439,7 @@ def test_each_problem_has_a_remedy_that_can_be_carried_out(deployed, check, answ
 
 
 def test_a_database_of_which_glue_does_not_say_who_decides_is_no_problem(deployed):
-    assert told(queryable.database, deployed(get_database={"Database": {"Name": "exports"}})) == []
+    assert reported(queryable.database, deployed(get_database={"Database": {"Name": "exports"}})) == []
 
 
 def test_what_exists_is_no_problem(deployed):
@@ -450,7 +450,7 @@ def test_what_exists_is_no_problem(deployed):
     )
 
     for check in (queryable.database, queryable.workgroup, queryable.bucket):
-        assert told(check, found) == []
+        assert reported(check, found) == []
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_a_permission_is_missing_only_of_a_function_that_exists(deployed, functi
         get_function_configuration=function,
     )
 
-    assert sorted(told(doctor.deliveries, found)) == problems
+    assert sorted(reported(doctor.deliveries, found)) == problems
 
 
 def test_roles_that_are_gone_are_reported_by_their_names(deployed):
@@ -488,7 +488,7 @@ def test_roles_that_are_gone_are_reported_by_their_names(deployed):
         get_crawlers={"Crawlers": [{"Name": pipeline.crawler_name, "Role": "a/crawler"}]},
     )
 
-    assert told(doctor.roles, found) == [
+    assert reported(doctor.roles, found) == [
         ("table-exports", "its role ScheduleRole-1 is gone"),
         ("reviews-parquet", "its role crawler is gone"),
         ("reviews-parquet", "its role job is gone"),
@@ -503,8 +503,8 @@ def test_a_queue_or_a_parameter_that_is_gone_is_reported(deployed):
         get_parameters={"Parameters": []},
     )
 
-    assert told(doctor.queues, found) == [("table-exports-unhandled-events", "is gone: what is sent to it is lost")]
-    assert told(running.versions, found) == [
+    assert reported(doctor.queues, found) == [("table-exports-unhandled-events", "is gone: what is sent to it is lost")]
+    assert reported(running.versions, found) == [
         (f"/table-exports/{name}", "is gone: no table stack can be deployed")
         for name in ("job-script", "job-modules", "avro-module")
     ]
@@ -545,7 +545,7 @@ def test_a_job_runs_the_artifacts_of_the_version(deployed, script, arguments, ot
     )
 
     expected = [("reviews-parquet", f"its job is of another version: {others}")] if others else []
-    assert told(running.versions, found) == expected
+    assert reported(running.versions, found) == expected
 
 
 CONTRACT = "artifacts/table-exports/columns/" + "0" * 64 + ".json"
@@ -577,7 +577,7 @@ def test_a_job_has_the_arguments_of_its_stack(deployed, changed, problem):
     ]
 
     expected = [("reviews-parquet", f"its job was deployed with {problem}")] if problem else []
-    assert told(running.arguments, found) == expected
+    assert reported(running.arguments, found) == expected
 
 
 def test_the_arguments_that_are_checked_are_those_that_the_template_gives(deployed):
@@ -658,4 +658,4 @@ def test_a_table_stack_whose_pipeline_has_no_record_is_reported(deployed, regist
     ]
     found = deployed(*registered, common=None, table=status, outputs=outputs)
 
-    assert [one for one in told(doctor.stacks, found) if one[0] == "orders"] == expected
+    assert [one for one in reported(doctor.stacks, found) if one[0] == "orders"] == expected
